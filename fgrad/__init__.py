@@ -1,0 +1,28 @@
+"""fgrad differentiates plain NumPy code."""
+
+import fgrad.numpy
+from fgrad import errors
+from fgrad.api import grad, jvp, linearize, make_program, value_and_grad, vjp
+from fgrad.ir import Aval, Program, check
+from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
+from fgrad.ops.cut import stop_gradient
+
+__version__ = "0.1.0"
+__all__ = [
+    "Aval",
+    "Program",
+    "check",
+    "errors",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
+    "jvp",
+    "linearize",
+    "make_program",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+]

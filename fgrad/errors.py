@@ -1,0 +1,189 @@
+"""Every exception that fgrad raises of its own accord.
+
+Each docstring is a page of the documentation: a program that fails, the reason, and
+the program repaired. Message texts are formatted only when an error is raised.
+"""
+
+from fgrad.sites import at_user_line
+
+
+class FgradError(Exception):
+    """Base class of all errors that fgrad raises of its own accord."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message + at_user_line())
+
+
+class NonScalarOutputError(FgradError, TypeError):
+    """``grad`` of a function whose result is not one number.
+
+    Fails::
+
+        fgrad.grad(lambda x: x ** 2)(np.ones(3))
+
+    A gradient is defined for one number that depends on many. Reduce the result, or ask
+    for the whole Jacobian::
+
+        fgrad.grad(lambda x: np.sum(x ** 2))(np.ones(3))
+        fgrad.jacobian(lambda x: x ** 2)(np.ones(3))
+    """
+
+
+class IntegerInputError(FgradError, TypeError):
+    """Differentiation with respect to an integer or boolean argument.
+
+    Fails::
+
+        fgrad.grad(lambda n: n ** 2)(3)
+
+    Integers have no infinitesimal neighbours, and NumPy would round the gradient to an
+    integer. Pass a float, or choose another argument with ``argnums``::
+
+        fgrad.grad(lambda n: n ** 2)(3.0)
+    """
+
+
+class ComplexGradientError(FgradError, TypeError):
+    """``grad`` of a complex function without ``holomorphic=True``.
+
+    Fails::
+
+        fgrad.grad(lambda z: z * z)(1 + 2j)
+
+    A function with a complex result has one complex derivative only where it is
+    holomorphic; say so, or reduce the result to a real number::
+
+        fgrad.grad(lambda z: z * z, holomorphic=True)(1 + 2j)
+        fgrad.grad(lambda z: np.abs(z) ** 2)(1 + 2j)
+    """
+
+
+class LeakedTracerError(FgradError, RuntimeError):
+    """A tracer was used after the transform that made it had returned.
+
+    Fails::
+
+        kept = []
+        fgrad.grad(lambda x: (kept.append(x), np.sum(x))[1])(np.ones(3))
+        kept[0] + 1
+
+    What a traced function stores outside itself is unknown to the gradient. Return it,
+    with ``has_aux=True`` for values that are not to be differentiated::
+
+        fgrad.grad(lambda x: (np.sum(x), x), has_aux=True)(np.ones(3))
+    """
+
+
+class TracerConversionError(FgradError, TypeError):
+    """A traced value was converted to a plain number or a raw NumPy array.
+
+    Fails (each would lose the gradient)::
+
+        float(t); math.sin(t); np.asarray(t)
+        out = np.zeros(3); out[0] = t
+
+    Use the NumPy function in place of the ``math`` one, make arrays that receive traced
+    values with ``fgrad.numpy``, and cut the gradient by name where that is meant::
+
+        np.sin(t)
+        out = fgrad.numpy.zeros(3); out[0] = t
+        float(fgrad.stop_gradient(t))
+    """
+
+
+class ConcretizationError(FgradError, TypeError):
+    """Python asked for the value of a traced value that has none.
+
+    Fails::
+
+        fgrad.make_program(lambda x: x if x > 0 else -x)(fgrad.Aval((), "float64"))
+
+    Where only shapes and dtypes are known there is no value to branch on. Select with
+    ``np.where``, or trace with a value::
+
+        fgrad.make_program(lambda x: np.where(x > 0, x, -x))(fgrad.Aval((), "float64"))
+    """
+
+
+class UnsupportedFunctionError(FgradError, TypeError):
+    """A NumPy function that has no rule was called on a traced value.
+
+    Fails::
+
+        fgrad.grad(lambda x: np.linalg.eigvals(x).real.sum())(np.eye(2))
+
+    fgrad never guesses: a function without a rule raises by name. The message names
+    functions that are near. Compose it from those, or apply it to
+    ``fgrad.stop_gradient(x)`` where its gradient is not wanted.
+    """
+
+
+class ShapeError(FgradError, ValueError):
+    """Operands whose shapes do not fit together.
+
+    Fails::
+
+        fgrad.grad(lambda x: np.sum(x + np.ones(4)))(np.ones(3))
+
+    The message gives NumPy's complaint, the shapes and the line. Repair the shapes::
+
+        fgrad.grad(lambda x: np.sum(x + np.ones(3)))(np.ones(3))
+    """
+
+
+class MutatedConstantError(FgradError, RuntimeError):
+    """A large array that the gradient needs was changed in place while it was traced.
+
+    Fails::
+
+        buffer = np.zeros(100_000)
+        def f(x):
+            total = np.sum(x * buffer)
+            buffer[:] = 1.0             # the gradient would now see ones
+            return total
+
+    Small arrays are copied when they enter the computation; large ones are not, so a
+    change is refused. Copy the array where it is used::
+
+        total = np.sum(x * buffer.copy())
+    """
+
+
+class DerivativeError(FgradError, TypeError):
+    """A function on the path to the result has no derivative rule.
+
+    Fails::
+
+        fgrad.grad(lambda x: np.sum(np.nextafter(x, 1.0)))(np.ones(3))
+
+    Cut the gradient where that is meant::
+
+        fgrad.grad(lambda x: np.sum(np.nextafter(fgrad.stop_gradient(x), 1.0)))(np.ones(3))
+    """
+
+
+class TreeError(FgradError, ValueError):
+    """Two nested containers that must have the same structure do not.
+
+    Fails::
+
+        fgrad.jvp(lambda p: p["a"], ({"a": 1.0},), ({"b": 1.0},))
+
+    A tangent has the structure of its primal::
+
+        fgrad.jvp(lambda p: p["a"], ({"a": 1.0},), ({"a": 1.0},))
+    """
+
+
+class ProgramError(FgradError, ValueError):
+    """A program is malformed: a variable used before it is bound, or a wrong aval.
+
+    Fails::
+
+        fgrad.parse("{ lambda ; a:f64[3] . let c:f64[3] = sin b in (c,) }")
+
+    Programs come from ``make_program`` and from transforms; a program written by hand
+    must bind each variable once, before its use::
+
+        fgrad.parse("{ lambda ; b:f64[3] . let c:f64[3] = sin b in (c,) }")
+    """

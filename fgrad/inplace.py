@@ -1,0 +1,143 @@
+"""In-place writes to tracers: functional updates of the handle that owns the memory.
+
+A write through a view updates the owner at the slot only, and makes the owner's other
+views stale; they are brought up to date when they are next read. The NumPy value is
+overwritten where no one else needs its present content, and copied once where someone
+does, so that one slot update costs O(slot).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.errors import ShapeError
+from fgrad.ops.index import build_index, follow, index_update
+from fgrad.ops.structure import astype, broadcast_to
+from fgrad.primitive import Primitive
+from fgrad.trace import Tracer, aval_of, innermost, record, refresh, type_of
+
+
+def is_mutable(tracer: Tracer) -> bool:
+    """Whether NumPy would let this value be changed: scalars are immutable."""
+    if tracer.aval.ndim:
+        return True
+    value = tracer.value
+    return is_mutable(value) if type(value) is Tracer else isinstance(value, np.ndarray)
+
+
+def write(target: Tracer, at: tuple[Any, ...], arrays: Sequence[Any], v: Any) -> None:
+    """``target[at] = v``, seen through the owner of the memory and all its views."""
+    owner, path = (target, ()) if target.origin is None else target.origin
+    if any(name == "broadcast_to" for name, _ in path):
+        raise ValueError("assignment destination is read-only: it is a broadcast view")
+    operands = (owner, v, *arrays)
+    trace = innermost(operands)
+    assert trace is not None
+    if trace is not owner.scope:
+        _lift(owner, trace, v)
+    params: dict[str, Any] = {"at": at}
+    if path:
+        params["path"] = path
+    codes = []
+    for x in operands:
+        if type(x) is Tracer and x.scope is trace:
+            if x.origin is not None:
+                refresh(x)
+            codes.append(x.index)
+        else:
+            codes.append(type_of(x))
+    value = None if trace.abstract else _write_value(owner, path, at, arrays, v)
+    updated = record(trace, index_update, codes, operands, params, value)
+    owner.index = updated.index
+    owner.value = updated.value
+    owner.aval = updated.aval
+    owner.owned = True
+    owner.version += 1
+
+
+def _lift(owner: Tracer, trace: Any, v: Any) -> None:
+    """Writing an inner tracer into an outer one would lose its gradient."""
+    raise ShapeError(
+        "a value of an inner transform is written into an array of an outer one, which "
+        "would lose its gradient; make the array inside the inner function (np.copy)"
+    )
+
+
+def _plain(x: Any, trace: Any) -> Any:
+    return x.value if type(x) is Tracer and x.scope is trace else x
+
+
+def _write_value(
+    owner: Tracer, path: Any, at: tuple[Any, ...], arrays: Sequence[Any], v: Any
+) -> Any:
+    trace = owner.scope
+    value = owner.value
+    if not owner.owned:
+        value = value.copy()
+    plain_arrays = tuple(_plain(a, trace) for a in arrays)
+    plain = _plain(v, trace)
+    if type(value) is Tracer:
+        target: Any = value
+        for name, params in path:
+            target = Primitive.registry[name](target, **dict(params))
+        target[build_index(at, plain_arrays)] = plain
+        return value
+    if type(plain) is Tracer:
+        # the array was a constant of the enclosing trace: it joins it now
+        trace.nested = True
+        params = {"at": at, "path": path} if path else {"at": at}
+        return index_update(value, plain, *plain_arrays, **params)
+    target = follow(value, path)
+    if path and not np.may_share_memory(target, value):
+        params = {"at": at, "path": path}
+        return index_update.numpy(value, plain, *plain_arrays, **params)
+    try:
+        target[build_index(at, plain_arrays)] = plain
+    except ValueError as error:
+        shape = target[build_index(at, plain_arrays)].shape
+        found = aval_of(plain).shape
+        raise ShapeError(
+            f"cannot write a value of shape {found} into a slot of shape {shape}"
+        ) from error
+    return value
+
+
+def assign(target: Tracer, result: Any) -> Tracer:
+    """``target[...] = result`` for ``+=`` and ``out=``: shape and dtype are the target's.
+
+    Raises:
+        ShapeError: the result does not have the target's shape.
+        TypeError: the cast is not of the same kind (NumPy's rule).
+    """
+    aval, found = target.aval, type_of(result)
+    if found.shape != aval.shape:
+        raise ShapeError(
+            f"the output has shape {aval.shape}, the result has shape {found.shape}"
+        )
+    if not np.can_cast(found.numpy_dtype, aval.numpy_dtype, "same_kind"):
+        raise TypeError(
+            f"cannot cast the result from {found.numpy_dtype} to {aval.numpy_dtype} in "
+            "place (casting rule 'same_kind')"
+        )
+    if found.dtype != aval.dtype:
+        result = astype(result, dtype=aval.numpy_dtype.name)
+    if target.origin is not None or not _is_own(result, target):
+        write(target, (...,), (), result)
+        return target
+    target.index = result.index
+    target.value = result.value
+    target.owned = result.owned and result.origin is None
+    target.version += 1
+    return target
+
+
+def _is_own(result: Any, target: Tracer) -> bool:
+    return type(result) is Tracer and result.scope is target.scope and (
+        result.origin is None
+    )
+
+
+def broadcast_value(v: Any, shape: tuple[int, ...]) -> Any:
+    """A value broadcast to a slot."""
+    return v if type_of(v).shape == shape else broadcast_to(v, shape=shape)

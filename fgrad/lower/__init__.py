@@ -1,0 +1,1 @@
+"""Back ends: programs become something that runs."""

@@ -1,0 +1,61 @@
+"""Run programs on NumPy: interpreted the first time, compiled from the second on."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.ir import Lit, Program, evaluate
+from fgrad.lower.plan import make_plan
+from fgrad.lower.source import compile_program
+
+COMPILE_LIMIT = 20_000  # equations; a longer program stays interpreted
+
+
+class Executable:
+    """A program that runs on plain NumPy values.
+
+    Results are new arrays: they alias neither the arguments nor each other.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._plan = make_plan(program)
+        self._compiled: Callable[[list[Any]], list[Any]] | None = None
+        self._calls = 0
+
+    def __call__(self, arguments: Sequence[Any]) -> list[Any]:
+        """One result for each output; floating-point warnings are the caller's."""
+        values = [*self.program.values, *arguments]
+        if self._compiled is not None:
+            return self._compiled(values)
+        self._calls += 1
+        if self._calls > 1 and len(self.program.eqns) <= COMPILE_LIMIT:
+            self._compiled = compile_program(self.program, self._plan)
+            return self._compiled(values)
+        return self._interpret(values)
+
+    def _interpret(self, values: list[Any]) -> list[Any]:
+        program, plan = self.program, self._plan
+        env = dict(zip((*program.consts, *program.ins), values, strict=True))
+        for number, eqn in enumerate(program.eqns):
+            in_place = number in plan.in_place
+            function = eqn.prim.in_place if in_place else eqn.prim.numpy
+            ins = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
+            out = function(*ins, **dict(eqn.params))
+            env.update(zip(eqn.outs, out if eqn.prim.multiple else (out,), strict=True))
+            for var in plan.frees[number]:
+                env.pop(var, None)
+        outs = [a.value if type(a) is Lit else env[a] for a in program.outs]
+        return [
+            np.array(out) if position in plan.copies else out
+            for position, out in enumerate(outs)
+        ]
+
+
+def run_on(executable: Executable, arguments: Sequence[Any], traced: bool) -> list[Any]:
+    """Run a program; on traced arguments record it in the enclosing trace."""
+    if traced:
+        return evaluate(executable.program, arguments)
+    with np.errstate(all="ignore"):
+        return executable(arguments)

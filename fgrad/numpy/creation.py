@@ -1,0 +1,93 @@
+"""Creation functions that take part in the trace.
+
+``zeros_like(t)`` and its kin belong to the trace of ``t``. Through the front door,
+``fgrad.numpy.zeros(3)`` makes an array that can receive traced values later, and
+``array([t0, t1])`` joins traced elements.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.numpy.protocol import cast, implements
+from fgrad.numpy.shape import stack
+from fgrad.ops import structure as ops
+from fgrad.trace import Tracer, as_operand, is_traced, record, type_of
+
+
+def _like(
+    x: Tracer, value: Any, dtype: Any = None, shape: Any = None, **kwargs: Any
+) -> Any:
+    """A constant array of the trace of ``x``."""
+    target = x.aval.shape if shape is None else shape
+    params = {
+        "shape": tuple(target) if np.iterable(target) else (target,),
+        "dtype": np.dtype(x.aval.dtype if dtype is None else dtype).name,
+    }
+    if type_of(value).ndim or is_traced(value):
+        return cast(np.broadcast_to(value, params["shape"]), params["dtype"])
+    params["value"] = np.asarray(value).astype(params["dtype"]).item()
+    out = None if x.scope.abstract else np.full(params["shape"], value, params["dtype"])
+    return record(x.scope, ops.full, (), (), params, out)
+
+
+@implements(np.zeros_like)
+def zeros_like(a: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    """Zeros of the same shape; they can receive traced values."""
+    return _like(a, 0, dtype, kwargs.get("shape"))
+
+
+@implements(np.empty_like)
+def empty_like(prototype: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    """As `zeros_like`: traced arrays are never undefined."""
+    return _like(prototype, 0, dtype, kwargs.get("shape"))
+
+
+@implements(np.ones_like)
+def ones_like(a: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    """Ones of the same shape; they can receive traced values."""
+    return _like(a, 1, dtype, kwargs.get("shape"))
+
+
+@implements(np.full_like)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    """One value in the same shape."""
+    if not is_traced(a):
+        dtype = type_of(as_operand(a)).numpy_dtype if dtype is None else dtype
+        shape = np.shape(a) if kwargs.get("shape") is None else kwargs["shape"]
+        return cast(ops.copy(np.broadcast_to(fill_value, shape)), dtype)
+    return _like(a, as_operand(fill_value), dtype, kwargs.get("shape"))
+
+
+def _has_tracer(nested: Any) -> bool:
+    if isinstance(nested, list | tuple):
+        return any(map(_has_tracer, nested))
+    return is_traced(nested)
+
+
+def array(object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0) -> Any:
+    """``np.array`` that also joins traced numbers and arrays in nested lists.
+
+    >>> import fgrad, fgrad.numpy as np
+    >>> fgrad.grad(lambda x: np.sum(np.array([x, x**2])))(3.0)
+    np.float64(7.0)
+    """
+    if not _has_tracer(object):
+        return np.array(object, dtype, copy=copy, ndmin=ndmin)
+    result = _join(object, top=True) if copy or not is_traced(object) else object
+    if dtype is not None and type_of(result).numpy_dtype != np.dtype(dtype):
+        result = cast(result, dtype)
+    missing = ndmin - type_of(result).ndim
+    shape = type_of(result).shape
+    return ops.reshape(result, shape=(1,) * missing + shape) if missing > 0 else result
+
+
+def _join(nested: Any, top: bool = False) -> Any:
+    if isinstance(nested, list | tuple):
+        return stack([_join(element) for element in nested])
+    return ops.copy(nested) if top else as_operand(nested)
+
+
+def asarray(a: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    """``np.asarray`` that keeps a tracer as it is and joins nested lists of them."""
+    return array(a, dtype, copy=False) if _has_tracer(a) else np.asarray(a, dtype)

@@ -1,0 +1,315 @@
+"""Reading and writing with every NumPy index, and the functions built on it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fgrad.inplace import write
+from fgrad.numpy.protocol import concrete, implements
+from fgrad.ops.elementwise import where
+from fgrad.ops.index import index
+from fgrad.ops.structure import astype, reshape
+from fgrad.trace import Tracer, as_operand, type_of
+
+Parsed = tuple[tuple[Any, ...], list[Any]]
+
+
+def _static_int(value: Any) -> int | None:
+    """A slice bound as a Python int; a traced one gives its value."""
+    if value is None or type(value) is int:
+        return value
+    return int(concrete(value)) if type(value) is Tracer else value.__index__()
+
+
+def parse_index(key: Any) -> Parsed:
+    """An index as the static ``at`` and its operands (see `fgrad.ops.index`).
+
+    Raises:
+        IndexError: a component is not an index.
+    """
+    components = key if type(key) is tuple else (key,)
+    at: list[Any] = []
+    arrays: list[Any] = []
+    for component in components:
+        if type(component) is int:
+            at.append("$")
+            arrays.append(component)
+        elif type(component) is slice:
+            bounds = (component.start, component.stop, component.step)
+            at.append(tuple(map(_static_int, bounds)))
+        elif component is None or component is Ellipsis:
+            at.append(component)
+        else:
+            _parse_array(component, at, arrays)
+    return tuple(at), arrays
+
+
+def _parse_array(component: Any, at: list[Any], arrays: list[Any]) -> None:
+    if type(component) is Tracer:
+        if component.aval.numpy_dtype.kind not in "biu":
+            raise IndexError("arrays used as indices must be of integer or boolean type")
+        array = concrete(component) if component.aval.dtype == bool else component
+    elif isinstance(component, list) and not component:
+        array = np.zeros(0, np.intp)
+    else:
+        array = np.asarray(component)
+    if type(array) is Tracer:
+        at.append("$")
+        arrays.append(array)
+        return
+    array = np.asarray(array)
+    if array.dtype == bool:
+        if array.ndim == 0:
+            raise IndexError("a 0-d boolean index is not supported; use np.where")
+        parts = array.nonzero()
+        at.extend("$u" if array.ndim == 1 else "$" for _ in parts)
+        arrays.extend(parts)
+    elif array.dtype.kind not in "iu":
+        raise IndexError(
+            "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and "
+            "integer or boolean arrays are valid indices"
+        )
+    elif array.ndim == 0 and not isinstance(component, np.ndarray):
+        at.append("$")
+        arrays.append(int(array))
+    else:
+        at.append("$")
+        arrays.append(array)
+
+
+def getitem(x: Tracer, key: Any) -> Any:
+    """``x[key]``"""
+    if type(key) is Tracer and key.aval.dtype == bool and key.aval.shape == x.aval.shape:
+        key = concrete(key)
+    _check_mask(x, key)
+    at, arrays = parse_index(key)
+    return index(x, *arrays, at=at)
+
+
+def _check_mask(x: Any, key: Any) -> None:
+    """NumPy's error for a mask of the wrong shape, which nonzero() would hide."""
+    if isinstance(key, np.ndarray) and key.dtype == bool:
+        shape = type_of(x).shape[: key.ndim]
+        if key.shape != shape:
+            raise IndexError(
+                f"boolean index of shape {key.shape} does not match the indexed array of "
+                f"shape {type_of(x).shape}"
+            )
+
+
+def setitem(x: Tracer, key: Any, v: Any) -> None:
+    """``x[key] = v``: x and all its views change, arrays of the caller do not."""
+    v = as_operand(v)
+    if _is_same_slot(x, key, v):
+        return  # the second half of `x[key] += ...`, which wrote through the view
+    v = _cast_to(v, x)
+    if _is_full_mask(x, key) and not type_of(v).ndim:
+        mask = key if type(key) is Tracer else np.asarray(key)
+        write(x, (...,), (), where(mask, v, x))
+        return
+    _check_mask(x, key)
+    at, arrays = parse_index(key)
+    write(x, at, arrays, v)
+
+
+def _is_full_mask(x: Tracer, key: Any) -> bool:
+    is_array = type(key) in (np.ndarray, Tracer)
+    return bool(is_array and key.dtype == bool and key.shape == x.aval.shape)
+
+
+def _is_same_slot(x: Tracer, key: Any, v: Any) -> bool:
+    """Whether ``v`` is the view ``x[key]`` itself, up to date."""
+    if type(v) is not Tracer or v.origin is None:
+        return False
+    owner, path = (x, ()) if x.origin is None else x.origin
+    if v.origin[0] is not owner or len(v.origin[1]) != len(path) + 1:
+        return False
+    at, arrays = parse_index(key)
+    if any(type(array) is not int for array in arrays):
+        return False
+    numbers = iter(arrays)
+    static = tuple(next(numbers) if entry == "$" else entry for entry in at)
+    return bool(v.origin[1] == (*path, ("index", (("at", static),))))
+
+
+def _cast_to(v: Any, x: Tracer) -> Any:
+    """The value in the array's dtype, as NumPy casts on assignment."""
+    found, aval = type_of(v), x.aval
+    if found.is_python or found.dtype == aval.dtype:
+        return v
+    if found.is_complex and not aval.is_complex:
+        raise TypeError(
+            "a complex value is written into a real array, which would discard its "
+            "imaginary part; write np.real(v)"
+        )
+    return astype(v, dtype=aval.numpy_dtype.name) if type(v) is Tracer else v
+
+
+class Flat:
+    """``x.flat``: the elements in C order, to read, write and iterate over."""
+
+    def __init__(self, x: Tracer) -> None:
+        self._x = x
+
+    def _position(self, key: Any) -> tuple[Any, ...]:
+        numbers = np.arange(self._x.aval.size)[key]
+        return np.unravel_index(numbers, self._x.aval.shape)
+
+    def __getitem__(self, key: Any) -> Any:
+        return getitem(self._x, self._position(key))
+
+    def __setitem__(self, key: Any, v: Any) -> None:
+        setitem(self._x, self._position(key), v)
+
+    def __len__(self) -> int:
+        return self._x.aval.size
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[k] for k in range(len(self)))
+
+
+@implements(np.take)
+def take(
+    a: Any, indices: Any, axis: int | None = None, out: Any = None, mode: str = "raise"
+) -> Any:
+    """Elements (or slices along an axis) at integer positions."""
+    a = as_operand(a)
+    if axis is None:
+        a, axis = reshape(a, shape=(type_of(a).size,)), 0
+    axis = axis % type_of(a).ndim
+    positions = np.asarray(indices)
+    length = type_of(a).shape[axis]
+    if mode == "wrap":
+        positions = positions % length
+    elif mode == "clip":
+        positions = np.clip(positions, 0, length - 1)
+    result = getitem(a, (slice(None),) * axis + (positions,))
+    return result
+
+
+@implements(np.compress)
+def compress(condition: Any, a: Any, axis: int | None = None, out: Any = None) -> Any:
+    """Slices along an axis where a condition holds."""
+    return take(a, np.flatnonzero(condition), axis)
+
+
+@implements(np.extract)
+def extract(condition: Any, arr: Any) -> Any:
+    """Elements where a condition holds, flat."""
+    return take(arr, np.flatnonzero(condition))
+
+
+def _along_axis(arr: Any, indices: Any, axis: int) -> tuple[Any, ...]:
+    shape = np.broadcast_shapes(
+        tuple(1 if k == axis else n for k, n in enumerate(type_of(arr).shape)),
+        tuple(1 if k == axis else n for k, n in enumerate(indices.shape)),
+    )
+    grids = np.ogrid[tuple(slice(n) for n in shape)]
+    key = list(grids)
+    key[axis] = indices
+    return tuple(key)
+
+
+@implements(np.take_along_axis)
+def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    """Elements at positions along an axis, one array of positions for each line."""
+    arr = as_operand(arr)
+    if axis is None:
+        arr, axis = reshape(arr, shape=(type_of(arr).size,)), 0
+    axis = axis % type_of(arr).ndim
+    indices = indices if type(indices) is Tracer else np.asarray(indices)
+    return getitem(arr, _along_axis(arr, indices, axis))
+
+
+@implements(np.put_along_axis)
+def put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None) -> None:
+    """Write at positions along an axis."""
+    if axis is None:
+        put(arr, indices, values)
+        return
+    axis = axis % type_of(arr).ndim
+    setitem(arr, _along_axis(arr, np.asarray(indices), axis), values)
+
+
+@implements(np.put)
+def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    """Write elements at flat positions; too few values are repeated."""
+    ind = np.asarray(ind).ravel()
+    if mode == "wrap":
+        ind = ind % a.size
+    elif mode == "clip":
+        ind = np.clip(ind, 0, a.size - 1)
+    v = as_operand(v)
+    if type_of(v).ndim:
+        flat = reshape(v, shape=(type_of(v).size,))
+        v = index(flat, np.arange(ind.size) % type_of(v).size, at=("$",))
+    a.flat[ind] = v
+
+
+@implements(np.copyto)
+def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    """Write all elements, or those where a condition holds."""
+    if type(dst) is not Tracer:
+        np.asarray(src)  # raises, and says what to use
+    if where is True:
+        dst[...] = src
+    else:
+        dst[...] = np.where(where, src, dst)
+
+
+@implements(np.putmask, np.place)
+def putmask(a: Any, mask: Any, values: Any) -> None:
+    """Write where a mask holds, repeating the values."""
+    positions = np.flatnonzero(mask)
+    values = as_operand(values)
+    if type_of(values).ndim:
+        values = values[positions % type_of(values).size]
+    a.flat[positions] = values
+
+
+@implements(np.fill_diagonal)
+def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
+    """Write the main diagonal."""
+    if wrap:
+        raise ValueError("wrap=True is not supported for traced arrays")
+    count = min(a.shape)
+    positions = np.arange(count)
+    val = as_operand(val)
+    if type_of(val).ndim:
+        val = reshape(val, shape=(type_of(val).size,))[positions % type_of(val).size]
+    setitem(a, (positions,) * a.ndim, val)
+
+
+@implements(np.add.at)
+def add_at(target: Tracer, key: Any, values: Any) -> None:
+    """``np.add.at``: in-place addition that counts repeated indices."""
+    from fgrad.inplace import assign
+    from fgrad.ops.index import index_add
+
+    at, arrays = parse_index(key)
+    assign(target, index_add(target, as_operand(values), *arrays, at=at))
+
+
+@implements(np.nonzero)
+def nonzero(a: Any) -> Any:
+    """Positions of the elements that are not zero, as plain integers."""
+    return np.nonzero(concrete(a))
+
+
+@implements(np.flatnonzero)
+def flatnonzero(a: Any) -> Any:
+    """Flat positions of the elements that are not zero."""
+    return np.flatnonzero(concrete(a))
+
+
+@implements(np.argwhere)
+def argwhere(a: Any) -> Any:
+    """Positions of the elements that are not zero, one row each."""
+    return np.argwhere(concrete(a))
+
+
+@implements(np.count_nonzero)
+def count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    """How many elements are not zero."""
+    return np.sum(a != 0, axis=axis, keepdims=keepdims)

@@ -1,0 +1,230 @@
+"""How plain NumPy calls reach fgrad: ufuncs, functions, conversions to numbers."""
+
+import difflib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import fgrad.ops  # noqa: F401  (fills the registry that the table of ufuncs is made from)
+from fgrad.errors import (
+    ConcretizationError,
+    TracerConversionError,
+    UnsupportedFunctionError,
+)
+from fgrad.inplace import assign
+from fgrad.ops.elementwise import where as where_
+from fgrad.primitive import Primitive
+from fgrad.trace import Tracer, as_operand, bind, bind1, bind2, refresh
+
+FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+UFUNCS: dict[Any, Callable[..., Any]] = {}
+REDUCTIONS: dict[Any, Any] = {}
+ACCUMULATIONS: dict[Any, Any] = {}
+PRIMITIVES: dict[Any, Primitive] = {
+    prim.numpy: prim
+    for prim in Primitive.registry.values()
+    if isinstance(prim.numpy, np.ufunc)
+}
+
+
+def implements(*functions: Any) -> Callable[[Any], Any]:
+    """Register the decorated function as what these NumPy functions do on tracers."""
+
+    def register(implementation: Any) -> Any:
+        for function in functions:
+            table = UFUNCS if isinstance(function, np.ufunc) else FUNCTIONS
+            table[function] = implementation
+        return implementation
+
+    return register
+
+
+def array_ufunc(
+    self: Tracer, ufunc: Any, method: str, *inputs: Any, **kwargs: Any
+) -> Any:
+    """`__array_ufunc__` of tracers."""
+    prim = PRIMITIVES.get(ufunc)
+    if prim is not None and not kwargs and method == "__call__" and ufunc not in UFUNCS:
+        if len(inputs) == 2:
+            return bind2(prim, *inputs)
+        if len(inputs) == 1:
+            return bind1(prim, *inputs)
+    if method != "__call__":
+        return _ufunc_method(ufunc, method, inputs, kwargs)
+    out = kwargs.pop("out", None)
+    where = kwargs.pop("where", True)
+    dtype = kwargs.pop("dtype", None)
+    kwargs.pop("casting", None)
+    if kwargs:
+        _unsupported(f"{ufunc.__name__}({', '.join(kwargs)}=)")
+    operands = list(inputs)
+    if dtype is not None:
+        operands = [cast(x, dtype) for x in operands]
+    if where is True:
+        result = apply_ufunc(ufunc, operands)
+        return result if out is None else write_out(out, result)
+    return _masked_ufunc(ufunc, operands, where, out)
+
+
+def apply_ufunc(ufunc: Any, operands: list[Any]) -> Any:
+    """A ufunc on operands of which at least one is traced."""
+    composed = UFUNCS.get(ufunc)
+    if composed is not None:
+        return composed(*operands)
+    prim = PRIMITIVES.get(ufunc)
+    if prim is None:
+        _unsupported(ufunc.__name__)
+    return bind(prim, [as_operand(x) for x in operands], {})
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """A tracer or array converted to a dtype."""
+    astype = Primitive.registry["astype"]
+    name = np.dtype(dtype).name
+    return astype(x, dtype=name) if type(x) is Tracer else np.asarray(x, dtype)[()]
+
+
+def _masked_ufunc(ufunc: Any, operands: list[Any], where: Any, out: Any) -> Any:
+    """``ufunc(x, out=o, where=m)``: o keeps its elements where m is False."""
+    if out is None:
+        raise UnsupportedFunctionError(
+            f"{ufunc.__name__}(where=...) without out= leaves elements undefined; pass "
+            "out=, or use np.where(condition, f(x), other)"
+        )
+    (target,) = out
+    with np.errstate(all="ignore"):
+        result = apply_ufunc(ufunc, operands)
+    return write_out(out, where_(as_operand(where), result, target))
+
+
+def write_out(out: tuple[Any, ...], result: Any) -> Any:
+    """Write results into the arrays given as ``out=``."""
+    results = result if isinstance(result, tuple) else (result,)
+    written = []
+    for target, value in zip(out, results, strict=True):
+        if target is None:
+            written.append(value)
+        elif type(target) is Tracer:
+            written.append(assign(target, value))
+        elif type(value) is Tracer:
+            raise TracerConversionError(
+                "out= is a raw NumPy array, which cannot hold a traced value: make it "
+                "with fgrad.numpy (fgrad.numpy.empty(shape)) or leave out= away"
+            )
+        else:
+            np.copyto(target, value)
+            written.append(target)
+    return tuple(written) if isinstance(result, tuple) else written[0]
+
+
+def _ufunc_method(
+    ufunc: Any, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    if method == "reduce" and ufunc in REDUCTIONS:
+        kwargs.setdefault("axis", 0)
+        kwargs["out"] = _single(kwargs.get("out"))
+        kwargs = {key: value for key, value in kwargs.items() if value is not None or (
+            key == "axis"
+        )}
+        return REDUCTIONS[ufunc](*inputs, **kwargs)
+    if method == "accumulate" and ufunc in ACCUMULATIONS:
+        array, axis = (*inputs, kwargs.get("axis", 0))[:2]
+        return ACCUMULATIONS[ufunc](array, axis=axis)
+    if method == "outer" and not kwargs:
+        x, y = map(as_operand, inputs)
+        shape = np.shape(x) + (1,) * np.ndim(y)
+        return apply_ufunc(ufunc, [FUNCTIONS[np.reshape](x, shape), y])
+    if method == "at" and type(inputs[0]) is Tracer and ufunc in (np.add, np.subtract):
+        target, index, values = inputs
+        FUNCTIONS[np.add.at](target, index, values if ufunc is np.add else -values)
+        return None
+    _unsupported(f"{ufunc.__name__}.{method}")
+
+
+def _single(out: Any) -> Any:
+    return out[0] if isinstance(out, tuple) else out
+
+
+def array_function(
+    self: Tracer, function: Any, types: Any, args: Any, kwargs: Any
+) -> Any:
+    """`__array_function__` of tracers."""
+    implementation = FUNCTIONS.get(function)
+    if implementation is None:
+        module = getattr(function, "__module__", "numpy") or "numpy"
+        name = getattr(function, "__name__", str(function))
+        _unsupported(f"{module}.{name}")
+    return implementation(*args, **kwargs)
+
+
+def _unsupported(name: str) -> Any:
+    known = sorted(
+        {f.__name__ for f in FUNCTIONS if hasattr(f, "__name__")}
+        | {ufunc.__name__ for ufunc in (*UFUNCS, *PRIMITIVES)}
+    )
+    near = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, n=3, cutoff=0.4)
+    hint = f"; near: {', '.join(near)}" if near else ""
+    raise UnsupportedFunctionError(
+        f"{name} has no rule for traced values{hint}. Compose it from supported "
+        "functions, or apply it to fgrad.stop_gradient(x) if its gradient is not wanted"
+    )
+
+
+def concrete(tracer: Tracer) -> Any:
+    """The NumPy value under all enclosing traces.
+
+    Raises:
+        ConcretizationError: only the type is known.
+    """
+    value: Any = tracer
+    while type(value) is Tracer:
+        if value.origin is not None:
+            refresh(value)
+        value = value.value
+    if value is None:
+        raise ConcretizationError(
+            f"the value of {tracer.aval} is not known here, only its type; select with "
+            "np.where, or trace with values in place of types"
+        )
+    return value
+
+
+def _converts(what: str) -> Callable[[Tracer], Any]:
+    def convert(self: Tracer, *args: Any, **kwargs: Any) -> Any:
+        raise TracerConversionError(
+            f"{what} of a traced value ({self.aval}) would lose its gradient. Use the "
+            "NumPy function (np.sin in place of math.sin); write traced values into "
+            "arrays made by fgrad.numpy (fgrad.numpy.zeros in place of np.zeros); or "
+            "cut the gradient by name: float(fgrad.stop_gradient(t))"
+        )
+
+    return convert
+
+
+def install_protocol() -> None:
+    """Give tracers NumPy's protocols and Python's conversions."""
+    methods: dict[str, Any] = {
+        "__array_ufunc__": array_ufunc,
+        "__array_function__": array_function,
+        "__array__": _converts("np.asarray"),
+        "__float__": _converts("float()"),
+        "__complex__": _converts("complex()"),
+        "item": _converts("item()"),
+        "tolist": _converts("tolist()"),
+        "__bool__": lambda self: bool(concrete(self)),
+        "__int__": lambda self: int(concrete(self)),
+        "__index__": lambda self: concrete(self).__index__(),
+        "__trunc__": lambda self: int(concrete(self)),
+        "__repr__": lambda self: f"<traced {self.aval}: {_shown(self)}>",
+        "__format__": lambda self, spec: format(concrete(self), spec),
+    }
+    for name, method in methods.items():
+        setattr(Tracer, name, method)
+
+
+def _shown(tracer: Tracer) -> str:
+    try:
+        return str(concrete(tracer))
+    except ConcretizationError:
+        return "unknown value"

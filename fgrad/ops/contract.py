@@ -1,0 +1,85 @@
+"""Products that sum: matmul and einsum."""
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from fgrad.ir import Aval
+from fgrad.ops.structure import reshape, transpose
+from fgrad.primitive import Primitive, Sample
+from fgrad.trace import type_of
+
+
+def swap_last(x: Any) -> Any:
+    """The last two axes exchanged."""
+    ndim = type_of(x).ndim
+    return transpose(x, axes=(*range(ndim - 2), ndim - 1, ndim - 2))
+
+
+def _matmul_aval(x: Aval, y: Aval) -> Aval:
+    if not x.ndim or not y.ndim:
+        raise ValueError("matmul takes no scalars; use * instead")
+    inner = y.shape[-2] if y.ndim > 1 else y.shape[0]
+    if x.shape[-1] != inner:
+        raise ValueError("the last axis of x and the last but one of y must agree")
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    shape = batch + x.shape[-2:-1] + (y.shape[-1:] if y.ndim > 1 else ())
+    return Aval(shape, np.result_type(x.dtype, y.dtype))
+
+
+def _column(x: Any) -> Any:
+    return reshape(x, shape=(*type_of(x).shape, 1))
+
+
+def _row(x: Any) -> Any:
+    shape = type_of(x).shape
+    return reshape(x, shape=(*shape[:-1], 1, shape[-1]))
+
+
+def _matmul_transpose(ct: Any, x: Any, y: Any) -> Any:
+    x_ndim, y_ndim = type_of(x).ndim, type_of(y).ndim
+    if x_ndim == 1 and y_ndim == 1:
+        return ct * y, ct * x
+    if x_ndim == 1:
+        ct_x = reshape(matmul(y, _column(ct)), shape=type_of(y).shape[:-1])
+        return ct_x, _column(x) * _row(ct)
+    if y_ndim == 1:
+        if x_ndim == 2:
+            return _column(ct) * y, matmul(swap_last(x), ct)
+        columns = matmul(swap_last(x), _column(ct))
+        return _column(ct) * y, reshape(columns, shape=type_of(columns).shape[:-1])
+    return matmul(ct, swap_last(y)), matmul(swap_last(x), ct)
+
+
+def _random(*shape: int, dtype: str = "float64") -> Any:
+    return np.random.default_rng(sum(shape)).uniform(-1, 1, shape).astype(dtype)
+
+
+def _matmul_samples() -> list[Sample]:
+    shapes = [
+        ((3,), (3,)),
+        ((3,), (3, 2)),
+        ((2, 3), (3,)),
+        ((2, 3), (3, 4)),
+        ((5, 2, 3), (3, 4)),
+        ((2, 3), (5, 3, 4)),
+        ((1, 2, 3), (5, 3, 4)),
+        ((3,), (5, 3, 4)),
+        ((5, 2, 3), (3,)),
+    ]
+    samples = [Sample((_random(*x), _random(*y))) for x, y in shapes]
+    mixed = Sample((_random(2, 3, dtype="float32"), _random(3, 2) + 1j))
+    return [*samples, mixed]
+
+
+matmul = Primitive(
+    "matmul",
+    np.matmul,
+    _matmul_aval,
+    linear=((0,), (1,)),
+    transpose=_matmul_transpose,
+    operator=operator.matmul,
+    expression="{0} @ {1}",
+    samples=_matmul_samples,
+)

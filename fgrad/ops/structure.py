@@ -1,0 +1,203 @@
+"""Primitives that move, copy or convert elements without arithmetic."""
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.ir import Aval
+from fgrad.primitive import Primitive, Sample, linear
+from fgrad.trace import Tracer, record, type_of
+
+Shape = tuple[int, ...]
+SMALL = 4096  # elements up to which a broadcast is written out: cheaper than a view
+
+
+def _sample(*shape: int, dtype: str = "float64", **params: Any) -> Sample:
+    rng = np.random.default_rng(len(shape))
+    return Sample((rng.uniform(-1, 1, shape).astype(dtype),), params)
+
+
+def _full_numpy(*, shape: Shape, dtype: str, value: Any) -> Any:
+    return np.full(shape, value, dtype)[()]
+
+
+full = Primitive(
+    "full",
+    _full_numpy,
+    lambda *, shape, dtype, value: Aval(shape, dtype),
+    is_constant=True,
+    samples=lambda: [Sample((), {"shape": (2,), "dtype": "float32", "value": 1.5})],
+)
+
+
+def zeros_in(anchor: Tracer, aval: Aval) -> Any:
+    """Zeros of a type, recorded in the trace of ``anchor`` if it records constants."""
+    params = {"shape": aval.shape, "dtype": aval.numpy_dtype.name, "value": 0}
+    trace = anchor.scope
+    if not trace.policy.constants:
+        return full.numpy(**params)
+    out = None if trace.abstract else full(**params)
+    return record(trace, full, (), (), params, out)
+
+
+def _reshape_numpy(x: Any, *, shape: Shape) -> Any:
+    return np.reshape(x, shape)
+
+
+def _reshape_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
+    if isinstance(out, Tracer):
+        is_view = out.origin is not None
+    else:
+        is_view = out is None or np.may_share_memory(out, x)
+    return ("reshape", tuple(params.items())) if is_view else None
+
+
+reshape = linear(
+    "reshape",
+    _reshape_numpy,
+    lambda x, *, shape: Aval(shape, x.dtype),
+    lambda ct, x, *, shape: (reshape(ct, shape=type_of(x).shape),),
+    moves=True,
+    view_step=_reshape_view,
+    samples=lambda: [
+        _sample(2, 3, shape=(3, 2)),
+        _sample(2, 3, shape=(6,)),
+        _sample(4, dtype="float32", shape=(2, 1, 2)),
+    ],
+)
+
+
+def inverse_permutation(axes: Shape) -> Shape:
+    """The permutation that undoes ``axes``."""
+    return tuple(int(axis) for axis in np.argsort(axes))
+
+
+transpose = linear(
+    "transpose",
+    lambda x, *, axes: np.transpose(x, axes),
+    lambda x, *, axes: Aval([x.shape[axis] for axis in axes], x.dtype),
+    lambda ct, x, *, axes: (transpose(ct, axes=inverse_permutation(axes)),),
+    moves=True,
+    view_step=lambda out, x, operands, params: ("transpose", tuple(params.items())),
+    samples=lambda: [_sample(2, 3, axes=(1, 0)), _sample(2, 3, 4, axes=(2, 0, 1))],
+)
+
+
+def _broadcast_numpy(x: Any, *, shape: Shape) -> Any:
+    if np.prod(shape) > SMALL:
+        return np.broadcast_to(x, shape)
+    out = np.empty(shape, np.result_type(x))
+    out[...] = x
+    return out
+
+
+def _broadcast_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
+    small = type_of(operands[0]).ndim == 0 or np.prod(params["shape"]) <= SMALL
+    return None if small else ("broadcast_to", tuple(params.items()))
+
+
+broadcast_to = linear(
+    "broadcast_to",
+    _broadcast_numpy,
+    lambda x, *, shape: Aval(shape, x.numpy_dtype),
+    lambda ct, x, *, shape: (ct,),
+    moves=True,
+    view_step=_broadcast_view,
+    samples=lambda: [
+        _sample(3, shape=(2, 3)),
+        _sample(2, 1, shape=(4, 2, 3)),
+        _sample(shape=(2,)),
+    ],
+)
+
+
+def unbroadcast(ct: Any, aval: Aval) -> Any:
+    """Sum a cotangent over the axes along which its operand was broadcast."""
+    shape = type_of(ct).shape
+    if shape == aval.shape:
+        return ct
+    lead = len(shape) - aval.ndim
+    spread = [lead + k for k, n in enumerate(aval.shape) if n != shape[lead + k]]
+    ct = Primitive.registry["sum"](ct, axis=(*range(lead), *spread))
+    return ct if type_of(ct).shape == aval.shape else reshape(ct, shape=aval.shape)
+
+
+def conform_to(ct: Any, aval: Aval) -> Any:
+    """A cotangent made to fit its operand: summed to its shape, cast to its dtype.
+
+    The cotangent of a real operand of a complex function is the real part (the pairing
+    is ``Re(ct * t)``, JAX's convention).
+    """
+    if type_of(ct).shape != aval.shape:
+        ct = unbroadcast(ct, aval)
+    found = type_of(ct)
+    if found.is_complex and not aval.is_complex:
+        ct = Primitive.registry["real"](ct)
+        found = type_of(ct)
+    return ct if found.dtype == aval.dtype else astype(ct, dtype=aval.numpy_dtype.name)
+
+
+def _astype_numpy(x: Any, *, dtype: str) -> Any:
+    # A Python number becomes a NumPy scalar, an array is always copied.
+    return x.astype(dtype) if hasattr(x, "astype") else np.asarray(x).astype(dtype)[()]
+
+
+astype = linear(
+    "astype",
+    _astype_numpy,
+    lambda x, *, dtype: Aval(x.shape, dtype),
+    lambda ct, x, *, dtype: (ct,),
+    elementwise=True,
+    scales=(0,),
+    samples=lambda: [
+        Sample((np.ones((2, 3), "float32"),), {"dtype": "float64"}),
+        Sample((np.linspace(0, 1, 4),), {"dtype": "float32"}),
+        Sample((np.linspace(0, 1, 4),), {"dtype": "complex128"}),
+        Sample((np.linspace(0, 9, 4),), {"dtype": "int64"}),
+    ],
+)
+
+copy = linear(
+    "copy",
+    lambda x: np.array(x)[()],
+    lambda x: Aval(x.shape, x.numpy_dtype),
+    lambda ct, x: (ct,),
+    elementwise=True,
+    scales=(0,),
+    samples=lambda: [_sample(2, 3), _sample()],
+)
+
+
+def _concatenate_aval(*parts: Aval, axis: int) -> Aval:
+    shape = list(parts[0].shape)
+    for part in parts[1:]:
+        rest = [n for k, n in enumerate(part.shape) if k != axis]
+        if rest != [n for k, n in enumerate(shape) if k != axis]:
+            raise ValueError("all lengths but that of the joined axis must be equal")
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    return Aval(shape, np.result_type(*(part.dtype for part in parts)))
+
+
+def _concatenate_transpose(ct: Any, *parts: Any, axis: int) -> Any:
+    index = Primitive.registry["index"]
+    cts, start = [], 0
+    for part in parts:
+        aval = type_of(part)
+        stop = start + aval.shape[axis]
+        at = ((None, None, None),) * axis + ((start, stop, None),)
+        cts.append(index(ct, at=at))
+        start = stop
+    return tuple(cts)
+
+
+concatenate = linear(
+    "concatenate",
+    lambda *parts, axis: np.concatenate(parts, axis=axis),
+    _concatenate_aval,
+    _concatenate_transpose,
+    groups="all",
+    samples=lambda: [
+        Sample((np.ones((2, 3)), np.zeros((1, 3))), {"axis": 0}),
+        Sample((np.ones((2, 3)), np.zeros((2, 1), "float32")), {"axis": 1}),
+    ],
+)

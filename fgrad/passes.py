@@ -1,0 +1,213 @@
+"""Passes: program -> program, each one loop over equations."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
+from fgrad.sites import Site
+
+
+def with_eqns(program: Program, eqns: Sequence[Eqn], outs: Sequence[Atom]) -> Program:
+    """The same inputs and constants with other equations and outputs."""
+    return Program(program.ins, eqns, outs, program.consts, program.values)
+
+
+def dce(program: Program) -> Program:
+    """Drop the equations and the constants that no output depends on."""
+    live = {atom for atom in program.outs if type(atom) is Var}
+    kept: list[Eqn] = []
+    for eqn in reversed(program.eqns):
+        if any(var in live for var in eqn.outs):
+            kept.append(eqn)
+            live.update(atom for atom in eqn.ins if type(atom) is Var)
+    kept.reverse()
+    pairs = zip(program.consts, program.values, strict=False)
+    used = [(var, value) for var, value in pairs if var in live]
+    consts = [var for var, _ in used]
+    return Program(program.ins, kept, program.outs, consts, [value for _, value in used])
+
+
+class Emitter:
+    """Collects the equations of a program that a transform writes."""
+
+    def __init__(self) -> None:
+        self.eqns: list[Eqn] = []
+        self._sources: dict[Var, Eqn] = {}
+        self._consts: dict[Var, Any] = {}
+
+    def emit(
+        self,
+        prim: Any,
+        ins: tuple[Atom, ...],
+        params: tuple[tuple[str, Any], ...],
+        avals: Sequence[Aval],
+        site: Site | None,
+    ) -> tuple[Var, ...]:
+        """Append an equation; its outputs are new variables."""
+        eqn = Eqn(prim, ins, params, tuple(Var(aval) for aval in avals), site)
+        self.eqns.append(eqn)
+        self._sources.update((var, eqn) for var in eqn.outs)
+        return eqn.outs
+
+    def source(self, atom: Atom) -> Eqn | None:
+        """The equation that binds a variable, if it is one of these."""
+        return self._sources.get(atom) if type(atom) is Var else None
+
+    def stamp(
+        self, template: Program, atoms: Sequence[Atom], site: Site | None
+    ) -> list[Atom]:
+        """Append a copy of a program with ``atoms`` as inputs; its outputs."""
+        table: dict[Atom, Atom] = dict(zip(template.ins, atoms, strict=True))
+        table.update((var, var) for var in template.consts)
+        self._consts.update(zip(template.consts, template.values, strict=True))
+        for eqn in template.eqns:
+            ins = tuple(table.get(atom, atom) for atom in eqn.ins)
+            avals = [var.aval for var in eqn.outs]
+            outs = self.emit(eqn.prim, ins, eqn.params, avals, site)
+            table.update(zip(eqn.outs, outs, strict=True))
+        return [table.get(atom, atom) for atom in template.outs]
+
+    def program(self, ins: Sequence[Var], outs: Sequence[Atom]) -> Program:
+        """The equations so far as a program."""
+        consts = self._consts
+        return Program(ins, self.eqns, outs, list(consts), list(consts.values()))
+
+
+class Substitution:
+    """Replacements of variables, followed while a pass rewrites equations."""
+
+    def __init__(self) -> None:
+        self._table: dict[Var, Atom] = {}
+
+    def replace(self, var: Var, atom: Atom) -> None:
+        self._table[var] = atom
+
+    def __call__(self, atom: Atom) -> Atom:
+        return self._table.get(atom, atom) if type(atom) is Var else atom
+
+    def eqn(self, eqn: Eqn) -> Eqn:
+        """The equation with its operands replaced; itself where none is."""
+        table = self._table
+        if not any(type(a) is Var and a in table for a in eqn.ins):
+            return eqn
+        ins = tuple(map(self, eqn.ins))
+        return Eqn(eqn.prim, ins, eqn.params, eqn.outs, eqn.site)
+
+
+def cse(program: Program) -> Program:
+    """Compute equal expressions once."""
+    subst = Substitution()
+    seen: dict[Any, Eqn] = {}
+    kept: list[Eqn] = []
+    for eqn in program.eqns:
+        eqn = subst.eqn(eqn)
+        key = (eqn.prim, eqn.params, tuple(map(_atom_key, eqn.ins)))
+        first = seen.setdefault(key, eqn)
+        if first is eqn:
+            kept.append(eqn)
+            continue
+        for var, original in zip(eqn.outs, first.outs, strict=True):
+            subst.replace(var, original)
+    return with_eqns(program, kept, [subst(atom) for atom in program.outs])
+
+
+def _atom_key(atom: Atom) -> Any:
+    return (type(atom.value), repr(atom.value)) if type(atom) is Lit else atom
+
+
+def simplify(program: Program) -> Program:
+    """Apply local identities, fold constants that fill arrays, elide broadcasts."""
+    subst = Substitution()
+    source: dict[Atom, Eqn] = {}
+    kept: list[Eqn] = []
+    for eqn in program.eqns:
+        eqn = _elide_broadcasts(subst.eqn(eqn), source)
+        eqn = _fold_full(eqn, source)
+        same = _identity(eqn, source)
+        if same is not None:
+            subst.replace(eqn.outs[0], same)
+            continue
+        kept.append(eqn)
+        source.update((var, eqn) for var in eqn.outs)
+    return with_eqns(program, kept, [subst(atom) for atom in program.outs])
+
+
+def _value(atom: Atom, source: dict[Atom, Eqn]) -> Any:
+    """The number that a literal or a ``full`` array consists of, or None."""
+    if type(atom) is Lit:
+        return None if type(atom.value) is bool else atom.value
+    eqn = source.get(atom)
+    return dict(eqn.params)["value"] if eqn and eqn.prim.name == "full" else None
+
+
+def _fold_full(eqn: Eqn, source: dict[Atom, Eqn]) -> Eqn:
+    """Elementwise and moving equations of ``full`` arrays are ``full`` arrays."""
+    prim, aval = eqn.prim, eqn.outs[0].aval
+    before = [source.get(a) for a in eqn.ins if type(a) is Var]
+    if not before or any(e is None or e.prim.name != "full" for e in before):
+        return eqn
+    if prim.name in ("reshape", "broadcast_to", "transpose"):
+        value = _value(eqn.ins[0], source)
+    elif prim.elementwise and aval.is_inexact and not eqn.params:
+        scalars = [_scalar(atom, source) for atom in eqn.ins]
+        with np.errstate(all="ignore"):
+            value = prim.numpy(*scalars).item()
+    else:
+        return eqn
+    params = {"shape": aval.shape, "dtype": aval.dtype.name, "value": value}
+    assert before[0] is not None
+    return Eqn(before[0].prim, (), tuple(params.items()), eqn.outs, eqn.site)
+
+
+def _scalar(atom: Atom, source: dict[Atom, Eqn]) -> Any:
+    value = _value(atom, source)
+    return value if type(atom) is Lit else np.asarray(value, atom.aval.dtype)[()]
+
+
+def _identity(eqn: Eqn, source: dict[Atom, Eqn]) -> Atom | None:
+    """An operand (or an earlier variable) that this equation equals, if there is one."""
+    out = eqn.outs[0].aval
+    name = eqn.prim.name
+    if name in ("multiply", "divide") and _value(eqn.ins[1], source) == 1:
+        return eqn.ins[0] if eqn.ins[0].aval is out else None
+    if name == "multiply" and _value(eqn.ins[0], source) == 1:
+        return eqn.ins[1] if eqn.ins[1].aval is out else None
+    if name in ("reshape", "broadcast_to") and eqn.ins[0].aval is out:
+        return eqn.ins[0]
+    before = source.get(eqn.ins[0]) if eqn.ins else None
+    if before is None or before.prim is not eqn.prim:
+        return None
+    if name not in ("negative", "transpose", "reshape"):
+        return None
+    undone = before.ins[0]
+    if undone.aval is not out or (name == "transpose" and not _cancel(before, eqn)):
+        return None
+    return undone
+
+
+def _cancel(first: Eqn, second: Eqn) -> bool:
+    inner, outer = dict(first.params)["axes"], dict(second.params)["axes"]
+    return tuple(inner[axis] for axis in outer) == tuple(range(len(outer)))
+
+
+def _elide_broadcasts(eqn: Eqn, source: dict[Atom, Eqn]) -> Eqn:
+    """Use the source of a broadcast where an elementwise equation broadcasts anyway."""
+    if not eqn.prim.elementwise or len(eqn.ins) < 2:
+        return eqn
+    shape = eqn.outs[0].aval.shape
+    ins = list(eqn.ins)
+    for position, atom in enumerate(ins):
+        before = source.get(atom)
+        if before is None or before.prim.name not in ("broadcast_to", "full"):
+            continue
+        others = [a.aval for k, a in enumerate(ins) if k != position]
+        if before.prim.name == "full" and eqn.outs[0].aval in others:
+            ins[position] = Lit(_value(atom, source))
+        elif before.ins and shape in [aval.shape for aval in others]:
+            ins[position] = before.ins[0]
+    if all(new is old for new, old in zip(ins, eqn.ins, strict=True)):
+        return eqn
+    return Eqn(eqn.prim, tuple(ins), eqn.params, eqn.outs, eqn.site)
+

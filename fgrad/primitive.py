@@ -1,0 +1,220 @@
+"""The one record that holds everything a primitive is, the registry, constructors.
+
+From the record follow both modes of differentiation, both back ends, printing, the
+rows of the table test and the row of the operations page. A record has exactly one
+derivative form; the other mode is derived from it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fgrad.ir import Aval
+
+Rule = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Operands and params on which the tests run a primitive."""
+
+    operands: tuple[Any, ...]
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+def no_samples() -> list[Sample]:
+    """The samples of a primitive that is tested elsewhere."""
+    return []
+
+
+@dataclass(eq=False)
+class Primitive:
+    """An operation of the IR. Calling it binds it: runs it, and records it if traced.
+
+    Attributes:
+        name: its name in programs.
+        numpy: evaluates it on NumPy arrays: ``numpy(*operands, **params)``.
+        aval: ``aval(*operand_avals, **params)``, an ``Aval`` or, if ``multiple``, a tuple.
+        derivs: elementwise: for operand i, the map ``derivs[i](t, out, *operands)`` that
+            multiplies ``t`` by the partial derivative, or None where that is zero.
+        linear: groups of operand positions; the primitive is linear in each group.
+        transpose: for ``linear``: ``transpose(ct, *operands, **params)`` gives one
+            cotangent (or None) for each operand.
+        jvp: ``jvp(tangents, outs, *operands, **params)`` gives the tangents of the outputs;
+            a tangent that is zero comes and goes as None.
+        is_constant: its outputs do not vary with its operands (comparisons, argmax).
+        multiple: it has several outputs and returns a tuple.
+        elementwise: its operands broadcast against each other.
+        moves: it only moves elements of the first operand, so a mask moves with them.
+        scales: elementwise: operands that the output is a multiple of, so that a zero
+            there is a zero in the output.
+        view_step: NumPy's result may share memory with the first operand:
+            ``view_step(out, value, operands, params)`` gives the ``(name, params)`` that
+            lead from the operand to the view, or None where the result is a copy.
+        accumulate: the primitive that adds this one's result to an array given as first
+            operand, and the names of the params that it takes over.
+        in_place: like ``numpy``, but allowed to overwrite the first operand.
+        operator: a faster equal of ``numpy`` on NumPy values, such as ``operator.mul``.
+        expression: format of its NumPy source, such as ``{0} * {1}``.
+        samples: makes the operands and params that tests use.
+    """
+
+    name: str
+    numpy: Rule
+    aval: Rule
+    derivs: tuple[Rule | None, ...] | None = None
+    linear: tuple[tuple[int, ...], ...] | str | None = None
+    transpose: Rule | None = None
+    jvp: Rule | None = None
+    is_constant: bool = False
+    multiple: bool = False
+    elementwise: bool = False
+    moves: bool = False
+    scales: tuple[int, ...] = ()
+    view_step: Rule | None = None
+    accumulate: tuple[Primitive, tuple[str, ...]] | None = None
+    in_place: Rule | None = None
+    operator: Rule | None = None
+    expression: str | None = None
+    samples: Callable[[], list[Sample]] = no_samples
+
+    registry: ClassVar[dict[str, Primitive]] = {}
+    bind: ClassVar[Rule]
+
+    def __post_init__(self) -> None:
+        forms = [self.derivs, self.linear, self.jvp]
+        count = sum(form is not None for form in forms) + self.is_constant
+        if count > 1:
+            raise ValueError(f"primitive {self.name} has {count} derivative forms")
+        if self.name in self.registry:
+            raise ValueError(f"primitive {self.name} is registered twice")
+        self.evaluate = self.operator or self.numpy
+        self.registry[self.name] = self
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        return Primitive.bind(self, operands, params)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+    @property
+    def is_differentiable(self) -> bool:
+        """Whether the record has a derivative form."""
+        return not (self.derivs is None and self.linear is None and self.jvp is None)
+
+    def infer(self, avals: Sequence[Aval], params: dict[str, Any]) -> tuple[Aval, ...]:
+        """Types of the outputs for operands of these types."""
+        out = self.aval(*avals, **params)
+        return out if self.multiple else (out,)
+
+    def linear_groups(self, count: int) -> tuple[tuple[int, ...], ...]:
+        """Groups of operand positions, for ``count`` operands, of a linear primitive."""
+        if self.linear == "all":
+            return (tuple(range(count)),)
+        assert isinstance(self.linear, tuple)
+        return self.linear
+
+
+@functools.lru_cache(maxsize=4096)
+def _result_dtype(numpy: Rule, dtypes: tuple[Any, ...]) -> Any:
+    """The dtype that NumPy itself gives, by running it on ones."""
+    ones = [d(1) if type(d) is type else np.ones((), d)[()] for d in dtypes]
+    with np.errstate(all="ignore"):
+        return np.asarray(numpy(*ones)).dtype
+
+
+def broadcast_shapes(avals: Sequence[Aval]) -> tuple[int, ...]:
+    """The shape that operands of these types broadcast to."""
+    shapes = {aval.shape for aval in avals}
+    return next(iter(shapes)) if len(shapes) == 1 else np.broadcast_shapes(*shapes)
+
+
+def elementwise_aval(numpy: Rule) -> Rule:
+    """The type rule of an elementwise primitive: shapes broadcast, NumPy promotes."""
+
+    def aval(*avals: Aval, **params: Any) -> Aval:
+        rule = functools.partial(numpy, **params) if params else numpy
+        infer = _result_dtype.__wrapped__ if params else _result_dtype
+        return Aval(broadcast_shapes(avals), infer(rule, tuple(a.dtype for a in avals)))
+
+    return aval
+
+
+Range = tuple[float, float]
+
+
+def _draw(shape: tuple[int, ...], low: float, high: float, dtype: str, seed: int) -> Any:
+    rng = np.random.default_rng(seed)
+    values = rng.uniform(low, high, shape)
+    if np.dtype(dtype).kind == "c":
+        values = values + 1j * rng.uniform(0.1, 0.9, shape)
+    return np.asarray(values).astype(dtype)[()]
+
+
+def elementwise_samples(ranges: tuple[Range, ...], kinds: str) -> list[Sample]:
+    """Samples of each dtype kind (``f``, ``c``, ``i``, ``b``) with broadcasting shapes."""
+    dtypes = {"f": ("float64", "float32"), "c": ("complex128",), "i": ("int64",)}
+    dtypes["b"] = ("bool",)
+    count = len(ranges)
+    shapes: list[tuple[tuple[int, ...], ...]] = [((2, 3),) * count, ((),) * count]
+    if count > 1:
+        shapes.append((((2, 3), (3,), (2, 1))[:count]))
+        shapes.append((((1,), (2, 3), ())[:count]))
+    samples = []
+    for kind in kinds:
+        for dtype in dtypes[kind]:
+            for row, shape_row in enumerate(shapes):
+                drawn = [
+                    _draw(shape, low, high, dtype, 7 * row + position)
+                    for position, (shape, (low, high)) in enumerate(
+                        zip(shape_row, ranges, strict=True)
+                    )
+                ]
+                samples.append(Sample(tuple(drawn)))
+    return samples
+
+
+def elementwise(
+    name: str,
+    numpy: Rule,
+    *derivs: Rule | None,
+    ranges: tuple[Range, ...] | None = None,
+    kinds: str = "f",
+    **fields: Any,
+) -> Primitive:
+    """An elementwise primitive.
+
+    Args:
+        name: its name.
+        numpy: a NumPy ufunc or a function that broadcasts like one.
+        derivs: for each operand the map ``(t, out, *operands) -> t * partial``, or None.
+        ranges: for each operand the interval that samples are drawn from.
+        kinds: dtype kinds of the samples.
+        fields: further fields of the record.
+    """
+    count = len(ranges) if ranges else max(len(derivs), 1)
+    intervals = ranges or ((-0.9, 0.9),) * count
+    if derivs:
+        fields["derivs"] = derivs
+    fields.setdefault("samples", lambda: elementwise_samples(intervals, kinds))
+    fields.setdefault("aval", elementwise_aval(numpy))
+    return Primitive(name, numpy, elementwise=True, **fields)
+
+
+def linear(
+    name: str,
+    numpy: Rule,
+    aval: Rule,
+    transpose: Rule,
+    groups: tuple[tuple[int, ...], ...] | str = ((0,),),
+    **fields: Any,
+) -> Primitive:
+    """A primitive that is linear in its first operand, or in each of ``groups``."""
+    return Primitive(
+        name, numpy, aval, linear=groups, transpose=transpose, **fields
+    )

@@ -1,0 +1,52 @@
+"""Where in the user's code something happened: captured cheaply, formatted late."""
+
+import linecache
+import os
+import sys
+from typing import NamedTuple
+
+import numpy as np
+
+_LIBRARY_FOLDERS = tuple(
+    os.path.dirname(os.path.abspath(path)) + os.sep for path in (__file__, np.__file__)
+)
+
+
+class Site(NamedTuple):
+    """A line of the user's program."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line}"
+
+    @property
+    def text(self) -> str:
+        """The source line itself, or an empty string where it is not at hand."""
+        return linecache.getline(self.file, self.line).strip()
+
+
+def is_library_file(file: str) -> bool:
+    """Whether a file belongs to fgrad or to NumPy rather than to the user."""
+    return file.startswith(_LIBRARY_FOLDERS) or file.startswith("<fgrad")
+
+
+def user_site() -> Site | None:
+    """The innermost line of the call stack that lies outside fgrad and NumPy."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not is_library_file(file):
+            return Site(file, frame.f_lineno)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def at_user_line() -> str:
+    """``" (at file.py:12: `y = f(x)`)"`` for the end of an error message."""
+    site = user_site()
+    if site is None:
+        return ""
+    text = site.text
+    return f" (at {site}: `{text}`)" if text else f" (at {site})"

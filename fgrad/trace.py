@@ -1,0 +1,553 @@
+"""Tracing: handles on recorded values, and the structure they are recorded into.
+
+A trace does not build a graph. It walks a trie of structures (`Path`): each operation
+steps from the structure so far to a child keyed by primitive, params and operands. Where
+the structure was seen before, a step is one dict look-up, and all that depends on the
+structure alone (types, the equations, derived and compiled programs) hangs on the trie.
+What differs between two runs of the same structure is only the list `Trace.saved`.
+
+Values are computed at once, so Python control flow works. The value of a tracer is a
+NumPy array or scalar, or a tracer of an enclosing trace (transforms nest that way), or
+None in an abstract trace, where only shapes and dtypes are known.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.errors import LeakedTracerError, MutatedConstantError, ShapeError
+from fgrad.ir import PYTHON_AVALS, Aval, aval_of
+from fgrad.primitive import Primitive
+from fgrad.sites import Site, user_site
+
+TRIE_LIMIT = 400_000  # nodes; past it all structures are forgotten and learnt again
+COPY_LIMIT = 8192  # bytes up to which a constant that the gradient needs is copied
+VIEW_COPY_FRACTION = 8  # a saved view this many times smaller than its base is copied
+FINGERPRINT = 512  # elements of a large constant that are compared to detect a change
+
+Params = tuple[tuple[str, Any], ...]
+_serials = itertools.count()
+
+
+class Tracer:
+    """A rebindable handle on a recorded value; behaves like a NumPy array.
+
+    `origin` is None, or the handle that owns the memory and the steps that lead from it
+    here. Writing to either changes the owner's `version`, which makes views stale.
+    `owned` says that no one else needs the present content of `value`, so that an
+    in-place update may overwrite it.
+    """
+
+    __slots__ = ("aval", "index", "origin", "owned", "scope", "value", "version")
+    __hash__ = None  # type: ignore[assignment]
+    scope: Trace
+    index: int
+    value: Any
+    aval: Aval
+    origin: tuple[Tracer, tuple[Any, ...]] | None
+    version: int
+    owned: bool
+
+
+_new = Tracer.__new__
+
+
+def new_tracer(trace: Trace, index: int, aval: Aval, value: Any, owned: bool) -> Tracer:
+    """A handle on variable ``index`` of ``trace``."""
+    tracer = _new(Tracer)
+    tracer.scope = trace
+    tracer.index = index
+    tracer.value = value
+    tracer.aval = aval
+    tracer.origin = None
+    tracer.version = 0
+    tracer.owned = owned
+    return tracer
+
+
+def refresh(tracer: Tracer) -> None:
+    """Bring a view up to date with the handle that owns its memory."""
+    assert tracer.origin is not None
+    owner, steps = tracer.origin
+    if tracer.version == owner.version:
+        return
+    current: Any = owner
+    for name, params in steps:
+        current = Primitive.registry[name](current, **dict(params))
+    tracer.index, tracer.value = current.index, current.value
+    tracer.version = owner.version
+
+
+def frozen(tracer: Tracer) -> Any:
+    """The present value of a handle, in a form that later writes do not reach."""
+    if tracer.origin is None:
+        tracer.owned = False
+        return tracer.value
+    owner = tracer.origin[0]
+    if tracer.aval.size * VIEW_COPY_FRACTION <= owner.aval.size:
+        return tracer.value.copy()
+    owner.owned = False
+    return tracer.value
+
+
+def alias(tracer: Tracer) -> Tracer:
+    """A second handle on the same variable, unaffected by writes to the first."""
+    if tracer.origin is not None:
+        refresh(tracer)
+    value = frozen(tracer)
+    return new_tracer(tracer.scope, tracer.index, tracer.aval, value, False)
+
+
+class Path:
+    """A node of the trie: the structure recorded so far, ending in one equation.
+
+    Variables are numbered in order of binding, inputs first. `codes` holds, for each
+    operand, its number, or its aval where it is a constant. `keep` holds the positions
+    (operands first, then outputs) whose values the trace must save. `ends` is the cache
+    of what transforms derived from the structure that ends here.
+    """
+
+    __slots__ = (
+        "aval",
+        "avals",
+        "children",
+        "codes",
+        "count",
+        "ends",
+        "index",
+        "keep",
+        "params",
+        "parent",
+        "prim",
+        "site",
+    )
+
+    def __init__(
+        self,
+        parent: Path | None,
+        prim: Primitive | None,
+        params: Params,
+        codes: tuple[Any, ...],
+        avals: tuple[Aval, ...],
+        keep: tuple[int, ...],
+    ) -> None:
+        self.parent = parent
+        self.prim = prim
+        self.params = params
+        self.codes = codes
+        self.avals = avals
+        self.aval = avals[0] if avals else None
+        self.keep = keep
+        self.index = 0 if parent is None else parent.count
+        self.count = self.index + len(avals)
+        self.children: dict[Any, Path] = {}
+        self.ends: dict[Any, Any] = {}
+        self.site: Site | None = None if parent is None else user_site()
+
+
+class _Finished:
+    """Stands in for the path of a trace that has ended."""
+
+    @property
+    def children(self) -> dict[Any, Path]:
+        raise LeakedTracerError(
+            "a traced value was used after the function that was being differentiated "
+            "had returned; return it instead (has_aux=True for values that are not to "
+            "be differentiated)"
+        )
+
+
+FINISHED: Any = _Finished()
+
+
+class Policy:
+    """What a kind of trace records and saves.
+
+    Attributes:
+        constants: whether operations whose results do not vary are recorded, too.
+        keep: ``keep(prim, params, operand_avals, traced, out_avals)``: the positions
+            (operands first, then outputs) whose values are saved.
+    """
+
+    def __init__(self, constants: bool, keep: Callable[..., tuple[int, ...]]) -> None:
+        self.constants = constants
+        self.keep = keep
+
+    def tracks(self, prim: Primitive, out_avals: Sequence[Aval]) -> bool:
+        """Whether an operation with these outputs is recorded."""
+        if self.constants:
+            return True
+        return not prim.is_constant and any(aval.is_inexact for aval in out_avals)
+
+
+class _Trie:
+    """The roots of the trie, for each policy and types of inputs."""
+
+    def __init__(self) -> None:
+        self.roots: dict[Any, Path] = {}
+        self.size = 0
+
+    def root(self, policy: Policy, avals: tuple[Aval, ...]) -> Path:
+        key = (policy, avals)
+        found = self.roots.get(key)
+        if found is not None:
+            return found
+        root = Path(None, None, (), (), avals, ())
+        return self.roots.setdefault(key, root)
+
+    def grow(self) -> None:
+        self.size += 1
+        if self.size > TRIE_LIMIT:
+            self.clear()
+
+    def clear(self) -> None:
+        self.roots = {}
+        self.size = 0
+
+
+TRIE = _Trie()
+
+
+class Trace:
+    """One run of a function on tracers.
+
+    Attributes:
+        path: the structure recorded so far.
+        saved: the values that the policy keeps, in the order of recording.
+        abstract: no values, only types.
+        nested: some value is a tracer of an enclosing trace.
+        serial: later traces are inner ones.
+        watched: large constants that were saved without a copy, with fingerprints.
+    """
+
+    __slots__ = ("abstract", "nested", "path", "policy", "saved", "serial", "watched")
+
+    def __init__(
+        self, policy: Policy, avals: tuple[Aval, ...], abstract: bool = False
+    ) -> None:
+        self.policy = policy
+        self.abstract = abstract
+        self.nested = False
+        self.saved: list[Any] = []
+        self.serial = next(_serials)
+        self.watched: dict[int, tuple[Any, bytes]] = {}
+        fresh = abstract
+        self.path = (
+            Path(None, None, (), (), avals, ()) if fresh else TRIE.root(policy, avals)
+        )
+
+    def inputs(self, values: Sequence[Any]) -> list[Tracer]:
+        """One tracer for each input of the trace."""
+        tracers = []
+        for index, (aval, value) in enumerate(zip(self.path.avals, values, strict=True)):
+            if type(value) is Tracer:
+                self.nested = True
+                value = alias(value)
+            tracers.append(new_tracer(self, index, aval, value, False))
+        return tracers
+
+    def finish(self) -> Path:
+        """End the trace: a later use of its tracers raises. Returns its structure."""
+        path, self.path = self.path, FINISHED
+        if self.watched:
+            self.verify_constants()
+        return path
+
+    def verify_constants(self) -> None:
+        """Check that no large constant changed since it was saved.
+
+        Raises:
+            MutatedConstantError: one did.
+        """
+        for array, before in self.watched.values():
+            if _fingerprint(array) != before:
+                raise MutatedConstantError(
+                    f"an array of shape {array.shape} and dtype {array.dtype} that the "
+                    "gradient needs was changed in place after it was used; use a copy "
+                    "of it (`x * buffer.copy()`) or write into a new array"
+                )
+
+    def save(self, keep: tuple[int, ...], operands: Sequence[Any]) -> None:
+        """Save the values at the positions ``keep`` of operands and outputs."""
+        saved = self.saved
+        for position in keep:
+            x = operands[position]
+            if type(x) is not Tracer:
+                saved.append(self._snapshot(x) if type(x) is np.ndarray else x)
+            elif x.scope is not self:
+                saved.append(alias(x))
+            elif x.origin is None:
+                x.owned = False
+                saved.append(x.value)
+            else:
+                saved.append(frozen(x))
+
+    def _snapshot(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if array.nbytes <= COPY_LIMIT:
+            return array.copy()
+        if id(array) not in self.watched:
+            self.watched[id(array)] = (array, _fingerprint(array))
+        return array
+
+    def extend(
+        self,
+        key: tuple[Any, ...],
+        prim: Primitive,
+        params: Params,
+        operands: Sequence[Any],
+        outs: Sequence[Any] | None,
+    ) -> Path | None:
+        """A new child of the path, or None where the operation is not recorded."""
+        codes = key[2:]
+        avals = tuple(
+            x.aval if type(code) is int else code
+            for x, code in zip(operands, codes, strict=True)
+        )
+        if outs is None:
+            out_avals = self._infer(prim, avals, dict(params))
+        else:
+            out_avals = tuple(type_of(out) for out in outs)
+        if not self.policy.tracks(prim, out_avals):
+            return None
+        traced = tuple(type(code) is int for code in codes)
+        keep = self.policy.keep(prim, params, avals, traced, out_avals)
+        child = Path(self.path, prim, params, codes, out_avals, keep)
+        TRIE.grow()
+        return self.path.children.setdefault(key, child)
+
+    @staticmethod
+    def _infer(
+        prim: Primitive, avals: Sequence[Aval], params: dict[str, Any]
+    ) -> tuple[Aval, ...]:
+        try:
+            return prim.infer(avals, params)
+        except ValueError as error:
+            raise _shape_error(prim, error, [aval.shape for aval in avals]) from error
+
+
+def _fingerprint(array: np.ndarray[Any, Any]) -> bytes:
+    """Some hundred elements, evenly spaced along each axis."""
+    per_axis = max(int(FINGERPRINT ** (1 / array.ndim)), 2)
+    steps = tuple(slice(None, None, max(length // per_axis, 1)) for length in array.shape)
+    return array[steps].tobytes()
+
+
+def _shape_error(prim: Primitive, error: ValueError, shapes: list[Any]) -> ShapeError:
+    listed = ", ".join(str(shape) for shape in shapes)
+    return ShapeError(f"{prim.name} of operands with shapes {listed}: {error}")
+
+
+def type_of(value: Any) -> Aval:
+    """The aval of an operand: a tracer, an array, a NumPy scalar, a Python number."""
+    return value.aval if type(value) is Tracer else aval_of(value)
+
+
+def is_traced(value: Any) -> bool:
+    """Whether a value is a tracer."""
+    return type(value) is Tracer
+
+
+def as_operand(value: Any) -> Any:
+    """A tracer, a Python number, a NumPy scalar or array: what primitives take.
+
+    Raises:
+        TypeError: the value is not array-like, or holds Python objects.
+    """
+    cls = type(value)
+    if cls is Tracer or cls is np.ndarray or cls in PYTHON_AVALS:
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError("masked arrays have no derivative rules; use np.where")
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"an operand of type {cls.__name__} is not numeric")
+    return array[()] if isinstance(value, np.generic) else array
+
+
+def innermost(operands: Sequence[Any]) -> Trace | None:
+    """The latest trace among the operands, or None where none is traced."""
+    trace = None
+    for x in operands:
+        if type(x) is Tracer and (trace is None or x.scope.serial > trace.serial):
+            trace = x.scope
+    return trace
+
+
+def evaluate_eagerly(trace: Trace, prim: Primitive, params: Any, values: Any) -> Any:
+    """The value of an operation: by NumPy, or recorded in the enclosing trace."""
+    try:
+        if trace.nested:
+            return bind(prim, values, params)
+        return prim.numpy(*values, **params)
+    except ValueError as error:
+        if type(error) is not ValueError:
+            raise
+        shapes = [getattr(value, "shape", ()) for value in values]
+        raise _shape_error(prim, error, shapes) from error
+
+
+def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
+    """Run a primitive; where an operand is traced, record it in the innermost trace."""
+    trace = innermost(operands)
+    if trace is None:
+        return prim.numpy(*operands, **params)
+    codes: list[Any] = []
+    values: list[Any] = []
+    for x in operands:
+        if type(x) is not Tracer:
+            codes.append(aval_of(x))
+            values.append(x)
+        elif x.scope is trace:
+            if x.origin is not None:
+                refresh(x)
+            codes.append(x.index)
+            values.append(x.value)
+        else:
+            trace.nested = True
+            codes.append(x.aval)
+            values.append(x)
+    if trace.abstract:
+        return record(trace, prim, codes, operands, params, None)
+    out = evaluate_eagerly(trace, prim, params, values)
+    return record(trace, prim, codes, operands, params, out)
+
+
+def record(
+    trace: Trace,
+    prim: Primitive,
+    codes: Sequence[Any],
+    operands: Sequence[Any],
+    params: dict[str, Any],
+    out: Any,
+) -> Any:
+    """Record an equation whose value is known (None in an abstract trace)."""
+    static = tuple(params.items())
+    key = (prim, static, *codes)
+    child = trace.path.children.get(key)
+    if child is None:
+        outs = None if trace.abstract else out if prim.multiple else (out,)
+        child = trace.extend(key, prim, static, operands, outs)
+        if child is None:
+            return out
+    trace.path = child
+    if not prim.multiple:
+        assert child.aval is not None
+        tracer = new_tracer(trace, child.index, child.aval, out, True)
+        if child.keep:
+            trace.save(child.keep, (*operands, tracer))
+        if prim.view_step is not None:
+            _attach_view(tracer, prim, operands, params)
+        return tracer
+    values = out if out is not None else (None,) * len(child.avals)
+    tracers = tuple(
+        new_tracer(trace, child.index + position, aval, value, True)
+        for position, (aval, value) in enumerate(zip(child.avals, values, strict=True))
+    )
+    if child.keep:
+        trace.save(child.keep, (*operands, *tracers))
+    return tracers
+
+
+def _attach_view(
+    tracer: Tracer, prim: Primitive, operands: Sequence[Any], params: dict[str, Any]
+) -> None:
+    """Make the result of a viewing primitive a view of its first operand."""
+    base = operands[0]
+    if type(base) is not Tracer or base.scope is not tracer.scope:
+        return
+    assert prim.view_step is not None
+    step = prim.view_step(tracer.value, base.value, operands, params)
+    if step is None:
+        return
+    owner, steps = (base, ()) if base.origin is None else base.origin
+    tracer.origin = (owner, (*steps, step))
+    tracer.version = owner.version
+
+
+Primitive.bind = bind
+
+
+def bind1(prim: Primitive, x: Tracer) -> Any:
+    """``bind`` for one traced operand, an elementwise primitive, and no params."""
+    trace = x.scope
+    if trace.nested or trace.abstract or prim.is_constant:
+        return bind(prim, (x,), {})
+    if x.origin is not None:
+        refresh(x)
+    index = x.index
+    key = (prim, (), index)
+    child = trace.path.children.get(key)
+    if child is None:
+        return bind(prim, (x,), {})
+    out = prim.evaluate(x.value)
+    trace.path = child
+    tracer = _new(Tracer)
+    tracer.scope = trace
+    tracer.index = child.index
+    tracer.value = out
+    tracer.aval = child.aval  # type: ignore[assignment]
+    tracer.origin = None
+    tracer.version = 0
+    tracer.owned = True
+    if child.keep:
+        trace.save(child.keep, (x, tracer))
+    return tracer
+
+
+def bind2(prim: Primitive, x: Any, y: Any) -> Any:
+    """``bind`` for two operands, an elementwise primitive, and no params."""
+    if type(x) is Tracer:
+        trace = x.scope
+        if x.origin is not None:
+            refresh(x)
+        a = x.index
+        u = x.value
+        if type(y) is Tracer:
+            if y.scope is not trace:
+                return bind(prim, (x, y), {})
+            if y.origin is not None:
+                refresh(y)
+            b: Any = y.index
+            v = y.value
+        else:
+            b = PYTHON_AVALS.get(type(y))
+            if b is None:
+                y = as_operand(y)
+                b = aval_of(y)
+            v = y
+    else:
+        trace = y.scope
+        if y.origin is not None:
+            refresh(y)
+        a = PYTHON_AVALS.get(type(x))
+        if a is None:
+            x = as_operand(x)
+            a = aval_of(x)
+        u = x
+        b = y.index
+        v = y.value
+    if trace.nested or trace.abstract or prim.is_constant:
+        return bind(prim, (x, y), {})
+    child = trace.path.children.get((prim, (), a, b))
+    if child is None:
+        return bind(prim, (x, y), {})
+    try:
+        out = prim.evaluate(u, v)
+    except ValueError:
+        return bind(prim, (x, y), {})  # raises with the shapes and the line
+    trace.path = child
+    tracer = _new(Tracer)
+    tracer.scope = trace
+    tracer.index = child.index
+    tracer.value = out
+    tracer.aval = child.aval  # type: ignore[assignment]
+    tracer.origin = None
+    tracer.version = 0
+    tracer.owned = True
+    if child.keep:
+        trace.save(child.keep, (x, y, tracer))
+    return tracer

@@ -1,0 +1,1 @@
+"""Program -> program transforms, each one loop over equations."""

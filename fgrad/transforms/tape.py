@@ -1,0 +1,207 @@
+"""Recording a function for differentiation, and running what follows from the record.
+
+The tape policy records what depends smoothly on the inputs and saves the values that
+pullbacks need. The derived programs hang on the structure (`Path.ends`), so a structure
+seen before derives and compiles nothing.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad import tree
+from fgrad.ir import Aval, Program, Var
+from fgrad.lower.numpy import Executable, run_on
+from fgrad.primitive import Primitive
+from fgrad.record import read_path
+from fgrad.trace import (
+    Params,
+    Path,
+    Policy,
+    Trace,
+    Tracer,
+    is_traced,
+    refresh,
+    type_of,
+)
+from fgrad.transforms.jvp import Avals, Flags, forward
+from fgrad.transforms.vjp import pullback_program, reverse
+
+Numbers = tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=8192)
+def _keep_residuals(
+    prim: Primitive, params: Params, avals: Avals, traced: Flags, out_avals: Avals
+) -> tuple[int, ...]:
+    """Positions of the operands and outputs that the pullback of an equation reads."""
+    active = tuple(
+        is_var and aval.is_inexact for is_var, aval in zip(traced, avals, strict=True)
+    )
+    if not any(active):
+        return ()
+    present = tuple(aval.is_inexact for aval in out_avals)
+    pullback, _ = pullback_program(prim, params, avals, out_avals, active, present)
+    used = {atom for eqn in pullback.eqns for atom in eqn.ins} | set(pullback.outs)
+    primals = pullback.ins[: len(avals) + len(out_avals)]
+    return tuple(position for position, var in enumerate(primals) if var in used)
+
+
+TAPE = Policy(constants=False, keep=_keep_residuals)
+
+
+class Tape:
+    """A finished recording of a function of flat arguments.
+
+    Attributes:
+        results: the leaves of the result, without the tracers of this recording.
+        outs: for each leaf its variable number, or None where it is a constant.
+        treedef: the structure of the result.
+        avals: the types of the inputs.
+    """
+
+    def __init__(self, function: Callable[..., Any], values: Sequence[Any]) -> None:
+        self.avals = tuple(map(type_of, values))
+        trace = Trace(TAPE, self.avals)
+        self._trace = trace
+        result = function(trace.inputs(values))
+        leaves, self.treedef = tree.flatten(result)
+        self.outs = tuple(_variable(leaf, trace) for leaf in leaves)
+        self.results = [strip(leaf, trace) for leaf in leaves]
+        self.out_avals = [
+            leaf.aval if number is not None else None
+            for leaf, number in zip(leaves, self.outs, strict=True)
+        ]
+        self._path = trace.finish()
+
+    def pull_back(self, seeds: dict[int, Any]) -> list[Any]:
+        """Cotangents of the inputs for ``seeds`` (leaf number -> cotangent).
+
+        An input that has no influence gets zeros.
+        """
+        outs = tuple(self.outs[leaf] for leaf in seeds)
+        executable, given = derived(self._path, "vjp", outs, self._inputs)
+        return self._fill(self._run(executable, list(seeds.values())), given)
+
+    def gradient(self) -> list[Any]:
+        """The gradient of the first leaf, a number; frees what the tape saved."""
+        outs = (self.outs[0],)
+        executable, given = derived(self._path, "grad", outs, self._inputs)
+        return self._fill(self._run(executable, [], last=True), given)
+
+    @property
+    def _inputs(self) -> Numbers:
+        return tuple(range(len(self.avals)))
+
+    def _fill(self, results: list[Any], given: Flags) -> list[Any]:
+        if all(given):
+            return results
+        found = iter(results)
+        return [
+            next(found) if is_given else zeros(aval)
+            for aval, is_given in zip(self.avals, given, strict=True)
+        ]
+
+    def push_forward(self, tangents: dict[int, Any], leaves: Numbers) -> list[Any]:
+        """Tangents of result ``leaves`` for ``tangents`` (input number -> tangent)."""
+        outs = tuple(self.outs[leaf] for leaf in leaves)
+        executable, given = derived(self._path, "jvp", outs, tuple(tangents))
+        results = iter(self._run(executable, list(tangents.values())))
+        return [
+            next(results) if is_given else zeros(self.out_avals[leaf])
+            for leaf, is_given in zip(leaves, given, strict=True)
+        ]
+
+    def _run(self, executable: Executable, linear: list[Any], last: bool = False) -> list[Any]:
+        trace = self._trace
+        if trace.watched:
+            trace.verify_constants()
+        traced = trace.nested or any(map(is_traced, linear))
+        arguments = [*trace.saved, *linear]
+        if last:
+            trace.saved.clear()
+        return run_on(executable, arguments, traced)
+
+
+def _variable(leaf: Any, trace: Trace) -> int | None:
+    if type(leaf) is not Tracer or leaf.scope is not trace:
+        return None
+    if leaf.origin is not None:
+        refresh(leaf)
+    return leaf.index
+
+
+def strip(leaf: Any, trace: Trace) -> Any:
+    """The value of a leaf outside ``trace``; a copy where the trace still needs it."""
+    if type(leaf) is not Tracer or leaf.scope is not trace:
+        return leaf
+    value = leaf.value
+    is_exclusive = leaf.owned and leaf.origin is None
+    if is_exclusive or isinstance(value, np.generic):
+        return value
+    return value.copy()
+
+
+def zeros(aval: Aval | None) -> Any:
+    """The zero of a type, as a NumPy array or scalar."""
+    assert aval is not None
+    return np.zeros(aval.shape, aval.dtype)[()]
+
+
+def derived(
+    path: Path, mode: str, outs: tuple[Any, ...], wrt: Numbers
+) -> tuple[Executable, Flags]:
+    """The pullback (``vjp``), the gradient or the tangent map (``jvp``) of a structure.
+
+    Its arguments are the saved values, then the cotangents or tangents; the gradient
+    (``grad``) is the pullback of a cotangent of ones, and takes none. The flags say
+    which of its results vary; the others are zero and left out.
+    """
+    key = (mode, outs, wrt)
+    found = path.ends.get(key)
+    if found is None:
+        found = path.ends[key] = _derive(path, mode, outs, wrt)
+    return found  # type: ignore[no-any-return]
+
+
+def _derive(
+    path: Path, mode: str, outs: tuple[int, ...], wrt: Numbers
+) -> tuple[Executable, Flags]:
+    constants: list[Var] = []
+
+    def constant(aval: Aval) -> Var:
+        constants.append(Var(aval))
+        return constants[-1]
+
+    ins, eqns, variables, saved = read_path(path, constant)
+    results = [variables[number] for number in outs]
+    program = Program(ins, eqns, results, constants)
+    inputs = [ins[number] for number in wrt]
+    if mode in ("vjp", "grad"):
+        unit = mode == "grad"
+        linear, given = reverse(program, inputs, (True,) * len(outs), unit)
+        count = 0 if unit else len(outs)
+    else:
+        linear, given = forward(program, inputs)
+        count = len(inputs)
+    seeds = linear.ins[len(linear.ins) - count :]
+    program = Program(
+        [*_distinct(saved), *seeds],
+        linear.eqns,
+        linear.outs,
+        linear.consts,
+        linear.values,
+    )
+    return Executable(program), given
+
+
+def _distinct(saved: Sequence[Any]) -> list[Var]:
+    """The saved variables; one that was saved before is renamed and not read."""
+    seen: set[Var] = set()
+    variables = []
+    for var in saved:
+        variables.append(Var(var.aval) if var in seen else var)
+        seen.add(var)
+    return variables

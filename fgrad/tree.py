@@ -1,0 +1,80 @@
+"""Pytrees: nested containers of leaves, a thin layer over optree.
+
+Dicts, lists, tuples, namedtuples and ``None`` are optree's own; a dataclass is
+registered the first time an instance is met.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import optree
+
+from fgrad.errors import TreeError
+
+NAMESPACE = "fgrad"
+TreeDef = optree.PyTreeSpec
+
+
+def _is_new_dataclass(leaf: Any) -> bool:
+    return dataclasses.is_dataclass(leaf) and not isinstance(leaf, type)
+
+
+def _register_dataclass(cls: type) -> None:
+    names = tuple(field.name for field in dataclasses.fields(cls))
+
+    def flatten_fields(instance: Any) -> tuple[tuple[Any, ...], None, tuple[str, ...]]:
+        return tuple(getattr(instance, name) for name in names), None, names
+
+    def unflatten_fields(_: None, children: Iterable[Any]) -> Any:
+        instance = object.__new__(cls)
+        for name, child in zip(names, children, strict=True):
+            object.__setattr__(instance, name, child)
+        return instance
+
+    optree.register_pytree_node(
+        cls, flatten_fields, unflatten_fields, namespace=NAMESPACE
+    )
+
+
+def flatten(tree: Any) -> tuple[list[Any], TreeDef]:
+    """Leaves of ``tree`` from left to right, and the structure that holds them."""
+    leaves, treedef = optree.tree_flatten(tree, namespace=NAMESPACE)
+    unknown = {type(leaf) for leaf in leaves if _is_new_dataclass(leaf)}
+    if not unknown:
+        return leaves, treedef
+    for cls in unknown:
+        _register_dataclass(cls)
+    return flatten(tree)
+
+
+def unflatten(treedef: TreeDef, leaves: Iterable[Any]) -> Any:
+    """The tree of structure ``treedef`` with these leaves."""
+    return optree.tree_unflatten(treedef, leaves)
+
+
+def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
+    """The same tree with ``function`` applied to each leaf."""
+    leaves, treedef = flatten(tree)
+    return unflatten(treedef, [function(leaf) for leaf in leaves])
+
+
+def flatten_like(treedef: TreeDef, tree: Any, what: str, like: str) -> list[Any]:
+    """Leaves of ``tree``, which must have the structure ``treedef``.
+
+    Raises:
+        TreeError: the structures differ.
+    """
+    leaves, found = flatten(tree)
+    if found != treedef:
+        raise TreeError(
+            f"{what} must have the structure of {like}: expected {treedef}, got {found}"
+        )
+    return leaves
+
+
+def paths(tree: Any) -> list[str]:
+    """A readable access path for each leaf, such as ``['w'][0]``."""
+    flatten(tree)  # registers the dataclasses met on the way
+    accessors = optree.tree_accessors(tree, namespace=NAMESPACE)
+    return [accessor.codify("") for accessor in accessors]
