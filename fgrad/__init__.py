@@ -6,6 +6,7 @@ from fgrad.api import grad, jvp, linearize, make_program, value_and_grad, vjp
 from fgrad.ir import Aval, Program, check
 from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from fgrad.ops.cut import stop_gradient
+from fgrad.text import parse
 
 __version__ = "0.1.0"
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "jvp",
     "linearize",
     "make_program",
+    "parse",
     "stop_gradient",
     "value_and_grad",
     "vjp",

@@ -28,12 +28,16 @@ class Selection:
 
     def take(
         self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> tuple[Any, Callable[[Any], tuple[list[Any], dict[str, Any]]]]:
+    ) -> tuple[Any, Callable[[Any], tuple[Sequence[Any], dict[str, Any]]]]:
         """The chosen arguments as one tree, and a function that puts others in place.
 
         Raises:
             TypeError: the call has no such argument.
         """
+        if self.is_single and 0 <= self.numbers[0] < len(args):
+            number = self.numbers[0]
+            head, tail = args[:number], args[number + 1 :]
+            return args[number], lambda value: ((*head, value, *tail), kwargs)
         places: list[tuple[str, Any]] = []
         for number in self.numbers:
             position = number + len(args) if number < 0 else number

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
+from fgrad.primitive import Primitive
 from fgrad.sites import Site
 
 
@@ -122,16 +123,55 @@ def simplify(program: Program) -> Program:
     subst = Substitution()
     source: dict[Atom, Eqn] = {}
     kept: list[Eqn] = []
-    for eqn in program.eqns:
-        eqn = _elide_broadcasts(subst.eqn(eqn), source)
-        eqn = _fold_full(eqn, source)
-        same = _identity(eqn, source)
-        if same is not None:
-            subst.replace(eqn.outs[0], same)
-            continue
-        kept.append(eqn)
-        source.update((var, eqn) for var in eqn.outs)
+    for original in program.eqns:
+        for eqn in _shrink(_elide_broadcasts(subst.eqn(original), source), source):
+            eqn = _fold_full(subst.eqn(eqn), source)
+            same = _identity(eqn, source)
+            if same is not None:
+                subst.replace(eqn.outs[0], same)
+                continue
+            kept.append(eqn)
+            source.update((var, eqn) for var in eqn.outs)
     return with_eqns(program, kept, [subst(atom) for atom in program.outs])
+
+
+def _shrink(eqn: Eqn, source: dict[Atom, Eqn]) -> list[Eqn]:
+    """Compute on the sources of broadcasts, and broadcast the result."""
+    if not eqn.prim.elementwise or len(eqn.ins) < 2:
+        return [eqn]
+    new: list[Eqn] = []
+    cores = [_core(atom, source, new) for atom in eqn.ins]
+    out = eqn.outs[0].aval
+    shape = np.broadcast_shapes(*(atom.aval.shape for atom in cores))
+    spreads = [e for e in map(source.get, eqn.ins) if e is not None and _is_spread(e)]
+    if shape == out.shape or not spreads:
+        return [eqn]
+    small = Var(Aval(shape, out.dtype))
+    params = (("shape", out.shape),)
+    broadcast_to = Primitive.registry["broadcast_to"]
+    return [
+        *new,
+        Eqn(eqn.prim, tuple(cores), eqn.params, (small,), eqn.site),
+        Eqn(broadcast_to, (small,), params, eqn.outs, eqn.site),
+    ]
+
+
+def _is_spread(eqn: Eqn) -> bool:
+    shape = eqn.outs[0].aval.shape
+    return eqn.prim.name == "broadcast_to" or (eqn.prim.name == "full" and shape != ())
+
+
+def _core(atom: Atom, source: dict[Atom, Eqn], new: list[Eqn]) -> Atom:
+    """What a broadcast or a ``full`` array is made from; the atom itself otherwise."""
+    eqn = source.get(atom)
+    if eqn is None or not _is_spread(eqn):
+        return atom
+    if eqn.ins:
+        return eqn.ins[0]
+    scalar = Var(Aval((), atom.aval.dtype))
+    params = tuple((dict(eqn.params) | {"shape": ()}).items())
+    new.append(Eqn(eqn.prim, (), params, (scalar,), eqn.site))
+    return scalar
 
 
 def _value(atom: Atom, source: dict[Atom, Eqn]) -> Any:
@@ -210,4 +250,3 @@ def _elide_broadcasts(eqn: Eqn, source: dict[Atom, Eqn]) -> Eqn:
     if all(new is old for new, old in zip(ins, eqn.ins, strict=True)):
         return eqn
     return Eqn(eqn.prim, tuple(ins), eqn.params, eqn.outs, eqn.site)
-

@@ -56,11 +56,15 @@ class Primitive:
         view_step: NumPy's result may share memory with the first operand:
             ``view_step(out, value, operands, params)`` gives the ``(name, params)`` that
             lead from the operand to the view, or None where the result is a copy.
+        depends_on_layout: whether that depends on the operand's memory layout.
         accumulate: the primitive that adds this one's result to an array given as first
             operand, and the names of the params that it takes over.
         in_place: like ``numpy``, but allowed to overwrite the first operand.
         operator: a faster equal of ``numpy`` on NumPy values, such as ``operator.mul``.
         expression: format of its NumPy source, such as ``{0} * {1}``.
+        augmented: the same for `in_place`, such as ``{0} += {1}``.
+        statements: for source that is no expression: ``statements(out, ins, avals, params,
+            in_place)`` gives the lines that bind the name ``out``, or None.
         samples: makes the operands and params that tests use.
     """
 
@@ -77,10 +81,13 @@ class Primitive:
     moves: bool = False
     scales: tuple[int, ...] = ()
     view_step: Rule | None = None
+    depends_on_layout: bool = False
     accumulate: tuple[Primitive, tuple[str, ...]] | None = None
     in_place: Rule | None = None
     operator: Rule | None = None
     expression: str | None = None
+    augmented: str | None = None
+    statements: Rule | None = None
     samples: Callable[[], list[Sample]] = no_samples
 
     registry: ClassVar[dict[str, Primitive]] = {}
@@ -106,6 +113,10 @@ class Primitive:
     def is_differentiable(self) -> bool:
         """Whether the record has a derivative form."""
         return not (self.derivs is None and self.linear is None and self.jvp is None)
+
+    def is_step_static(self, operands: Sequence[Any]) -> bool:
+        """Whether the view that these operands give is the same in every run."""
+        return not self.depends_on_layout and len(operands) == 1
 
     def infer(self, avals: Sequence[Aval], params: dict[str, Any]) -> tuple[Aval, ...]:
         """Types of the outputs for operands of these types."""

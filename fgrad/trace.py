@@ -30,6 +30,7 @@ VIEW_COPY_FRACTION = 8  # a saved view this many times smaller than its base is 
 FINGERPRINT = 512  # elements of a large constant that are compared to detect a change
 
 Params = tuple[tuple[str, Any], ...]
+UNKNOWN: Any = object()
 _serials = itertools.count()
 
 
@@ -108,7 +109,8 @@ class Path:
     Variables are numbered in order of binding, inputs first. `codes` holds, for each
     operand, its number, or its aval where it is a constant. `keep` holds the positions
     (operands first, then outputs) whose values the trace must save. `ends` is the cache
-    of what transforms derived from the structure that ends here.
+    of what transforms derived from the structure that ends here; `step` is the step of
+    the view that the equation makes, where it is the same in every run.
     """
 
     __slots__ = (
@@ -124,6 +126,7 @@ class Path:
         "parent",
         "prim",
         "site",
+        "step",
     )
 
     def __init__(
@@ -146,6 +149,7 @@ class Path:
         self.count = self.index + len(avals)
         self.children: dict[Any, Path] = {}
         self.ends: dict[Any, Any] = {}
+        self.step: Any = UNKNOWN
         self.site: Site | None = None if parent is None else user_site()
 
 
@@ -440,7 +444,7 @@ def record(
         if child.keep:
             trace.save(child.keep, (*operands, tracer))
         if prim.view_step is not None:
-            _attach_view(tracer, prim, operands, params)
+            _attach_view(tracer, child, prim, operands, params)
         return tracer
     values = out if out is not None else (None,) * len(child.avals)
     tracers = tuple(
@@ -453,14 +457,22 @@ def record(
 
 
 def _attach_view(
-    tracer: Tracer, prim: Primitive, operands: Sequence[Any], params: dict[str, Any]
+    tracer: Tracer,
+    child: Path,
+    prim: Primitive,
+    operands: Sequence[Any],
+    params: dict[str, Any],
 ) -> None:
     """Make the result of a viewing primitive a view of its first operand."""
     base = operands[0]
     if type(base) is not Tracer or base.scope is not tracer.scope:
         return
-    assert prim.view_step is not None
-    step = prim.view_step(tracer.value, base.value, operands, params)
+    step = child.step
+    if step is UNKNOWN:
+        assert prim.view_step is not None
+        step = prim.view_step(tracer.value, base.value, operands, params)
+        if prim.is_step_static(operands):
+            child.step = step
     if step is None:
         return
     owner, steps = (base, ()) if base.origin is None else base.origin
@@ -474,10 +486,12 @@ Primitive.bind = bind
 def bind1(prim: Primitive, x: Tracer) -> Any:
     """``bind`` for one traced operand, an elementwise primitive, and no params."""
     trace = x.scope
-    if trace.nested or trace.abstract or prim.is_constant:
+    if trace.nested or trace.abstract:
         return bind(prim, (x,), {})
     if x.origin is not None:
         refresh(x)
+    if prim.is_constant and not trace.policy.constants:
+        return prim.evaluate(x.value)
     index = x.index
     key = (prim, (), index)
     child = trace.path.children.get(key)
@@ -530,8 +544,10 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
         u = x
         b = y.index
         v = y.value
-    if trace.nested or trace.abstract or prim.is_constant:
+    if trace.nested or trace.abstract:
         return bind(prim, (x, y), {})
+    if prim.is_constant and not trace.policy.constants:
+        return prim.evaluate(u, v)
     child = trace.path.children.get((prim, (), a, b))
     if child is None:
         return bind(prim, (x, y), {})

@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
 import optree
 
 from fgrad.errors import TreeError
@@ -37,8 +38,19 @@ def _register_dataclass(cls: type) -> None:
     )
 
 
+LEAF: TreeDef = optree.tree_structure(0, namespace=NAMESPACE)
+_LEAF_TYPES: set[type] = {float, int, complex, bool, np.ndarray, np.float64, np.float32}
+
+
+def add_leaf_type(cls: type) -> None:
+    """Declare a type whose instances are leaves, which makes flattening them quick."""
+    _LEAF_TYPES.add(cls)
+
+
 def flatten(tree: Any) -> tuple[list[Any], TreeDef]:
     """Leaves of ``tree`` from left to right, and the structure that holds them."""
+    if type(tree) in _LEAF_TYPES:
+        return [tree], LEAF
     leaves, treedef = optree.tree_flatten(tree, namespace=NAMESPACE)
     unknown = {type(leaf) for leaf in leaves if _is_new_dataclass(leaf)}
     if not unknown:

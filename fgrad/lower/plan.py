@@ -43,6 +43,8 @@ def make_plan(program: Program) -> Plan:
     frees: list[list[Var]] = [[] for _ in program.eqns]
     for number, eqn in enumerate(program.eqns):
         used = dict.fromkeys(a for a in (*eqn.ins, *eqn.outs) if type(a) is Var)
+        if number in in_place:
+            used.pop(eqn.ins[0])  # its buffer lives on under the name of the output
         frees[number] = [v for v in used if last.get(v, number) == number]
     return Plan(in_place, _copies(program, owner, inputs), frees)
 
@@ -67,6 +69,8 @@ def _may_overwrite(
 ) -> bool:
     first = eqn.ins[0]
     if type(first) is not Var or owner[first] is not first or first in inputs:
+        return False
+    if eqn.outs[0].aval is not first.aval:
         return False
     is_operand_twice = any(
         type(a) is Var and owner[a] is first for a in eqn.ins[1:]

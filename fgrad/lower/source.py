@@ -1,46 +1,37 @@
 """Program -> Python source: one statement per equation."""
 
 import itertools
+import keyword
 import linecache
 from collections.abc import Callable
 from typing import Any
 
-from fgrad.ir import Atom, Lit, Program, name_atoms
+import numpy as np
+
+from fgrad.ir import Atom, Eqn, Lit, Program, name_atoms
 from fgrad.lower.plan import Plan
 
 LARGE = 4096  # elements from which a dead variable is deleted at once
 
 _numbers = itertools.count()
-KEYWORDS = frozenset({"as", "do", "if", "in", "is", "or", "and", "def", "del", "for"})
+RESERVED = frozenset({*keyword.kwlist, "np", "inf", "nan"})
 
 
 def generate(program: Program, plan: Plan) -> tuple[str, dict[str, Any]]:
     """The source of ``run(consts and inputs)`` and the globals it needs."""
     table = {
-        atom: f"{name}_" if name in KEYWORDS else name
+        atom: f"{name}_" if name in RESERVED else name
         for atom, name in name_atoms(program).items()
     }
-    scope: dict[str, Any] = {}
+    scope: dict[str, Any] = {"np": np, "inf": np.inf, "nan": np.nan}
     arguments = [table[var] for var in (*program.consts, *program.ins)]
     lines = ["def run(arguments):"]
     if arguments:
         lines.append(f"    {', '.join(arguments)}, = arguments")
     for number, eqn in enumerate(program.eqns):
-        in_place = number in plan.in_place
-        function = eqn.prim.in_place if in_place else eqn.prim.numpy
-        expression = None if in_place else eqn.prim.expression
-        names = [_operand(atom, table) for atom in eqn.ins]
-        if expression is not None:
-            text = expression.format(*names, **dict(eqn.params))
-        else:
-            label = f"{eqn.prim.name}_in_place" if in_place else eqn.prim.name
-            scope[f"np_{label}"] = function
-            params = [f"{key}={value!r}" for key, value in eqn.params]
-            text = f"np_{label}({', '.join(names + params)})"
-        comma = "," if eqn.prim.multiple else ""
-        outs = ", ".join(table[var] for var in eqn.outs)
         comment = f"  # {eqn.site}" if eqn.site else ""
-        lines.append(f"    {outs}{comma} = {text}{comment}")
+        statements = _statements(eqn, table, scope, number in plan.in_place)
+        lines += [f"    {statement}{comment}" for statement in statements]
         dead = [table[v] for v in plan.frees[number] if v.aval.size >= LARGE]
         if dead:
             lines.append(f"    del {', '.join(dead)}")
@@ -50,6 +41,31 @@ def generate(program: Program, plan: Plan) -> tuple[str, dict[str, Any]]:
         outs.append(f"{name}.copy()" if position in plan.copies else name)
     lines.append(f"    return [{', '.join(outs)}]")
     return "\n".join(lines) + "\n", scope
+
+
+def _statements(
+    eqn: Eqn, table: dict[Atom, str], scope: dict[str, Any], in_place: bool
+) -> list[str]:
+    """The lines that compute one equation."""
+    prim, params = eqn.prim, dict(eqn.params)
+    names = [_operand(atom, table) for atom in eqn.ins]
+    if in_place:
+        table[eqn.outs[0]] = names[0]
+    outs = ", ".join(table[var] for var in eqn.outs)
+    if prim.statements is not None:
+        avals = [atom.aval for atom in eqn.ins]
+        found = prim.statements(outs, names, avals, params, in_place)
+        if found is not None:
+            return list(found)
+    if in_place and prim.augmented is not None:
+        return [prim.augmented.format(*names)]
+    if prim.expression is not None and not in_place:
+        return [f"{outs} = {prim.expression.format(*names, **params)}"]
+    label = f"{prim.name}_in_place" if in_place else prim.name
+    scope[f"np_{label}"] = prim.in_place if in_place else prim.numpy
+    arguments = names + [f"{key}={value!r}" for key, value in params.items()]
+    comma = "," if prim.multiple else ""
+    return [f"{outs}{comma} = np_{label}({', '.join(arguments)})"]
 
 
 def _operand(atom: Atom, table: dict[Atom, str]) -> str:

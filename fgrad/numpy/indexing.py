@@ -10,9 +10,13 @@ from fgrad.numpy.protocol import concrete, implements
 from fgrad.ops.elementwise import where
 from fgrad.ops.index import index
 from fgrad.ops.structure import astype, reshape
-from fgrad.trace import Tracer, as_operand, type_of
+from fgrad.ir import PYTHON_AVALS
+from fgrad.trace import Tracer, as_operand, record, refresh, type_of
 
 Parsed = tuple[tuple[Any, ...], list[Any]]
+_BASIC = frozenset({int, slice, tuple})
+_INT = PYTHON_AVALS[int]
+_AT_INT = {"at": ("$",)}
 
 
 def _static_int(value: Any) -> int | None:
@@ -80,6 +84,16 @@ def _parse_array(component: Any, at: list[Any], arrays: list[Any]) -> None:
 
 def getitem(x: Tracer, key: Any) -> Any:
     """``x[key]``"""
+    trace = x.scope
+    if type(key) in _BASIC and not (trace.nested or trace.abstract):
+        if x.origin is not None:
+            refresh(x)
+        if type(key) is int:
+            codes = (x.index, _INT)
+            return record(trace, index, codes, (x, key), _AT_INT, x.value[key])
+        at, arrays = parse_index(key)
+        if not arrays:
+            return record(trace, index, (x.index,), (x,), {"at": at}, x.value[key])
     if type(key) is Tracer and key.aval.dtype == bool and key.aval.shape == x.aval.shape:
         key = concrete(key)
     _check_mask(x, key)

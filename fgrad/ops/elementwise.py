@@ -26,7 +26,9 @@ add = elementwise(
     lambda t, out, x, y: t,
     kinds="fci",
     operator=operator.add,
+    in_place=operator.iadd,
     expression="{0} + {1}",
+    augmented="{0} += {1}",
 )
 subtract = elementwise(
     "subtract",
@@ -35,7 +37,9 @@ subtract = elementwise(
     lambda t, out, x, y: -t,
     kinds="fci",
     operator=operator.sub,
+    in_place=operator.isub,
     expression="{0} - {1}",
+    augmented="{0} -= {1}",
 )
 multiply = elementwise(
     "multiply",
@@ -45,7 +49,9 @@ multiply = elementwise(
     kinds="fci",
     scales=(0, 1),
     operator=operator.mul,
+    in_place=operator.imul,
     expression="{0} * {1}",
+    augmented="{0} *= {1}",
 )
 divide = elementwise(
     "divide",
@@ -56,7 +62,9 @@ divide = elementwise(
     kinds="fci",
     scales=(0,),
     operator=operator.truediv,
+    in_place=operator.itruediv,
     expression="{0} / {1}",
+    augmented="{0} /= {1}",
 )
 negative = elementwise(
     "negative",
@@ -68,7 +76,7 @@ negative = elementwise(
     expression="-{0}",
 )
 positive = elementwise("positive", np.positive, lambda t, out, x: t, kinds="fci")
-square = elementwise("square", np.square, lambda t, out, x: t * (2 * x), kinds="fci")
+square = elementwise("square", np.square, lambda t, out, x: 2 * t * x, kinds="fci")
 reciprocal = elementwise(
     "reciprocal",
     np.reciprocal,

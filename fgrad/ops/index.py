@@ -8,6 +8,7 @@ view touches its slot only: a tuple of ``(primitive name, params)``.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def _has_repeats(at: At, arrays: tuple[Any, ...]) -> bool:
     """Whether the index may name an element more than once."""
     marks = [entry for entry in at if type(entry) is str]
     return any(
-        mark == "$" and type_of(array).ndim > 0
+        mark == "$" and (array if type(array) is Aval else type_of(array)).ndim > 0
         for mark, array in zip(marks, arrays, strict=True)
     )
 
@@ -133,6 +134,56 @@ _INDICES: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
 ]
 
 
+def _index_text(at: At, names: Sequence[str]) -> str:
+    """The source text of an index, such as ``1:, i, ...``"""
+    operands = iter(names)
+    parts = []
+    for entry in at:
+        if type(entry) is tuple:
+            start, stop, step = ("" if bound is None else bound for bound in entry)
+            parts.append(f"{start}:{stop}" + (f":{step}" if step != "" else ""))
+        elif type(entry) is str:
+            parts.append(next(operands))
+        else:
+            parts.append("..." if entry is Ellipsis else repr(entry))
+    return ", ".join(parts) or "()"
+
+
+def _index_lines(
+    out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
+) -> list[str] | None:
+    if "path" in params:
+        return None
+    return [f"{out} = {ins[0]}[{_index_text(params['at'], ins[1:])}]"]
+
+
+def _scatter_lines(
+    out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
+) -> list[str] | None:
+    if "path" in params:
+        return None
+    slot = _index_text(params["at"], ins[1:])
+    zeros = f"{out} = np.zeros({params['shape']}, {params['dtype']!r})"
+    if _has_repeats(params["at"], avals[1:]):
+        return [zeros, f"np.add.at({out}, ({slot},), {ins[0]})"]
+    return [zeros, f"{out}[{slot}] = {ins[0]}"]
+
+
+def _write_lines(assignment: str) -> Any:
+    def lines(
+        out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
+    ) -> list[str] | None:
+        if "path" in params:
+            return None
+        slot = _index_text(params["at"], ins[2:])
+        start = [] if in_place else [f"{out} = {ins[0]}.copy()"]
+        if assignment == "+=" and _has_repeats(params["at"], avals[2:]):
+            return [*start, f"np.add.at({out}, ({slot},), {ins[1]})"]
+        return [*start, f"{out}[{slot}] {assignment} {ins[1]}"]
+
+    return lines
+
+
 def _slot(arrays: Any, params: Any) -> Any:
     return _index_numpy(_array(3, 4, seed=1), *arrays, **params)
 
@@ -159,6 +210,7 @@ index = Primitive(
     transpose=_index_transpose,
     moves=True,
     view_step=_index_view,
+    statements=_index_lines,
     samples=_index_samples,
 )
 
@@ -207,6 +259,7 @@ index_add = Primitive(
     linear=((0, 1),),
     transpose=_index_add_transpose,
     in_place=_index_add_in_place,
+    statements=_write_lines("+="),
     samples=_update_samples,
 )
 
@@ -216,6 +269,7 @@ scatter = Primitive(
     _scatter_aval,
     linear=((0,),),
     transpose=_scatter_transpose,
+    statements=_scatter_lines,
     accumulate=(index_add, ("at", "path")),
     samples=_scatter_samples,
 )
@@ -252,6 +306,7 @@ index_update = Primitive(
     linear=((0, 1),),
     transpose=_index_update_transpose,
     in_place=_index_update_in_place,
+    statements=_write_lines("="),
     samples=_update_samples,
 )
 

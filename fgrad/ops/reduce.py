@@ -56,6 +56,7 @@ sum_ = linear(
     lambda ct, x, *, axis: (
         broadcast_to(expand(ct, x, axis), shape=type_of(x).shape),
     ),
+    expression="np.add.reduce({0}, axis={axis})",
     samples=lambda: [*reduction_samples(), *reduction_samples("complex128")[:1]],
 )
 

@@ -1,5 +1,6 @@
 """Primitives that move, copy or convert elements without arithmetic."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,8 @@ reshape = linear(
     lambda ct, x, *, shape: (reshape(ct, shape=type_of(x).shape),),
     moves=True,
     view_step=_reshape_view,
+    depends_on_layout=True,
+    expression="np.reshape({0}, {shape})",
     samples=lambda: [
         _sample(2, 3, shape=(3, 2)),
         _sample(2, 3, shape=(6,)),
@@ -79,12 +82,13 @@ transpose = linear(
     lambda ct, x, *, axes: (transpose(ct, axes=inverse_permutation(axes)),),
     moves=True,
     view_step=lambda out, x, operands, params: ("transpose", tuple(params.items())),
+    expression="{0}.transpose({axes})",
     samples=lambda: [_sample(2, 3, axes=(1, 0)), _sample(2, 3, 4, axes=(2, 0, 1))],
 )
 
 
 def _broadcast_numpy(x: Any, *, shape: Shape) -> Any:
-    if np.prod(shape) > SMALL:
+    if math.prod(shape) > SMALL:
         return np.broadcast_to(x, shape)
     out = np.empty(shape, np.result_type(x))
     out[...] = x
@@ -92,7 +96,7 @@ def _broadcast_numpy(x: Any, *, shape: Shape) -> Any:
 
 
 def _broadcast_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
-    small = type_of(operands[0]).ndim == 0 or np.prod(params["shape"]) <= SMALL
+    small = type_of(operands[0]).ndim == 0 or math.prod(params["shape"]) <= SMALL
     return None if small else ("broadcast_to", tuple(params.items()))
 
 

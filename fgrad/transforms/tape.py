@@ -49,6 +49,7 @@ def _keep_residuals(
     return tuple(position for position, var in enumerate(primals) if var in used)
 
 
+tree.add_leaf_type(Tracer)
 TAPE = Policy(constants=False, keep=_keep_residuals)
 
 

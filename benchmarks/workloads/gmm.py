@@ -1,0 +1,87 @@
+"""Log-likelihood of a mixture of Gaussians, parametrised as in ADBench: d = 10, k = 25.
+
+The inverse square root of each covariance is lower triangular, with exp(q) on the
+diagonal (Srajer, Kukelova, Fitzgibbon, Optim. Methods Softw. 33 (2018) 889); without the
+Wishart prior and the constant.
+"""
+
+import numpy as np
+
+from benchmarks.workload import Workload
+
+D, K = 10, 25
+
+
+def make(rng, size):
+    parameters = {
+        "alphas": rng.standard_normal(K),
+        "means": rng.standard_normal((K, D)),
+        "q": 0.3 * rng.standard_normal((K, D)),
+        "lower": 0.3 * rng.standard_normal((K, D, D)),
+    }
+    return parameters, rng.standard_normal((size, D))
+
+
+def build(np):
+    strictly_lower = np.tril(np.ones((D, D)), -1)
+    identity = np.eye(D)
+
+    def log_sum_exp(x):
+        largest = np.max(x, axis=0, keepdims=True)
+        return largest[0] + np.log(np.sum(np.exp(x - largest), axis=0))
+
+    def log_likelihood(p, x):
+        roots = p["lower"] * strictly_lower + np.exp(p["q"])[:, :, None] * identity
+        centred = x[None, :, :] - p["means"][:, None, :]
+        scaled = np.matmul(centred, np.swapaxes(roots, 1, 2))
+        weights = p["alphas"] + np.sum(p["q"], axis=1)
+        terms = weights[:, None] - 0.5 * np.sum(scaled**2, axis=2)
+        return np.sum(log_sum_exp(terms)) - x.shape[0] * log_sum_exp(p["alphas"])
+
+    return log_likelihood
+
+
+def hand(p, x):
+    scale = np.exp(p["q"])
+    strictly_lower = np.tril(np.ones((D, D)), -1)
+    diagonal = np.arange(D)
+    roots = p["lower"] * strictly_lower
+    roots[:, diagonal, diagonal] = scale
+    centred = x[None] - p["means"][:, None]
+    scaled = centred @ roots.swapaxes(1, 2)
+    terms = np.einsum("knd,knd->kn", scaled, scaled)
+    terms *= -0.5
+    terms += (p["alphas"] + p["q"].sum(axis=1))[:, None]
+    likelihoods, shares = _log_sum_exp(terms)
+    total, prior = _log_sum_exp(p["alphas"])
+    scaled *= -shares[:, :, None]
+    d_roots = scaled.swapaxes(1, 2) @ centred
+    counts = shares.sum(axis=1)
+    return likelihoods.sum() - len(x) * total, {
+        "alphas": counts - len(x) * prior,
+        "means": -np.matmul(scaled.sum(axis=1)[:, None], roots)[:, 0],
+        "q": d_roots[:, diagonal, diagonal] * scale + counts[:, None],
+        "lower": d_roots * strictly_lower,
+    }
+
+
+def _log_sum_exp(x):
+    largest = x.max(axis=0)
+    e = np.exp(x - largest)
+    total = e.sum(axis=0)
+    return largest + np.log(total), e / total
+
+
+def workload(size, label):
+    return Workload(
+        name=f"gmm-{label}",
+        description=f"Gaussian mixture log-likelihood, d = 10, k = 25, n = {label}",
+        make=make,
+        build=build,
+        size=size,
+        small=6,
+        hand=hand,
+    )
+
+
+WORKLOADS = [workload(1000, "1e3"), workload(10_000, "1e4")]

@@ -1,0 +1,93 @@
+"""An LSTM unrolled in Python: 50 steps, hidden 64, batch 16."""
+
+import numpy as np
+
+from benchmarks.workload import Workload
+
+HIDDEN, BATCH, FEATURES = 64, 16, 32
+
+
+def make(rng, size):
+    parameters = {
+        "wx": rng.standard_normal((FEATURES, 4 * HIDDEN)) / FEATURES**0.5,
+        "wh": rng.standard_normal((HIDDEN, 4 * HIDDEN)) / HIDDEN**0.5,
+        "b": np.zeros(4 * HIDDEN),
+        "out": rng.standard_normal((HIDDEN, 1)) / HIDDEN**0.5,
+    }
+    xs = rng.standard_normal((size, BATCH, FEATURES))
+    start = np.zeros((BATCH, HIDDEN))
+    return parameters, xs, rng.standard_normal((BATCH, 1)), start
+
+
+def build(np):
+    def sigmoid(x):
+        return 1.0 / (1.0 + np.exp(-x))
+
+    def loss(p, xs, y, start):
+        h = c = start
+        for step in range(xs.shape[0]):
+            z = xs[step] @ p["wx"] + h @ p["wh"] + p["b"]
+            i = sigmoid(z[:, :HIDDEN])
+            f = sigmoid(z[:, HIDDEN : 2 * HIDDEN])
+            o = sigmoid(z[:, 2 * HIDDEN : 3 * HIDDEN])
+            c = f * c + i * np.tanh(z[:, 3 * HIDDEN :])
+            h = o * np.tanh(c)
+        return np.mean((h @ p["out"] - y) ** 2)
+
+    return loss
+
+
+def hand(p, xs, y, start):
+    """Gates as one block; weight gradients of all steps in one product each."""
+    steps = len(xs)
+    inputs = xs @ p["wx"] + p["b"]
+    gates = np.empty((steps, BATCH, 4, HIDDEN))
+    cs, hs = np.empty((2, steps + 1, *start.shape))
+    cs[0] = hs[0] = start
+    tanh_c = np.empty((steps, *start.shape))
+    for t in range(steps):
+        z = (inputs[t] + hs[t] @ p["wh"]).reshape(BATCH, 4, HIDDEN)
+        gates[t, :, :3] = 1.0 / (1.0 + np.exp(-z[:, :3]))
+        gates[t, :, 3] = np.tanh(z[:, 3])
+        i, f, o, g = gates[t].swapaxes(0, 1)
+        cs[t + 1] = f * cs[t] + i * g
+        np.tanh(cs[t + 1], out=tanh_c[t])
+        np.multiply(o, tanh_c[t], out=hs[t + 1])
+    miss = hs[-1] @ p["out"] - y
+    d_miss = 2.0 * miss / miss.size
+    d_h, d_c = d_miss @ p["out"].T, np.zeros_like(start)
+    slopes = gates * (1.0 - gates)
+    slopes[:, :, 3] = 1.0 - gates[:, :, 3] ** 2
+    c_slopes = 1.0 - tanh_c * tanh_c
+    d_z = np.empty_like(gates)
+    for t in reversed(range(steps)):
+        i, f, o, g = gates[t].swapaxes(0, 1)
+        d_c = d_c + d_h * o * c_slopes[t]
+        np.multiply(d_c, g, out=d_z[t, :, 0])
+        np.multiply(d_c, cs[t], out=d_z[t, :, 1])
+        np.multiply(d_h, tanh_c[t], out=d_z[t, :, 2])
+        np.multiply(d_c, i, out=d_z[t, :, 3])
+        d_z[t] *= slopes[t]
+        d_h = d_z[t].reshape(BATCH, -1) @ p["wh"].T
+        d_c = d_c * f
+    flat = d_z.reshape(-1, 4 * HIDDEN)
+    return np.mean(miss**2), {
+        "wx": xs.reshape(-1, FEATURES).T @ flat,
+        "wh": hs[:-1].reshape(-1, HIDDEN).T @ flat,
+        "b": flat.sum(axis=0),
+        "out": hs[-1].T @ d_miss,
+    }
+
+
+WORKLOADS = [
+    Workload(
+        name="lstm",
+        description="LSTM, 50 unrolled steps, hidden 64, batch 16",
+        make=make,
+        build=build,
+        size=50,
+        small=3,
+        hand=hand,
+        torch=build,
+    )
+]

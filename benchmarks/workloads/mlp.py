@@ -1,0 +1,80 @@
+"""A perceptron 784-256-128-10 with softmax cross entropy; parameters in nested dicts."""
+
+import numpy as np
+
+from benchmarks.workload import Workload
+
+WIDTHS = (784, 256, 128, 10)
+
+
+def make(rng, size):
+    batch, dtype = size
+    parameters = {
+        f"layer{number}": {
+            "w": (rng.standard_normal((rows, columns)) / rows**0.5).astype(dtype),
+            "b": np.zeros(columns, dtype),
+        }
+        for number, (rows, columns) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False))
+    }
+    x = rng.standard_normal((batch, WIDTHS[0])).astype(dtype)
+    y = np.eye(WIDTHS[-1], dtype=dtype)[rng.integers(WIDTHS[-1], size=batch)]
+    return parameters, x, y
+
+
+def build(np):
+    def loss(parameters, x, y):
+        first, second, third = (parameters[f"layer{number}"] for number in range(3))
+        h = np.tanh(x @ first["w"] + first["b"])
+        h = np.tanh(h @ second["w"] + second["b"])
+        z = h @ third["w"] + third["b"]
+        z = z - np.max(z, axis=1, keepdims=True)
+        log_total = np.log(np.sum(np.exp(z), axis=1, keepdims=True))
+        return -np.mean(np.sum(y * (z - log_total), axis=1))
+
+    return loss
+
+
+def build_torch(torch):
+    def loss(parameters, x, y):
+        first, second, third = (parameters[f"layer{number}"] for number in range(3))
+        h = torch.tanh(torch.addmm(first["b"], x, first["w"]))
+        h = torch.tanh(torch.addmm(second["b"], h, second["w"]))
+        z = torch.addmm(third["b"], h, third["w"])
+        return torch.nn.functional.cross_entropy(z, y)
+
+    return loss
+
+
+def hand(parameters, x, y):
+    first, second, third = (parameters[f"layer{number}"] for number in range(3))
+    h1 = np.tanh(x @ first["w"] + first["b"])
+    h2 = np.tanh(h1 @ second["w"] + second["b"])
+    z = h2 @ third["w"] + third["b"]
+    z -= z.max(axis=1, keepdims=True)
+    e = np.exp(z)
+    total = e.sum(axis=1, keepdims=True)
+    value = -np.vdot(y, z - np.log(total)) / len(y)
+    d3 = (e / total - y) / len(y)
+    d2 = (d3 @ third["w"].T) * (1 - h2 * h2)
+    d1 = (d2 @ second["w"].T) * (1 - h1 * h1)
+    cases = zip((x, h1, h2), (d1, d2, d3), strict=True)
+    return value, {
+        f"layer{number}": {"w": h.T @ d, "b": d.sum(axis=0)}
+        for number, (h, d) in enumerate(cases)
+    }
+
+
+def workload(batch, dtype, small):
+    return Workload(
+        name=f"mlp-{batch}-{dtype}",
+        description=f"MLP 784-256-128-10, batch {batch}, {dtype}",
+        make=make,
+        build=build,
+        size=(batch, dtype),
+        small=(small, dtype),
+        hand=hand,
+        torch=build_torch,
+    )
+
+
+WORKLOADS = [workload(32, "float32", 3), workload(256, "float64", 4)]

@@ -1,0 +1,67 @@
+"""A recurrent network unrolled in Python: 50 steps, hidden 64, batch 16."""
+
+import numpy as np
+
+from benchmarks.workload import Workload
+
+HIDDEN, BATCH, FEATURES = 64, 16, 32
+
+
+def make(rng, size):
+    parameters = {
+        "wx": rng.standard_normal((FEATURES, HIDDEN)) / FEATURES**0.5,
+        "wh": rng.standard_normal((HIDDEN, HIDDEN)) / HIDDEN**0.5,
+        "b": np.zeros(HIDDEN),
+        "out": rng.standard_normal((HIDDEN, 1)) / HIDDEN**0.5,
+    }
+    xs = rng.standard_normal((size, BATCH, FEATURES))
+    start = np.zeros((BATCH, HIDDEN))
+    return parameters, xs, rng.standard_normal((BATCH, 1)), start
+
+
+def build(np):
+    def loss(p, xs, y, h):
+        for step in range(xs.shape[0]):
+            h = np.tanh(xs[step] @ p["wx"] + h @ p["wh"] + p["b"])
+        return np.mean((h @ p["out"] - y) ** 2)
+
+    return loss
+
+
+def hand(p, xs, y, h):
+    """Weight gradients of all steps in one product each."""
+    steps = len(xs)
+    inputs = xs @ p["wx"] + p["b"]
+    hs = np.empty((steps + 1, *h.shape))
+    hs[0] = h
+    for step in range(steps):
+        np.tanh(inputs[step] + hs[step] @ p["wh"], out=hs[step + 1])
+    miss = hs[-1] @ p["out"] - y
+    d_miss = 2.0 * miss / miss.size
+    d_h = d_miss @ p["out"].T
+    d_z = np.empty_like(inputs)
+    slopes = 1.0 - hs[1:] * hs[1:]
+    for step in reversed(range(steps)):
+        np.multiply(d_h, slopes[step], out=d_z[step])
+        d_h = d_z[step] @ p["wh"].T
+    flat = d_z.reshape(-1, HIDDEN)
+    return np.mean(miss**2), {
+        "wx": xs.reshape(-1, FEATURES).T @ flat,
+        "wh": hs[:-1].reshape(-1, HIDDEN).T @ flat,
+        "b": flat.sum(axis=0),
+        "out": hs[-1].T @ d_miss,
+    }
+
+
+WORKLOADS = [
+    Workload(
+        name="rnn",
+        description="tanh RNN, 50 unrolled steps, hidden 64, batch 16",
+        make=make,
+        build=build,
+        size=50,
+        small=3,
+        hand=hand,
+        torch=build,
+    )
+]
