@@ -10,6 +10,9 @@ import numpy as np
 
 from benchmarks import workloads
 
+Rng = np.random.Generator
+Array = np.ndarray[Any, Any]
+Tree = dict[str, Any]
 Arguments = tuple[Any, ...]
 Loss = Callable[..., Any]
 Transform = Literal["value_and_grad", "hessian", "hvp", "jacobian"]
@@ -38,7 +41,7 @@ class Workload:
 
     name: str
     description: str
-    make: Callable[[np.random.Generator, Any], Arguments]
+    make: Callable[[Rng, Any], Arguments]
     build: Callable[[Any], Loss]
     size: Any
     small: Any
@@ -49,8 +52,7 @@ class Workload:
 
     def arguments(self, *, small: bool = False) -> Arguments:
         """The arguments, the same at every call."""
-        rng = np.random.default_rng(0)
-        return self.make(rng, self.small if small else self.size)
+        return self.make(np.random.default_rng(0), self.small if small else self.size)
 
 
 def find_workloads() -> list[Workload]:

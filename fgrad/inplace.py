@@ -48,7 +48,7 @@ def write(target: Tracer, at: tuple[Any, ...], arrays: Sequence[Any], v: Any) ->
         else:
             codes.append(type_of(x))
     value = None if trace.abstract else _write_value(owner, path, at, arrays, v)
-    updated = record(trace, index_update, codes, operands, params, value)
+    updated = record(trace, index_update, codes, operands, tuple(params.items()), value)
     owner.index = updated.index
     owner.value = updated.value
     owner.aval = updated.aval

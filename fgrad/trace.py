@@ -57,7 +57,7 @@ class Tracer:
 _new = Tracer.__new__
 
 
-def new_tracer(trace: Trace, index: int, aval: Aval, value: Any, owned: bool) -> Tracer:
+def new_tracer(trace: Trace, index: int, aval: Any, value: Any, owned: bool) -> Tracer:
     """A handle on variable ``index`` of ``trace``."""
     tracer = _new(Tracer)
     tracer.scope = trace
@@ -143,7 +143,7 @@ class Path:
         self.params = params
         self.codes = codes
         self.avals = avals
-        self.aval = avals[0] if avals else None
+        self.aval: Any = avals[0] if avals else None
         self.keep = keep
         self.index = 0 if parent is None else parent.count
         self.count = self.index + len(avals)
@@ -414,10 +414,11 @@ def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> An
             trace.nested = True
             codes.append(x.aval)
             values.append(x)
+    static = tuple(params.items())
     if trace.abstract:
-        return record(trace, prim, codes, operands, params, None)
+        return record(trace, prim, codes, operands, static, None)
     out = evaluate_eagerly(trace, prim, params, values)
-    return record(trace, prim, codes, operands, params, out)
+    return record(trace, prim, codes, operands, static, out)
 
 
 def record(
@@ -425,26 +426,24 @@ def record(
     prim: Primitive,
     codes: Sequence[Any],
     operands: Sequence[Any],
-    params: dict[str, Any],
+    params: Params,
     out: Any,
 ) -> Any:
     """Record an equation whose value is known (None in an abstract trace)."""
-    static = tuple(params.items())
-    key = (prim, static, *codes)
+    key = (prim, params, *codes)
     child = trace.path.children.get(key)
     if child is None:
         outs = None if trace.abstract else out if prim.multiple else (out,)
-        child = trace.extend(key, prim, static, operands, outs)
+        child = trace.extend(key, prim, params, operands, outs)
         if child is None:
             return out
     trace.path = child
     if not prim.multiple:
-        assert child.aval is not None
         tracer = new_tracer(trace, child.index, child.aval, out, True)
         if child.keep:
             trace.save(child.keep, (*operands, tracer))
         if prim.view_step is not None:
-            _attach_view(tracer, child, prim, operands, params)
+            _attach_view(tracer, child, prim, operands)
         return tracer
     values = out if out is not None else (None,) * len(child.avals)
     tracers = tuple(
@@ -461,7 +460,6 @@ def _attach_view(
     child: Path,
     prim: Primitive,
     operands: Sequence[Any],
-    params: dict[str, Any],
 ) -> None:
     """Make the result of a viewing primitive a view of its first operand."""
     base = operands[0]
@@ -470,12 +468,17 @@ def _attach_view(
     step = child.step
     if step is UNKNOWN:
         assert prim.view_step is not None
+        params = dict(child.params)
         step = prim.view_step(tracer.value, base.value, operands, params)
         if prim.is_step_static(operands):
             child.step = step
     if step is None:
         return
-    owner, steps = (base, ()) if base.origin is None else base.origin
+    if base.origin is None:
+        tracer.origin = (base, (step,))
+        tracer.version = base.version
+        return
+    owner, steps = base.origin
     tracer.origin = (owner, (*steps, step))
     tracer.version = owner.version
 
@@ -503,7 +506,7 @@ def bind1(prim: Primitive, x: Tracer) -> Any:
     tracer.scope = trace
     tracer.index = child.index
     tracer.value = out
-    tracer.aval = child.aval  # type: ignore[assignment]
+    tracer.aval = child.aval
     tracer.origin = None
     tracer.version = 0
     tracer.owned = True
@@ -560,7 +563,7 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
     tracer.scope = trace
     tracer.index = child.index
     tracer.value = out
-    tracer.aval = child.aval  # type: ignore[assignment]
+    tracer.aval = child.aval
     tracer.origin = None
     tracer.version = 0
     tracer.owned = True

@@ -5,15 +5,17 @@ distribution function, 1 / (1 + exp(-x (1.5976 + 0.07056 x^2))), exact to 1.4e-4
 (Bowling et al., J. Industrial Engineering and Management 2 (2009) 114).
 """
 
+from typing import Any
+
 import numpy as np
 
-from benchmarks.workload import Workload
+from benchmarks.workload import Arguments, Array, Loss, Rng, Tree, Workload
 
 A, B = 1.5976, 0.07056
 RATE = 0.03
 
 
-def make(rng, size):
+def make(rng: Rng, size: int) -> Arguments:
     book = {
         "spot": rng.uniform(80.0, 120.0, size),
         "time": rng.uniform(0.2, 2.0, size),
@@ -22,11 +24,11 @@ def make(rng, size):
     return book, rng.uniform(80.0, 120.0, size)
 
 
-def build(np):
-    def normal_cdf(x):
+def build(np: Any) -> Loss:
+    def normal_cdf(x: Any) -> Any:
         return 1.0 / (1.0 + np.exp(-x * (A + B * x * x)))
 
-    def price(book, strike):
+    def price(book: Any, strike: Any) -> Any:
         spot, time = book["spot"], book["time"]
         spread = book["volatility"] * np.sqrt(time)
         d1 = (np.log(spot / strike) + RATE * time) / spread + 0.5 * spread
@@ -37,7 +39,7 @@ def build(np):
     return price
 
 
-def hand(book, strike):
+def hand(book: Tree, strike: Array) -> tuple[Any, Tree]:
     spot, time, volatility = book["spot"], book["time"], book["volatility"]
     root = np.sqrt(time)
     spread = volatility * root
@@ -58,12 +60,12 @@ def hand(book, strike):
     }
 
 
-def _normal(x):
+def _normal(x: Array) -> tuple[Array, Array]:
     cdf = 1.0 / (1.0 + np.exp(-x * (A + B * x * x)))
     return cdf, cdf * (1.0 - cdf) * (A + 3.0 * B * x * x)
 
 
-def workload(size, label, quick=True):
+def workload(size: int, label: str, quick: bool = True) -> Workload:
     return Workload(
         name=f"black-scholes-{label}",
         description=f"sum of {label} Black-Scholes calls: delta, theta, vega",

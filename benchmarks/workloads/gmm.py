@@ -1,18 +1,20 @@
 """Log-likelihood of a mixture of Gaussians, parametrised as in ADBench: d = 10, k = 25.
 
 The inverse square root of each covariance is lower triangular, with exp(q) on the
-diagonal (Srajer, Kukelova, Fitzgibbon, Optim. Methods Softw. 33 (2018) 889); without the
-Wishart prior and the constant.
+diagonal (Srajer, Kukelova, Fitzgibbon, Optim. Methods Softw. 33 (2018) 889); without
+the Wishart prior and the constant.
 """
+
+from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import Workload
+from benchmarks.workload import Arguments, Array, Loss, Rng, Tree, Workload
 
 D, K = 10, 25
 
 
-def make(rng, size):
+def make(rng: Rng, size: int) -> Arguments:
     parameters = {
         "alphas": rng.standard_normal(K),
         "means": rng.standard_normal((K, D)),
@@ -22,15 +24,15 @@ def make(rng, size):
     return parameters, rng.standard_normal((size, D))
 
 
-def build(np):
+def build(np: Any) -> Loss:
     strictly_lower = np.tril(np.ones((D, D)), -1)
     identity = np.eye(D)
 
-    def log_sum_exp(x):
+    def log_sum_exp(x: Any) -> Any:
         largest = np.max(x, axis=0, keepdims=True)
         return largest[0] + np.log(np.sum(np.exp(x - largest), axis=0))
 
-    def log_likelihood(p, x):
+    def log_likelihood(p: Any, x: Any) -> Any:
         roots = p["lower"] * strictly_lower + np.exp(p["q"])[:, :, None] * identity
         centred = x[None, :, :] - p["means"][:, None, :]
         scaled = np.matmul(centred, np.swapaxes(roots, 1, 2))
@@ -41,7 +43,7 @@ def build(np):
     return log_likelihood
 
 
-def hand(p, x):
+def hand(p: Tree, x: Array) -> tuple[Any, Tree]:
     scale = np.exp(p["q"])
     strictly_lower = np.tril(np.ones((D, D)), -1)
     diagonal = np.arange(D)
@@ -65,14 +67,14 @@ def hand(p, x):
     }
 
 
-def _log_sum_exp(x):
+def _log_sum_exp(x: Array) -> tuple[Array, Array]:
     largest = x.max(axis=0)
     e = np.exp(x - largest)
     total = e.sum(axis=0)
     return largest + np.log(total), e / total
 
 
-def workload(size, label):
+def workload(size: int, label: str) -> Workload:
     return Workload(
         name=f"gmm-{label}",
         description=f"Gaussian mixture log-likelihood, d = 10, k = 25, n = {label}",

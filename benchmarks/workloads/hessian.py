@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from benchmarks.workload import Workload
+from benchmarks.workload import Arguments, Array, Rng, Workload
 from benchmarks.workloads.rosenbrock import build, make
 
 
-def hand_hessian(x):
+def hand_hessian(x: Array) -> Array:
     head = x[:-1]
     diagonal = np.zeros_like(x)
     diagonal[1:] = 200.0
@@ -17,11 +17,11 @@ def hand_hessian(x):
     return hessian
 
 
-def make_with_vector(rng, size):
+def make_with_vector(rng: Rng, size: int) -> Arguments:
     return rng.standard_normal(size), rng.standard_normal(size)
 
 
-def hand_product(x, v):
+def hand_product(x: Array, v: Array) -> Array:
     head = x[:-1]
     product = np.zeros_like(x)
     product[1:] = 200.0 * v[1:] - 400.0 * head * v[:-1]

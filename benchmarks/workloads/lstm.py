@@ -1,13 +1,15 @@
 """An LSTM unrolled in Python: 50 steps, hidden 64, batch 16."""
 
+from typing import Any
+
 import numpy as np
 
-from benchmarks.workload import Workload
+from benchmarks.workload import Arguments, Array, Loss, Rng, Tree, Workload
 
 HIDDEN, BATCH, FEATURES = 64, 16, 32
 
 
-def make(rng, size):
+def make(rng: Rng, size: int) -> Arguments:
     parameters = {
         "wx": rng.standard_normal((FEATURES, 4 * HIDDEN)) / FEATURES**0.5,
         "wh": rng.standard_normal((HIDDEN, 4 * HIDDEN)) / HIDDEN**0.5,
@@ -19,11 +21,11 @@ def make(rng, size):
     return parameters, xs, rng.standard_normal((BATCH, 1)), start
 
 
-def build(np):
-    def sigmoid(x):
+def build(np: Any) -> Loss:
+    def sigmoid(x: Any) -> Any:
         return 1.0 / (1.0 + np.exp(-x))
 
-    def loss(p, xs, y, start):
+    def loss(p: Any, xs: Any, y: Any, start: Any) -> Any:
         h = c = start
         for step in range(xs.shape[0]):
             z = xs[step] @ p["wx"] + h @ p["wh"] + p["b"]
@@ -37,7 +39,7 @@ def build(np):
     return loss
 
 
-def hand(p, xs, y, start):
+def hand(p: Tree, xs: Array, y: Array, start: Array) -> tuple[Any, Tree]:
     """Gates as one block; weight gradients of all steps in one product each."""
     steps = len(xs)
     inputs = xs @ p["wx"] + p["b"]

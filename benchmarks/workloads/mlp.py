@@ -1,28 +1,31 @@
-"""A perceptron 784-256-128-10 with softmax cross entropy; parameters in nested dicts."""
+"""A perceptron 784-256-128-10 with softmax cross entropy; nested dicts."""
+
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from benchmarks.workload import Workload
+from benchmarks.workload import Arguments, Array, Loss, Rng, Tree, Workload
 
 WIDTHS = (784, 256, 128, 10)
 
 
-def make(rng, size):
+def make(rng: Rng, size: tuple[int, str]) -> Arguments:
     batch, dtype = size
     parameters = {
         f"layer{number}": {
             "w": (rng.standard_normal((rows, columns)) / rows**0.5).astype(dtype),
             "b": np.zeros(columns, dtype),
         }
-        for number, (rows, columns) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False))
+        for number, (rows, columns) in enumerate(pairwise(WIDTHS))
     }
     x = rng.standard_normal((batch, WIDTHS[0])).astype(dtype)
     y = np.eye(WIDTHS[-1], dtype=dtype)[rng.integers(WIDTHS[-1], size=batch)]
     return parameters, x, y
 
 
-def build(np):
-    def loss(parameters, x, y):
+def build(np: Any) -> Loss:
+    def loss(parameters: Any, x: Any, y: Any) -> Any:
         first, second, third = (parameters[f"layer{number}"] for number in range(3))
         h = np.tanh(x @ first["w"] + first["b"])
         h = np.tanh(h @ second["w"] + second["b"])
@@ -34,8 +37,8 @@ def build(np):
     return loss
 
 
-def build_torch(torch):
-    def loss(parameters, x, y):
+def build_torch(torch: Any) -> Loss:
+    def loss(parameters: Any, x: Any, y: Any) -> Any:
         first, second, third = (parameters[f"layer{number}"] for number in range(3))
         h = torch.tanh(torch.addmm(first["b"], x, first["w"]))
         h = torch.tanh(torch.addmm(second["b"], h, second["w"]))
@@ -45,7 +48,7 @@ def build_torch(torch):
     return loss
 
 
-def hand(parameters, x, y):
+def hand(parameters: Tree, x: Array, y: Array) -> tuple[Any, Tree]:
     first, second, third = (parameters[f"layer{number}"] for number in range(3))
     h1 = np.tanh(x @ first["w"] + first["b"])
     h2 = np.tanh(h1 @ second["w"] + second["b"])
@@ -64,7 +67,7 @@ def hand(parameters, x, y):
     }
 
 
-def workload(batch, dtype, small):
+def workload(batch: int, dtype: str, small: int) -> Workload:
     return Workload(
         name=f"mlp-{batch}-{dtype}",
         description=f"MLP 784-256-128-10, batch {batch}, {dtype}",

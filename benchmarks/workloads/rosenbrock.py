@@ -1,22 +1,24 @@
 """Rosenbrock's function: slices and elementwise arithmetic, as optimisers call it."""
 
+from typing import Any
+
 import numpy as np
 
-from benchmarks.workload import Workload
+from benchmarks.workload import Arguments, Array, Loss, Rng, Workload
 
 
-def make(rng, size):
+def make(rng: Rng, size: int) -> Arguments:
     return (rng.standard_normal(size),)
 
 
-def build(np):
-    def rosenbrock(x):
+def build(np: Any) -> Loss:
+    def rosenbrock(x: Any) -> Any:
         return np.sum(100.0 * (x[1:] - x[:-1] ** 2) ** 2 + (1.0 - x[:-1]) ** 2)
 
     return rosenbrock
 
 
-def hand(x):
+def hand(x: Array) -> tuple[Any, Array]:
     head = x[:-1]
     miss = x[1:] - head * head
     left = 1.0 - head
@@ -27,7 +29,7 @@ def hand(x):
     return value, gradient
 
 
-def workload(size, label):
+def workload(size: int, label: str) -> Workload:
     return Workload(
         name=f"rosenbrock-{label}",
         description=f"Rosenbrock's function, n = {label}",

@@ -1,18 +1,19 @@
 """A thousand operations on one Python float: the cost of an operation itself."""
 
 import math
+from typing import Any
 
-from benchmarks.workload import Workload
+from benchmarks.workload import Arguments, Loss, Rng, Workload
 
 ROUNDS = 200  # of five operations each
 
 
-def make(rng, size):
+def make(rng: Rng, size: None) -> Arguments:
     return (0.7,)
 
 
-def build(np):
-    def chain(x):
+def build(np: Any) -> Loss:
+    def chain(x: Any) -> Any:
         for _ in range(ROUNDS):
             x = x + 0.01 * (np.sin(x) + np.tanh(x))
         return x
@@ -20,7 +21,7 @@ def build(np):
     return chain
 
 
-def hand(x):
+def hand(x: float) -> tuple[float, float]:
     slope = 1.0
     for _ in range(ROUNDS):
         tanh = math.tanh(x)

@@ -28,7 +28,7 @@ def _like(
         return cast(np.broadcast_to(value, params["shape"]), params["dtype"])
     params["value"] = np.asarray(value).astype(params["dtype"]).item()
     out = None if x.scope.abstract else np.full(params["shape"], value, params["dtype"])
-    return record(x.scope, ops.full, (), (), params, out)
+    return record(x.scope, ops.full, (), (), tuple(params.items()), out)
 
 
 @implements(np.zeros_like)

@@ -16,7 +16,8 @@ from fgrad.trace import Tracer, as_operand, record, refresh, type_of
 Parsed = tuple[tuple[Any, ...], list[Any]]
 _BASIC = frozenset({int, slice, tuple})
 _INT = PYTHON_AVALS[int]
-_AT_INT = {"at": ("$",)}
+_AT_INT = (("at", ("$",)),)
+_STATIC = frozenset({int, type(None)})
 
 
 def _static_int(value: Any) -> int | None:
@@ -26,12 +27,21 @@ def _static_int(value: Any) -> int | None:
     return int(concrete(value)) if type(value) is Tracer else value.__index__()
 
 
+def _slice_entry(key: slice) -> tuple[int | None, int | None, int | None]:
+    start, stop, step = key.start, key.stop, key.step
+    if type(start) in _STATIC and type(stop) in _STATIC and type(step) in _STATIC:
+        return start, stop, step
+    return _static_int(start), _static_int(stop), _static_int(step)
+
+
 def parse_index(key: Any) -> Parsed:
     """An index as the static ``at`` and its operands (see `fgrad.ops.index`).
 
     Raises:
         IndexError: a component is not an index.
     """
+    if type(key) is slice:
+        return (_slice_entry(key),), []
     components = key if type(key) is tuple else (key,)
     at: list[Any] = []
     arrays: list[Any] = []
@@ -40,8 +50,7 @@ def parse_index(key: Any) -> Parsed:
             at.append("$")
             arrays.append(component)
         elif type(component) is slice:
-            bounds = (component.start, component.stop, component.step)
-            at.append(tuple(map(_static_int, bounds)))
+            at.append(_slice_entry(component))
         elif component is None or component is Ellipsis:
             at.append(component)
         else:
@@ -85,15 +94,17 @@ def _parse_array(component: Any, at: list[Any], arrays: list[Any]) -> None:
 def getitem(x: Tracer, key: Any) -> Any:
     """``x[key]``"""
     trace = x.scope
-    if type(key) in _BASIC and not (trace.nested or trace.abstract):
+    cls = type(key)
+    if cls in _BASIC and not (trace.nested or trace.abstract):
         if x.origin is not None:
             refresh(x)
-        if type(key) is int:
+        if cls is int:
             codes = (x.index, _INT)
             return record(trace, index, codes, (x, key), _AT_INT, x.value[key])
         at, arrays = parse_index(key)
         if not arrays:
-            return record(trace, index, (x.index,), (x,), {"at": at}, x.value[key])
+            params = (("at", at),)
+            return record(trace, index, (x.index,), (x,), params, x.value[key])
     if type(key) is Tracer and key.aval.dtype == bool and key.aval.shape == x.aval.shape:
         key = concrete(key)
     _check_mask(x, key)

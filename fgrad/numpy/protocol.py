@@ -44,12 +44,10 @@ def array_ufunc(
     self: Tracer, ufunc: Any, method: str, *inputs: Any, **kwargs: Any
 ) -> Any:
     """`__array_ufunc__` of tracers."""
-    prim = PRIMITIVES.get(ufunc)
-    if prim is not None and not kwargs and method == "__call__" and ufunc not in UFUNCS:
-        if len(inputs) == 2:
-            return bind2(prim, *inputs)
-        if len(inputs) == 1:
-            return bind1(prim, *inputs)
+    if not kwargs and method == "__call__" and ufunc not in UFUNCS:
+        prim = PRIMITIVES.get(ufunc)
+        if prim is not None:
+            return bind1(prim, *inputs) if len(inputs) == 1 else bind2(prim, *inputs)
     if method != "__call__":
         return _ufunc_method(ufunc, method, inputs, kwargs)
     out = kwargs.pop("out", None)

@@ -1,6 +1,7 @@
 """Products that sum: matmul and einsum."""
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,15 @@ def _matmul_samples() -> list[Sample]:
     return [*samples, mixed]
 
 
+def _matmul_lines(
+    out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
+) -> list[str]:
+    x, y = ins
+    if max(aval.ndim for aval in avals) <= 2:
+        return [f"{out} = {x}.dot({y})"]  # the same BLAS call, at half the overhead
+    return [f"{out} = {x} @ {y}"]
+
+
 matmul = Primitive(
     "matmul",
     np.matmul,
@@ -80,6 +90,6 @@ matmul = Primitive(
     linear=((0,), (1,)),
     transpose=_matmul_transpose,
     operator=operator.matmul,
-    expression="{0} @ {1}",
+    statements=_matmul_lines,
     samples=_matmul_samples,
 )

@@ -1,6 +1,7 @@
 """Primitives that move, copy or convert elements without arithmetic."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def zeros_in(anchor: Tracer, aval: Aval) -> Any:
     if not trace.policy.constants:
         return full.numpy(**params)
     out = None if trace.abstract else full(**params)
-    return record(trace, full, (), (), params, out)
+    return record(trace, full, (), (), tuple(params.items()), out)
 
 
 def _reshape_numpy(x: Any, *, shape: Shape) -> Any:
@@ -75,6 +76,14 @@ def inverse_permutation(axes: Shape) -> Shape:
     return tuple(int(axis) for axis in np.argsort(axes))
 
 
+def _transpose_lines(
+    out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
+) -> list[str]:
+    axes = params["axes"]
+    reverses = axes == tuple(range(len(axes)))[::-1]
+    return [f"{out} = {ins[0]}.T" if reverses else f"{out} = {ins[0]}.transpose({axes})"]
+
+
 transpose = linear(
     "transpose",
     lambda x, *, axes: np.transpose(x, axes),
@@ -82,7 +91,7 @@ transpose = linear(
     lambda ct, x, *, axes: (transpose(ct, axes=inverse_permutation(axes)),),
     moves=True,
     view_step=lambda out, x, operands, params: ("transpose", tuple(params.items())),
-    expression="{0}.transpose({axes})",
+    statements=_transpose_lines,
     samples=lambda: [_sample(2, 3, axes=(1, 0)), _sample(2, 3, 4, axes=(2, 0, 1))],
 )
 

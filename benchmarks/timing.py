@@ -1,0 +1,73 @@
+"""Interleaved timing: one turn of each peer, many rounds, medians.
+
+The machine's speed drifts while a table is made, so peers take turns and a ratio is the
+median over rounds of the ratio within one round. A turn is one call; a call that is
+shorter than `TURN` is repeated to fill it, since a user's loop finds its own code in the
+caches, not that of the peer before.
+"""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+TURN = 100e-6  # seconds
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure: each peer gets ``seconds``, within the bounds on rounds."""
+
+    seconds: float
+    least: int
+    most: int
+
+
+QUICK = Plan(seconds=0.25, least=3, most=300)
+FULL = Plan(seconds=2.0, least=7, most=2000)
+Samples = dict[str, list[float]]
+
+
+def time_turn(call: Callable[[], Any], repeats: int) -> float:
+    """Seconds of one call, the mean of ``repeats``."""
+    turns = range(repeats)
+    start = perf_counter()
+    for _ in turns:
+        call()
+    return (perf_counter() - start) / repeats
+
+
+def interleave(calls: Mapping[str, Callable[[], Any]], plan: Plan) -> Samples:
+    """Seconds of each call, one sample a round; the calls are warm already.
+
+    A peer that has used up its time leaves after the least number of rounds.
+    """
+    gc.collect()
+    repeats = {
+        name: max(1, round(TURN / min(time_turn(call, 1) for _ in range(2))))
+        for name, call in calls.items()
+    }
+    samples: Samples = {name: [] for name in calls}
+    spent = dict.fromkeys(calls, 0.0)
+    for number in range(plan.most):
+        active = [
+            name for name in calls if number < plan.least or spent[name] < plan.seconds
+        ]
+        if not active:
+            break
+        for name in active:
+            seconds = time_turn(calls[name], repeats[name])
+            samples[name].append(seconds)
+            spent[name] += seconds * repeats[name]
+    return samples
+
+
+def ratio(samples: Samples, name: str, base: str) -> float:
+    """Time of ``name`` over time of ``base``: the median over the rounds of both."""
+    return median(x / y for x, y in _paired(samples[name], samples[base]))
+
+
+def _paired(x: list[float], y: list[float]) -> Iterator[tuple[float, float]]:
+    return zip(x, y, strict=False)
