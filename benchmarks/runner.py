@@ -1,7 +1,6 @@
 """Workloads x peers: prepare, check values, then time."""
 
-import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
@@ -84,12 +83,3 @@ def measure(workload: Workload, peers: Sequence[Peer], plan: Plan) -> Row:
     if base == peers[0].name:
         row.ratios = {name: ratio(samples, name, base) for name in samples}
     return row
-
-
-def measure_all(
-    workloads: Iterable[Workload], peers: Sequence[Peer], plan: Plan
-) -> Iterator[Row]:
-    """One row after the other."""
-    for workload in workloads:
-        yield measure(workload, peers, plan)
-        gc.collect()

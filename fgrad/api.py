@@ -264,7 +264,10 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
 
 
 def jvp(
-    f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], has_aux: bool = False
+    f: Function,
+    primals: tuple[Any, ...],
+    tangents: tuple[Any, ...],
+    has_aux: bool = False,
 ) -> Any:
     """The value of ``f`` and its derivative along ``tangents``.
 

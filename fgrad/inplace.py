@@ -15,7 +15,7 @@ from fgrad.errors import ShapeError
 from fgrad.ops.index import build_index, follow, index_update
 from fgrad.ops.structure import astype, broadcast_to
 from fgrad.primitive import Primitive
-from fgrad.trace import Tracer, aval_of, innermost, record, refresh, type_of
+from fgrad.trace import Tracer, innermost, record, refresh, type_of
 
 
 def is_mutable(tracer: Tracer) -> bool:
@@ -39,7 +39,7 @@ def write(target: Tracer, at: tuple[Any, ...], arrays: Sequence[Any], v: Any) ->
     params: dict[str, Any] = {"at": at}
     if path:
         params["path"] = path
-    codes = []
+    codes: list[Any] = []
     for x in operands:
         if type(x) is Tracer and x.scope is trace:
             if x.origin is not None:
@@ -96,7 +96,7 @@ def _write_value(
         target[build_index(at, plain_arrays)] = plain
     except ValueError as error:
         shape = target[build_index(at, plain_arrays)].shape
-        found = aval_of(plain).shape
+        found = type_of(plain).shape
         raise ShapeError(
             f"cannot write a value of shape {found} into a slot of shape {shape}"
         ) from error
@@ -133,8 +133,10 @@ def assign(target: Tracer, result: Any) -> Tracer:
 
 
 def _is_own(result: Any, target: Tracer) -> bool:
-    return type(result) is Tracer and result.scope is target.scope and (
-        result.origin is None
+    return (
+        type(result) is Tracer
+        and result.scope is target.scope
+        and (result.origin is None)
     )
 
 

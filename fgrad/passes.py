@@ -27,7 +27,9 @@ def dce(program: Program) -> Program:
     pairs = zip(program.consts, program.values, strict=False)
     used = [(var, value) for var, value in pairs if var in live]
     consts = [var for var, _ in used]
-    return Program(program.ins, kept, program.outs, consts, [value for _, value in used])
+    return Program(
+        program.ins, kept, program.outs, consts, [value for _, value in used]
+    )
 
 
 class Emitter:

@@ -159,7 +159,9 @@ def elementwise_aval(numpy: Rule) -> Rule:
 Range = tuple[float, float]
 
 
-def _draw(shape: tuple[int, ...], low: float, high: float, dtype: str, seed: int) -> Any:
+def _draw(
+    shape: tuple[int, ...], low: float, high: float, dtype: str, seed: int
+) -> Any:
     rng = np.random.default_rng(seed)
     values = rng.uniform(low, high, shape)
     if np.dtype(dtype).kind == "c":
@@ -226,6 +228,4 @@ def linear(
     **fields: Any,
 ) -> Primitive:
     """A primitive that is linear in its first operand, or in each of ``groups``."""
-    return Primitive(
-        name, numpy, aval, linear=groups, transpose=transpose, **fields
-    )
+    return Primitive(name, numpy, aval, linear=groups, transpose=transpose, **fields)

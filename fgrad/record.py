@@ -111,7 +111,7 @@ def trace_program(
     """
     trace = Trace(PROGRAM, tuple(avals), abstract=values is None)
     tracers = trace.inputs(values if values is not None else [None] * len(avals))
-    outs = function(*tracers)
+    outs = trace.run(function, *tracers)
     for out in outs:
         if is_own(out, trace) and out.origin is not None:
             refresh(out)

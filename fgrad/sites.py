@@ -3,6 +3,7 @@
 import linecache
 import os
 import sys
+from types import FrameType
 from typing import NamedTuple
 
 import numpy as np
@@ -34,12 +35,12 @@ def is_library_file(file: str) -> bool:
 
 def user_site() -> Site | None:
     """The innermost line of the call stack that lies outside fgrad and NumPy."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
         if not is_library_file(file):
             return Site(file, frame.f_lineno)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 

@@ -151,7 +151,8 @@ def _of_inexact_leaves(
     """``f`` as a function of its floating-point leaves that returns a list of such."""
     leaves, treedef = tree.flatten(args)
     leaves = [
-        x if isinstance(x, np.ndarray | np.generic) else np.asarray(x)[()] for x in leaves
+        x if isinstance(x, np.ndarray | np.generic) else np.asarray(x)[()]
+        for x in leaves
     ]
     chosen = [k for k, x in enumerate(leaves) if _is_inexact(x)]
 
@@ -211,7 +212,9 @@ def _compare_values(found: Sequence[Any], expected: Sequence[Any], what: str) ->
             one
         ) == np.result_type(other)
         if not same_type or not np.allclose(one, other, 1e-5, 1e-8, equal_nan=True):
-            raise AssertionError(f"{what} is not NumPy's: {one!r} in place of {other!r}")
+            raise AssertionError(
+                f"{what} is not NumPy's: {one!r} in place of {other!r}"
+            )
 
 
 def _compare(
@@ -304,7 +307,7 @@ def assert_program(f: Function, args: Sequence[Any], text: str) -> None:
     if found == expected:
         return
     parse(text)
-    lines = difflib.unified_diff(expected, found, "expected", "found", lineterm="", n=99)
+    lines = difflib.unified_diff(
+        expected, found, "expected", "found", lineterm="", n=99
+    )
     raise AssertionError("the program has another text:\n" + "\n".join(lines))
-
-

@@ -14,12 +14,18 @@ None in an abstract trace, where only shapes and dtypes are known.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from fgrad.errors import LeakedTracerError, MutatedConstantError, ShapeError
+from fgrad.errors import (
+    FgradError,
+    LeakedTracerError,
+    MutatedConstantError,
+    ShapeError,
+)
 from fgrad.ir import PYTHON_AVALS, Aval, aval_of
 from fgrad.primitive import Primitive
 from fgrad.sites import Site, user_site
@@ -216,6 +222,21 @@ class _Trie:
 TRIE = _Trie()
 
 
+class _Active(threading.local):
+    """The traces that run in this thread, outermost first."""
+
+    def __init__(self) -> None:
+        self.traces: list[Trace] = []
+
+
+_ACTIVE = _Active()
+
+
+def active_trace() -> Trace | None:
+    """The innermost trace that runs in this thread; no other thread sees it."""
+    return _ACTIVE.traces[-1] if _ACTIVE.traces else None
+
+
 class Trace:
     """One run of a function on tracers.
 
@@ -247,12 +268,27 @@ class Trace:
     def inputs(self, values: Sequence[Any]) -> list[Tracer]:
         """One tracer for each input of the trace."""
         tracers = []
-        for index, (aval, value) in enumerate(zip(self.path.avals, values, strict=True)):
+        for index, (aval, value) in enumerate(
+            zip(self.path.avals, values, strict=True)
+        ):
             if type(value) is Tracer:
                 self.nested = True
                 value = alias(value)
             tracers.append(new_tracer(self, index, aval, value, False))
         return tracers
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function; arrays made by `fgrad.numpy` in it belong to this trace."""
+        _ACTIVE.traces.append(self)
+        try:
+            return function(*args)
+        except ValueError as error:
+            # `raw[0] = tracer`: NumPy hides our error behind one about sequences
+            if not isinstance(error.__cause__, FgradError):
+                raise
+            raise error.__cause__.with_traceback(error.__traceback__) from None
+        finally:
+            _ACTIVE.traces.pop()
 
     def finish(self) -> Path:
         """End the trace: a later use of its tracers raises. Returns its structure."""
@@ -336,7 +372,9 @@ class Trace:
 def _fingerprint(array: np.ndarray[Any, Any]) -> bytes:
     """Some hundred elements, evenly spaced along each axis."""
     per_axis = max(int(FINGERPRINT ** (1 / array.ndim)), 2)
-    steps = tuple(slice(None, None, max(length // per_axis, 1)) for length in array.shape)
+    steps = tuple(
+        slice(None, None, max(length // per_axis, 1)) for length in array.shape
+    )
     return array[steps].tobytes()
 
 

@@ -27,8 +27,8 @@ def _register_dataclass(cls: type) -> None:
     def flatten_fields(instance: Any) -> tuple[tuple[Any, ...], None, tuple[str, ...]]:
         return tuple(getattr(instance, name) for name in names), None, names
 
-    def unflatten_fields(_: None, children: Iterable[Any]) -> Any:
-        instance = object.__new__(cls)
+    def unflatten_fields(_: Any, children: Iterable[Any]) -> Any:
+        instance: Any = object.__new__(cls)
         for name, child in zip(names, children, strict=True):
             object.__setattr__(instance, name, child)
         return instance
@@ -38,7 +38,7 @@ def _register_dataclass(cls: type) -> None:
     )
 
 
-LEAF: TreeDef = optree.tree_structure(0, namespace=NAMESPACE)
+LEAF: TreeDef = optree.treespec_leaf()
 _LEAF_TYPES: set[type] = {float, int, complex, bool, np.ndarray, np.float64, np.float32}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.ir import Lit, Program, evaluate
+from fgrad.ir import Atom, Lit, Program, evaluate
 from fgrad.lower.plan import make_plan
 from fgrad.lower.source import compile_program
 
@@ -37,7 +37,8 @@ class Executable:
 
     def _interpret(self, values: list[Any]) -> list[Any]:
         program, plan = self.program, self._plan
-        env = dict(zip((*program.consts, *program.ins), values, strict=True))
+        primals = (*program.consts, *program.ins)
+        env: dict[Atom, Any] = dict(zip(primals, values, strict=True))
         for number, eqn in enumerate(program.eqns):
             in_place = number in plan.in_place
             function = eqn.prim.in_place if in_place else eqn.prim.numpy

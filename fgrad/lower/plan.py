@@ -44,7 +44,7 @@ def make_plan(program: Program) -> Plan:
     for number, eqn in enumerate(program.eqns):
         used = dict.fromkeys(a for a in (*eqn.ins, *eqn.outs) if type(a) is Var)
         if number in in_place:
-            used.pop(eqn.ins[0])  # its buffer lives on under the name of the output
+            used.pop(eqn.ins[0], None)  # type: ignore[arg-type] # its buffer lives on under the name of the output
         frees[number] = [v for v in used if last.get(v, number) == number]
     return Plan(in_place, _copies(program, owner, inputs), frees)
 
@@ -72,9 +72,7 @@ def _may_overwrite(
         return False
     if eqn.outs[0].aval is not first.aval:
         return False
-    is_operand_twice = any(
-        type(a) is Var and owner[a] is first for a in eqn.ins[1:]
-    )
+    is_operand_twice = any(type(a) is Var and owner[a] is first for a in eqn.ins[1:])
     return last[first] == number and not is_operand_twice
 
 

@@ -5,6 +5,8 @@
 ``array([t0, t1])`` joins traced elements.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,14 @@ import numpy as np
 from fgrad.numpy.protocol import cast, implements
 from fgrad.numpy.shape import stack
 from fgrad.ops import structure as ops
-from fgrad.trace import Tracer, as_operand, is_traced, record, type_of
+from fgrad.trace import (
+    Tracer,
+    active_trace,
+    as_operand,
+    is_traced,
+    record,
+    type_of,
+)
 
 
 def _like(
@@ -59,6 +68,106 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, **kwargs: Any) -> Any:
     return _like(a, as_operand(fill_value), dtype, kwargs.get("shape"))
 
 
+def _lift(array: Any) -> Any:
+    """An array as part of the trace that runs, so that it can receive traced values."""
+    trace = active_trace()
+    if (
+        trace is None
+        or not isinstance(array, np.ndarray)
+        or array.dtype.kind not in "fc"
+    ):
+        return array
+    out = None if trace.abstract else array
+    return record(trace, ops.copy, (type_of(array),), (array,), (), out)
+
+
+def _lifted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A creation function of NumPy whose result takes part in the trace."""
+
+    @functools.wraps(function)
+    def create(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        return result if is_traced(result) else _lift(result)
+
+    return create
+
+
+def _constant(shape: Any, value: Any, dtype: Any) -> Any:
+    """An array of one value, as an equation of the trace that runs if there is one."""
+    trace = active_trace()
+    array = np.full(shape, value, dtype)
+    if trace is None or array.dtype.kind not in "fc":
+        return array
+    params = {
+        "shape": array.shape,
+        "dtype": array.dtype.name,
+        "value": array.dtype.type(value).item(),
+    }
+    out = None if trace.abstract else array
+    return record(trace, ops.full, (), (), tuple(params.items()), out)
+
+
+def zeros(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+    """Zeros that can receive traced values.
+
+    >>> import fgrad, fgrad.numpy as np
+    >>> def f(x):
+    ...     out = np.zeros(2)
+    ...     out[0] = x * x
+    ...     return np.sum(out)
+    >>> fgrad.grad(f)(3.0)
+    np.float64(6.0)
+    """
+    return _constant(shape, 0, dtype)
+
+
+def empty(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+    """As `zeros`: arrays of the front door are never undefined."""
+    return _constant(shape, 0, dtype)
+
+
+def ones(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+    """Ones that can receive traced values."""
+    return _constant(shape, 1, dtype)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> Any:
+    """One value, which may be traced, in a shape."""
+    if is_traced(fill_value) or np.ndim(fill_value):
+        filled = ops.copy(np.broadcast_to(fill_value, shape))
+        return _lift(filled if dtype is None else cast(filled, dtype))
+    return _constant(shape, fill_value, dtype)
+
+
+@implements(np.linspace)
+def _linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Any:
+    """Evenly spaced numbers between traced bounds."""
+    start, stop = as_operand(start), as_operand(stop)
+    parts = num - 1 if endpoint else num
+    step = (stop - start) / max(parts, 1)
+    grid = np.arange(num).reshape((num,) + (1,) * type_of(step).ndim)
+    result = np.moveaxis(start + step * grid, 0, axis)
+    result = result if dtype is None else cast(result, dtype)
+    return (result, step) if retstep else result
+
+
+arange = _lifted(np.arange)
+eye = _lifted(np.eye)
+geomspace = _lifted(np.geomspace)
+identity = _lifted(np.identity)
+linspace = _lifted(np.linspace)
+logspace = _lifted(np.logspace)
+tri = _lifted(np.tri)
+
+
 def _has_tracer(nested: Any) -> bool:
     if isinstance(nested, list | tuple):
         return any(map(_has_tracer, nested))
@@ -73,7 +182,7 @@ def array(object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0) -
     np.float64(7.0)
     """
     if not _has_tracer(object):
-        return np.array(object, dtype, copy=copy, ndmin=ndmin)
+        return _lift(np.array(object, dtype, copy=copy, ndmin=ndmin))
     result = _join(object, top=True) if copy or not is_traced(object) else object
     if dtype is not None and type_of(result).numpy_dtype != np.dtype(dtype):
         result = cast(result, dtype)

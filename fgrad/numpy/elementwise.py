@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.numpy.protocol import UFUNCS, implements
+from fgrad.numpy.protocol import concrete, implements, write_out
 from fgrad.ops import elementwise as ops
 from fgrad.ops import logic
-from fgrad.ops.structure import copy
-from fgrad.trace import Tracer, as_operand, bind1, bind2, type_of
+from fgrad.ops.cut import stop
+from fgrad.ops.structure import astype, copy
+from fgrad.trace import Tracer, as_operand, bind1, type_of
 
 SMALL_POWER = 64  # exponents up to which x**n is worth its own equation
 
@@ -36,14 +37,7 @@ def float_power(x: Any, y: Any) -> Any:
 def _at_least_double(x: Any) -> Any:
     x = as_operand(x)
     dtype = np.result_type(type_of(x).dtype, np.float64).name
-    return x if type_of(x).numpy_dtype.name == dtype else ops_astype(x, dtype)
-
-
-def ops_astype(x: Any, dtype: str) -> Any:
-    """A conversion, recorded if the operand is traced."""
-    from fgrad.ops.structure import astype
-
-    return astype(x, dtype=dtype)
+    return x if type_of(x).numpy_dtype.name == dtype else astype(x, dtype=dtype)
 
 
 @implements(np.divmod)
@@ -105,8 +99,6 @@ def _bound(a: Any, infinity: float) -> Any:
 
 
 def _write(out: Any, result: Any) -> Any:
-    from fgrad.numpy.protocol import write_out
-
     return write_out((out,), result)
 
 
@@ -227,8 +219,6 @@ def isreal(x: Any) -> Any:
 @implements(np.real_if_close)
 def real_if_close(a: Any, tol: float = 100) -> Any:
     """The real part where all imaginary parts are negligible."""
-    from fgrad.numpy.protocol import concrete
-
     if not type_of(a).is_complex:
         return a
     close = not np.iscomplexobj(np.real_if_close(concrete(a), tol))
@@ -238,10 +228,5 @@ def real_if_close(a: Any, tol: float = 100) -> Any:
 @implements(np.isclose)
 def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, **kw: Any) -> Any:
     """Whether elements are equal within tolerances; not differentiated."""
-    from fgrad.ops.cut import stop
-
     a, b = (stop(x) if type(x) is Tracer else x for x in (a, b))
     return abs(a - b) <= atol + rtol * abs(b)
-
-
-assert bind2 and UFUNCS

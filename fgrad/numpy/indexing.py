@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.inplace import write
+from fgrad.inplace import assign, write
 from fgrad.numpy.protocol import concrete, implements
 from fgrad.ops.elementwise import where
-from fgrad.ops.index import index
+from fgrad.ops.index import index, index_add
 from fgrad.ops.structure import astype, reshape
 from fgrad.ir import PYTHON_AVALS
 from fgrad.trace import Tracer, as_operand, record, refresh, type_of
@@ -61,7 +61,9 @@ def parse_index(key: Any) -> Parsed:
 def _parse_array(component: Any, at: list[Any], arrays: list[Any]) -> None:
     if type(component) is Tracer:
         if component.aval.numpy_dtype.kind not in "biu":
-            raise IndexError("arrays used as indices must be of integer or boolean type")
+            raise IndexError(
+                "arrays used as indices must be of integer or boolean type"
+            )
         array = concrete(component) if component.aval.dtype == bool else component
     elif isinstance(component, list) and not component:
         array = np.zeros(0, np.intp)
@@ -105,7 +107,11 @@ def getitem(x: Tracer, key: Any) -> Any:
         if not arrays:
             params = (("at", at),)
             return record(trace, index, (x.index,), (x,), params, x.value[key])
-    if type(key) is Tracer and key.aval.dtype == bool and key.aval.shape == x.aval.shape:
+    if (
+        type(key) is Tracer
+        and key.aval.dtype == bool
+        and key.aval.shape == x.aval.shape
+    ):
         key = concrete(key)
     _check_mask(x, key)
     at, arrays = parse_index(key)
@@ -309,9 +315,6 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 @implements(np.add.at)
 def add_at(target: Tracer, key: Any, values: Any) -> None:
     """``np.add.at``: in-place addition that counts repeated indices."""
-    from fgrad.inplace import assign
-    from fgrad.ops.index import index_add
-
     at, arrays = parse_index(key)
     assign(target, index_add(target, as_operand(values), *arrays, at=at))
 

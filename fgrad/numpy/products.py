@@ -65,11 +65,15 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     if [a_shape[k] for k in first] != [b_shape[k] for k in second]:
         raise ValueError(f"tensordot of shapes {a_shape} and {b_shape}: lengths differ")
     inner_size = int(np.prod([a_shape[k] for k in first]))
-    rows = reshape(transpose(a, [*a_free, *first]), (-1, inner_size)) if a_free else (
-        reshape(transpose(a, first), (1, inner_size))
+    rows = (
+        reshape(transpose(a, [*a_free, *first]), (-1, inner_size))
+        if a_free
+        else (reshape(transpose(a, first), (1, inner_size)))
     )
-    columns = reshape(transpose(b, [*second, *b_free]), (inner_size, -1)) if b_free else (
-        reshape(transpose(b, second), (inner_size, 1))
+    columns = (
+        reshape(transpose(b, [*second, *b_free]), (inner_size, -1))
+        if b_free
+        else (reshape(transpose(b, second), (inner_size, 1)))
     )
     shape = [a_shape[k] for k in a_free] + [b_shape[k] for k in b_free]
     return reshape(matmul_(rows, columns), shape)
@@ -123,7 +127,9 @@ def diff(a: Any, n: int = 1, axis: int = -1, **kwargs: Any) -> Any:
     a = as_operand(a)
     axis = normalize_axis_index(axis, type_of(a).ndim)
     if kwargs:
-        raise ValueError("np.diff with prepend= or append= has no rule; use concatenate")
+        raise ValueError(
+            "np.diff with prepend= or append= has no rule; use concatenate"
+        )
     lead = (slice(None),) * axis
     for _ in range(n):
         a = a[(*lead, slice(1, None))] - a[(*lead, slice(None, -1))]

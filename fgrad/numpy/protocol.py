@@ -72,7 +72,7 @@ def apply_ufunc(ufunc: Any, operands: list[Any]) -> Any:
         return composed(*operands)
     prim = PRIMITIVES.get(ufunc)
     if prim is None:
-        _unsupported(ufunc.__name__)
+        return _unsupported(ufunc.__name__)
     return bind(prim, [as_operand(x) for x in operands], {})
 
 
@@ -121,10 +121,8 @@ def _ufunc_method(
 ) -> Any:
     if method == "reduce" and ufunc in REDUCTIONS:
         kwargs.setdefault("axis", 0)
-        kwargs["out"] = _single(kwargs.get("out"))
-        kwargs = {key: value for key, value in kwargs.items() if value is not None or (
-            key == "axis"
-        )}
+        given = {"out": _single(kwargs.pop("out", None)), **kwargs}
+        kwargs = {k: v for k, v in given.items() if v is not None or k == "axis"}
         return REDUCTIONS[ufunc](*inputs, **kwargs)
     if method == "accumulate" and ufunc in ACCUMULATIONS:
         array, axis = (*inputs, kwargs.get("axis", 0))[:2]
@@ -137,7 +135,7 @@ def _ufunc_method(
         target, index, values = inputs
         FUNCTIONS[np.add.at](target, index, values if ufunc is np.add else -values)
         return None
-    _unsupported(f"{ufunc.__name__}.{method}")
+    return _unsupported(f"{ufunc.__name__}.{method}")
 
 
 def _single(out: Any) -> Any:
@@ -152,7 +150,7 @@ def array_function(
     if implementation is None:
         module = getattr(function, "__module__", "numpy") or "numpy"
         name = getattr(function, "__name__", str(function))
-        _unsupported(f"{module}.{name}")
+        return _unsupported(f"{module}.{name}")
     return implementation(*args, **kwargs)
 
 
@@ -161,7 +159,7 @@ def _unsupported(name: str) -> Any:
         {f.__name__ for f in FUNCTIONS if hasattr(f, "__name__")}
         | {ufunc.__name__ for ufunc in (*UFUNCS, *PRIMITIVES)}
     )
-    near = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name.rsplit(".", 1)[-1], known, n=3, cutoff=0.6)
     hint = f"; near: {', '.join(near)}" if near else ""
     raise UnsupportedFunctionError(
         f"{name} has no rule for traced values{hint}. Compose it from supported "

@@ -7,7 +7,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from fgrad.errors import UnsupportedFunctionError
 from fgrad.numpy.protocol import REDUCTIONS, cast, implements, write_out
-from fgrad.ops import elementwise, logic
+from fgrad.ops import elementwise
 from fgrad.ops import reduce as ops
 from fgrad.ops.structure import reshape
 from fgrad.primitive import Primitive
@@ -231,13 +231,17 @@ def _logical(prim: Primitive, a: Any, axis: Any, out: Any, keepdims: Any) -> Any
 
 
 @implements(np.any)
-def any_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **kw: Any) -> Any:
+def any_(
+    a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **kw: Any
+) -> Any:
     """Whether an element is not zero, over axes."""
     return _logical(ops.any_, a, axis, out, keepdims)
 
 
 @implements(np.all)
-def all_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **kw: Any) -> Any:
+def all_(
+    a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **kw: Any
+) -> Any:
     """Whether all elements are not zero, over axes."""
     return _logical(ops.all_, a, axis, out, keepdims)
 
@@ -249,4 +253,3 @@ REDUCTIONS |= {
     np.logical_or: any_,
     np.logical_and: all_,
 }
-assert logic

@@ -9,9 +9,9 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from fgrad.errors import ShapeError
 from fgrad.numpy.indexing import getitem, take
-from fgrad.numpy.protocol import implements
+from fgrad.numpy.protocol import cast, concrete, implements, write_out
 from fgrad.ops import structure as ops
-from fgrad.ops.index import index
+from fgrad.ops.index import index, scatter
 from fgrad.trace import Tracer, as_operand, is_traced, type_of
 
 Shape = tuple[int, ...]
@@ -142,7 +142,9 @@ def expand_dims(a: Any, axis: Any) -> Any:
     ndim = type_of(a).ndim + len(axes)
     new = normalize_axis_tuple(axes, ndim)
     old = iter(shape_of(a))
-    return ops.reshape(a, shape=tuple(1 if k in new else next(old) for k in range(ndim)))
+    return ops.reshape(
+        a, shape=tuple(1 if k in new else next(old) for k in range(ndim))
+    )
 
 
 def _at_least(count: int, x: Any) -> Any:
@@ -205,11 +207,15 @@ def join(parts: Sequence[Any], axis: int) -> Any:
 
 @implements(np.concatenate)
 def concatenate(
-    arrays: Any, /, axis: int | None = 0, out: Any = None, *, dtype: Any = None, **kw: Any
+    arrays: Any,
+    /,
+    axis: int | None = 0,
+    out: Any = None,
+    *,
+    dtype: Any = None,
+    **kw: Any,
 ) -> Any:
     """Arrays joined along an existing axis."""
-    from fgrad.numpy.protocol import cast, write_out
-
     parts = [as_operand(x) for x in (list(arrays) if is_traced(arrays) else arrays)]
     if axis is None:
         parts, axis = [ravel(x) for x in parts], 0
@@ -399,7 +405,9 @@ def flip(m: Any, axis: Any = None) -> Any:
     """Elements in reverse order along axes. A view."""
     ndim = type_of(m).ndim
     axes = range(ndim) if axis is None else normalize_axis_tuple(axis, ndim)
-    key = tuple(slice(None, None, -1) if k in axes else slice(None) for k in range(ndim))
+    key = tuple(
+        slice(None, None, -1) if k in axes else slice(None) for k in range(ndim)
+    )
     return getitem_any(m, key)
 
 
@@ -494,8 +502,6 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
     new = broadcast_to(values, tuple(shape))
     positions = order.copy()
     positions[slots] = length + np.arange(len(slots))
-    from fgrad.numpy.protocol import cast
-
     return take(join([arr, cast(new, type_of(arr).dtype)], axis), positions, axis)
 
 
@@ -520,8 +526,6 @@ def diag(v: Any, k: int = 0) -> Any:
 @implements(np.diagflat)
 def diagflat(v: Any, k: int = 0) -> Any:
     """A matrix with the elements on a diagonal."""
-    from fgrad.ops.index import scatter
-
     v = ravel(v)
     n = type_of(v).size + abs(k)
     rows = np.arange(type_of(v).size)
@@ -532,8 +536,10 @@ def diagflat(v: Any, k: int = 0) -> Any:
 def _triangle(m: Any, k: int, lower: bool) -> Any:
     m = as_operand(m)
     rows, columns = shape_of(m)[-2:]
-    keep = np.tri(rows, columns, k, dtype=bool) if lower else (
-        ~np.tri(rows, columns, k - 1, dtype=bool)
+    keep = (
+        np.tri(rows, columns, k, dtype=bool)
+        if lower
+        else (~np.tri(rows, columns, k - 1, dtype=bool))
     )
     return np.where(keep, m, 0)
 
@@ -551,7 +557,9 @@ def triu(m: Any, k: int = 0) -> Any:
 
 
 @implements(np.meshgrid)
-def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> Any:
+def meshgrid(
+    *xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True
+) -> Any:
     """Coordinate matrices from coordinate vectors."""
     vectors = [ravel(x) for x in xi]
     order = list(range(len(vectors)))
@@ -568,8 +576,6 @@ def meshgrid(*xi: Any, indexing: str = "xy", sparse: bool = False, copy: bool = 
 @implements(np.trim_zeros)
 def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
     """A vector without its leading and trailing zeros."""
-    from fgrad.numpy.protocol import concrete
-
     nonzero = np.flatnonzero(concrete(filt))
     first = nonzero[0] if "f" in trim.lower() and nonzero.size else 0
     last = nonzero[-1] + 1 if "b" in trim.lower() and nonzero.size else None

@@ -12,7 +12,19 @@ from fgrad.ops import (
     index,
     logic,
     reduce,
+    scan,
+    sorting,
     structure,
 )
 
-__all__ = ["contract", "cut", "elementwise", "index", "logic", "reduce", "structure"]
+__all__ = [
+    "contract",
+    "cut",
+    "elementwise",
+    "index",
+    "logic",
+    "reduce",
+    "scan",
+    "sorting",
+    "structure",
+]

@@ -83,7 +83,7 @@ def _matmul_lines(
     return [f"{out} = {x} @ {y}"]
 
 
-matmul = Primitive(
+matmul: Primitive = Primitive(
     "matmul",
     np.matmul,
     _matmul_aval,

@@ -9,7 +9,7 @@ from fgrad.ir import Aval
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import is_traced
 
-stop = Primitive(
+stop: Primitive = Primitive(
     "stop_gradient",
     lambda x: np.array(x)[()],
     lambda x: Aval(x.shape, x.numpy_dtype),

@@ -19,7 +19,7 @@ NONZERO = ((0.5, 2.0),)
 
 # --- arithmetic
 
-add = elementwise(
+add: Primitive = elementwise(
     "add",
     np.add,
     lambda t, out, x, y: t,
@@ -30,7 +30,7 @@ add = elementwise(
     expression="{0} + {1}",
     augmented="{0} += {1}",
 )
-subtract = elementwise(
+subtract: Primitive = elementwise(
     "subtract",
     np.subtract,
     lambda t, out, x, y: t,
@@ -41,7 +41,7 @@ subtract = elementwise(
     expression="{0} - {1}",
     augmented="{0} -= {1}",
 )
-multiply = elementwise(
+multiply: Primitive = elementwise(
     "multiply",
     np.multiply,
     lambda t, out, x, y: t * y,
@@ -53,7 +53,7 @@ multiply = elementwise(
     expression="{0} * {1}",
     augmented="{0} *= {1}",
 )
-divide = elementwise(
+divide: Primitive = elementwise(
     "divide",
     np.divide,
     lambda t, out, x, y: t / y,
@@ -66,7 +66,7 @@ divide = elementwise(
     expression="{0} / {1}",
     augmented="{0} /= {1}",
 )
-negative = elementwise(
+negative: Primitive = elementwise(
     "negative",
     np.negative,
     lambda t, out, x: -t,
@@ -75,9 +75,13 @@ negative = elementwise(
     operator=operator.neg,
     expression="-{0}",
 )
-positive = elementwise("positive", np.positive, lambda t, out, x: t, kinds="fci")
-square = elementwise("square", np.square, lambda t, out, x: 2 * t * x, kinds="fci")
-reciprocal = elementwise(
+positive: Primitive = elementwise(
+    "positive", np.positive, lambda t, out, x: t, kinds="fci"
+)
+square: Primitive = elementwise(
+    "square", np.square, lambda t, out, x: 2 * t * x, kinds="fci"
+)
+reciprocal: Primitive = elementwise(
     "reciprocal",
     np.reciprocal,
     lambda t, out, x: -t * (out * out),
@@ -96,7 +100,7 @@ def _power_wrt_exponent(t: Any, out: Any, x: Any, y: Any) -> Any:
     return where(is_equal(x, 0) & is_less_equal(0, real(y)), 0.0, t * (out * log(x)))
 
 
-power = elementwise(
+power: Primitive = elementwise(
     "power",
     np.power,
     _power_wrt_base,
@@ -119,7 +123,7 @@ def _scalar_power_derivative(t: Any, out: Any, x: Any, *, exponent: Any) -> Any:
     return t * (exponent * x ** (exponent - 1))
 
 
-scalar_power = elementwise(
+scalar_power: Primitive = elementwise(
     "scalar_power",
     _scalar_power,
     _scalar_power_derivative,
@@ -134,7 +138,7 @@ scalar_power = elementwise(
     ],
 )
 
-floor_divide = elementwise(
+floor_divide: Primitive = elementwise(
     "floor_divide",
     np.floor_divide,
     None,
@@ -144,7 +148,7 @@ floor_divide = elementwise(
     operator=operator.floordiv,
     expression="{0} // {1}",
 )
-remainder = elementwise(
+remainder: Primitive = elementwise(
     "remainder",
     np.remainder,
     lambda t, out, x, y: t,
@@ -153,7 +157,7 @@ remainder = elementwise(
     operator=operator.mod,
     expression="{0} % {1}",
 )
-fmod = elementwise(
+fmod: Primitive = elementwise(
     "fmod",
     np.fmod,
     lambda t, out, x, y: t,
@@ -172,7 +176,7 @@ def _where_transpose(ct: Any, condition: Any, x: Any, y: Any) -> Any:
     return None, where(condition, ct, 0.0), where(condition, 0.0, ct)
 
 
-where = Primitive(
+where: Primitive = Primitive(
     "where",
     _where_numpy,
     elementwise_aval(_where_numpy),
@@ -192,32 +196,32 @@ def _pick(t: Any, chosen: Any, other: Any) -> Any:
     return where(is_less(chosen, other), 0.0, t * step(chosen, other))
 
 
-maximum = elementwise(
+maximum: Primitive = elementwise(
     "maximum",
     np.maximum,
     lambda t, out, x, y: _pick(t, x, y),
     lambda t, out, x, y: _pick(t, y, x),
 )
-minimum = elementwise(
+minimum: Primitive = elementwise(
     "minimum",
     np.minimum,
     lambda t, out, x, y: _pick(t, y, x),
     lambda t, out, x, y: _pick(t, x, y),
 )
 # fmax and fmin pass over a NaN, so the derivative goes to the operand that is not NaN.
-fmax = elementwise(
+fmax: Primitive = elementwise(
     "fmax",
     np.fmax,
     lambda t, out, x, y: where(is_equal(x, out), t * step(x, fmax(y, -np.inf)), 0.0),
     lambda t, out, x, y: where(is_equal(y, out), t * step(y, fmax(x, -np.inf)), 0.0),
 )
-fmin = elementwise(
+fmin: Primitive = elementwise(
     "fmin",
     np.fmin,
     lambda t, out, x, y: where(is_equal(x, out), t * step(fmin(y, np.inf), x), 0.0),
     lambda t, out, x, y: where(is_equal(y, out), t * step(fmin(x, np.inf), y), 0.0),
 )
-clip = elementwise(
+clip: Primitive = elementwise(
     "clip",
     lambda x, low, high: np.clip(x, low, high),
     lambda t, out, x, low, high: where(
@@ -230,43 +234,53 @@ clip = elementwise(
 
 # --- rounding: piecewise constant, so the derivative is zero
 
-floor = elementwise("floor", np.floor, None)
-ceil = elementwise("ceil", np.ceil, None)
-trunc = elementwise("trunc", np.trunc, None)
-rint = elementwise("rint", np.rint, None)
+floor: Primitive = elementwise("floor", np.floor, None)
+ceil: Primitive = elementwise("ceil", np.ceil, None)
+trunc: Primitive = elementwise("trunc", np.trunc, None)
+rint: Primitive = elementwise("rint", np.rint, None)
 
 # --- exponentials and logarithms
 
-exp = elementwise("exp", np.exp, lambda t, out, x: t * out, kinds="fc")
-exp2 = elementwise("exp2", np.exp2, lambda t, out, x: t * (out * math.log(2)), kinds="fc")
-expm1 = elementwise("expm1", np.expm1, lambda t, out, x: t * (out + 1), kinds="fc")
-log = elementwise("log", np.log, lambda t, out, x: t / x, ranges=POSITIVE, kinds="fc")
-log2 = elementwise(
-    "log2", np.log2, lambda t, out, x: t / (x * math.log(2)), ranges=POSITIVE, kinds="fc"
+exp: Primitive = elementwise("exp", np.exp, lambda t, out, x: t * out, kinds="fc")
+exp2: Primitive = elementwise(
+    "exp2", np.exp2, lambda t, out, x: t * (out * math.log(2)), kinds="fc"
 )
-log10 = elementwise(
+expm1: Primitive = elementwise(
+    "expm1", np.expm1, lambda t, out, x: t * (out + 1), kinds="fc"
+)
+log: Primitive = elementwise(
+    "log", np.log, lambda t, out, x: t / x, ranges=POSITIVE, kinds="fc"
+)
+log2: Primitive = elementwise(
+    "log2",
+    np.log2,
+    lambda t, out, x: t / (x * math.log(2)),
+    ranges=POSITIVE,
+    kinds="fc",
+)
+log10: Primitive = elementwise(
     "log10",
     np.log10,
     lambda t, out, x: t / (x * math.log(10)),
     ranges=POSITIVE,
     kinds="fc",
 )
-log1p = elementwise(
+log1p: Primitive = elementwise(
     "log1p", np.log1p, lambda t, out, x: t / (1 + x), ranges=POSITIVE, kinds="fc"
 )
-sqrt = elementwise(
+sqrt: Primitive = elementwise(
     "sqrt", np.sqrt, lambda t, out, x: 0.5 * t / out, ranges=POSITIVE, kinds="fc"
 )
-cbrt = elementwise(
+cbrt: Primitive = elementwise(
     "cbrt", np.cbrt, lambda t, out, x: t / (3 * square(out)), ranges=POSITIVE
 )
-logaddexp = elementwise(
+logaddexp: Primitive = elementwise(
     "logaddexp",
     np.logaddexp,
     lambda t, out, x, y: t * _softmax_term(x, out),
     lambda t, out, x, y: t * _softmax_term(y, out),
 )
-logaddexp2 = elementwise(
+logaddexp2: Primitive = elementwise(
     "logaddexp2",
     np.logaddexp2,
     lambda t, out, x, y: t * exp2(_difference(x, out)),
@@ -285,50 +299,62 @@ def _softmax_term(x: Any, out: Any) -> Any:
 
 # --- trigonometric and hyperbolic functions
 
-sin = elementwise("sin", np.sin, lambda t, out, x: t * cos(x), kinds="fc")
-cos = elementwise("cos", np.cos, lambda t, out, x: -t * sin(x), kinds="fc")
-tan = elementwise("tan", np.tan, lambda t, out, x: t * (1 + square(out)), kinds="fc")
-arcsin = elementwise(
+sin: Primitive = elementwise("sin", np.sin, lambda t, out, x: t * cos(x), kinds="fc")
+cos: Primitive = elementwise("cos", np.cos, lambda t, out, x: -t * sin(x), kinds="fc")
+tan: Primitive = elementwise(
+    "tan", np.tan, lambda t, out, x: t * (1 + square(out)), kinds="fc"
+)
+arcsin: Primitive = elementwise(
     "arcsin", np.arcsin, lambda t, out, x: t / sqrt(1 - square(x)), kinds="fc"
 )
-arccos = elementwise(
+arccos: Primitive = elementwise(
     "arccos", np.arccos, lambda t, out, x: -t / sqrt(1 - square(x)), kinds="fc"
 )
-arctan = elementwise(
+arctan: Primitive = elementwise(
     "arctan", np.arctan, lambda t, out, x: t / (1 + square(x)), kinds="fc"
 )
-sinh = elementwise("sinh", np.sinh, lambda t, out, x: t * cosh(x), kinds="fc")
-cosh = elementwise("cosh", np.cosh, lambda t, out, x: t * sinh(x), kinds="fc")
-tanh = elementwise("tanh", np.tanh, lambda t, out, x: t * (1 - square(out)), kinds="fc")
-arcsinh = elementwise(
+sinh: Primitive = elementwise(
+    "sinh", np.sinh, lambda t, out, x: t * cosh(x), kinds="fc"
+)
+cosh: Primitive = elementwise(
+    "cosh", np.cosh, lambda t, out, x: t * sinh(x), kinds="fc"
+)
+tanh: Primitive = elementwise(
+    "tanh", np.tanh, lambda t, out, x: t * (1 - square(out)), kinds="fc"
+)
+arcsinh: Primitive = elementwise(
     "arcsinh", np.arcsinh, lambda t, out, x: t / sqrt(1 + square(x)), kinds="fc"
 )
-arccosh = elementwise(
+arccosh: Primitive = elementwise(
     "arccosh",
     np.arccosh,
     lambda t, out, x: t / (sqrt(x - 1) * sqrt(x + 1)),
     ranges=((1.2, 3.0),),
     kinds="fc",
 )
-arctanh = elementwise(
+arctanh: Primitive = elementwise(
     "arctanh", np.arctanh, lambda t, out, x: t / (1 - square(x)), kinds="fc"
 )
-arctan2 = elementwise(
+arctan2: Primitive = elementwise(
     "arctan2",
     np.arctan2,
     lambda t, out, y, x: t * (x / (square(x) + square(y))),
     lambda t, out, y, x: -t * (y / (square(x) + square(y))),
     ranges=(*NONZERO, *NONZERO),
 )
-hypot = elementwise(
+hypot: Primitive = elementwise(
     "hypot",
     np.hypot,
     lambda t, out, x, y: t * (x / out),
     lambda t, out, x, y: t * (y / out),
     ranges=(*NONZERO, *NONZERO),
 )
-deg2rad = elementwise("deg2rad", np.deg2rad, lambda t, out, x: t * (np.pi / 180))
-rad2deg = elementwise("rad2deg", np.rad2deg, lambda t, out, x: t * (180 / np.pi))
+deg2rad: Primitive = elementwise(
+    "deg2rad", np.deg2rad, lambda t, out, x: t * (np.pi / 180)
+)
+rad2deg: Primitive = elementwise(
+    "rad2deg", np.rad2deg, lambda t, out, x: t * (180 / np.pi)
+)
 
 
 def _sinc_derivative(t: Any, out: Any, x: Any) -> Any:
@@ -336,13 +362,17 @@ def _sinc_derivative(t: Any, out: Any, x: Any) -> Any:
     return t * where(is_equal(x, 0), 0.0, (cos(np.pi * x) - out) / x)
 
 
-sinc = elementwise("sinc", lambda x: np.sinc(x)[()], _sinc_derivative, ranges=NONZERO)
+sinc: Primitive = elementwise(
+    "sinc", lambda x: np.sinc(x)[()], _sinc_derivative, ranges=NONZERO
+)
 
 # --- sign and magnitude
 
-sign = elementwise("sign", np.sign, None)
-heaviside = elementwise("heaviside", np.heaviside, None, None, ranges=(*WIDE, *WIDE))
-copysign = elementwise(
+sign: Primitive = elementwise("sign", np.sign, None)
+heaviside: Primitive = elementwise(
+    "heaviside", np.heaviside, None, None, ranges=(*WIDE, *WIDE)
+)
+copysign: Primitive = elementwise(
     "copysign",
     np.copysign,
     lambda t, out, x, y: t * (sign(x) * copysign(1.0, y)),
@@ -358,7 +388,7 @@ def _absolute_jvp(tangents: Any, outs: Any, x: Any) -> Any:
     return t * sign(x)
 
 
-absolute = elementwise(
+absolute: Primitive = elementwise(
     "absolute",
     np.absolute,
     jvp=_absolute_jvp,
@@ -366,7 +396,7 @@ absolute = elementwise(
     operator=operator.abs,
     expression="abs({0})",
 )
-fabs = elementwise("fabs", np.fabs, lambda t, out, x: t * sign(x))
+fabs: Primitive = elementwise("fabs", np.fabs, lambda t, out, x: t * sign(x))
 
 
 def _complex_sign_jvp(tangents: Any, outs: Any, x: Any) -> Any:
@@ -377,13 +407,13 @@ def _complex_sign_jvp(tangents: Any, outs: Any, x: Any) -> Any:
     return outs[0] * (1j * (imag(conjugate(x) * t) / square(safe)))
 
 
-complex_sign = elementwise(
+complex_sign: Primitive = elementwise(
     "complex_sign", np.sign, jvp=_complex_sign_jvp, kinds="c"
 )
 
 # --- complex numbers: the pairing is Re(ct * t), JAX's convention
 
-real = elementwise(
+real: Primitive = elementwise(
     "real",
     lambda x: np.real(x).copy()[()],
     scales=(0,),
@@ -391,7 +421,7 @@ real = elementwise(
     transpose=lambda ct, x: (ct,),
     kinds="fc",
 )
-imag = elementwise(
+imag: Primitive = elementwise(
     "imag",
     lambda x: np.imag(x).copy()[()],
     scales=(0,),
@@ -399,7 +429,7 @@ imag = elementwise(
     transpose=lambda ct, x: (ct * -1j if type_of(x).is_complex else ct * 0,),
     kinds="fc",
 )
-conjugate = elementwise(
+conjugate: Primitive = elementwise(
     "conjugate",
     np.conjugate,
     scales=(0,),
@@ -414,14 +444,16 @@ def _angle_jvp(tangents: Any, outs: Any, x: Any) -> Any:
     return imag(conjugate(x) * t) / square(absolute(x))
 
 
-angle = elementwise("angle", lambda x: np.angle(x)[()], jvp=_angle_jvp, kinds="c")
+angle: Primitive = elementwise(
+    "angle", lambda x: np.angle(x)[()], jvp=_angle_jvp, kinds="c"
+)
 
 
 def _nan_to_num_derivative(t: Any, out: Any, x: Any, **replacements: Any) -> Any:
     return where(is_equal(x, out), t, 0.0)
 
 
-nan_to_num = elementwise(
+nan_to_num: Primitive = elementwise(
     "nan_to_num",
     lambda x, *, nan, posinf, neginf: np.nan_to_num(
         x, nan=nan, posinf=posinf, neginf=neginf

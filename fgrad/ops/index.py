@@ -53,10 +53,11 @@ def slot_shape(
 ) -> tuple[int, ...]:
     """Shape of ``x[at]``, by NumPy's own rule, on an array without memory."""
     indices = tuple(0 if a.is_python else np.zeros(a.shape, np.intp) for a in arrays)
-    return follow(_dummy(x), path)[build_index(at, indices)].shape
+    slot = follow(_dummy(x), path)[build_index(at, indices)]
+    return tuple(slot.shape)
 
 
-def _has_repeats(at: At, arrays: tuple[Any, ...]) -> bool:
+def _has_repeats(at: At, arrays: Sequence[Any]) -> bool:
     """Whether the index may name an element more than once."""
     marks = [entry for entry in at if type(entry) is str]
     return any(
@@ -202,7 +203,7 @@ def _update_samples() -> list[Sample]:
     return [*samples, Sample((_array(3, 4), 0.5, 1), {"at": ("$",)})]
 
 
-index = Primitive(
+index: Primitive = Primitive(
     "index",
     _index_numpy,
     _index_aval,
@@ -223,7 +224,9 @@ def _scatter_numpy(
     return out
 
 
-def _scatter_aval(v: Aval, *arrays: Aval, shape: Any, dtype: Any, **params: Any) -> Aval:
+def _scatter_aval(
+    v: Aval, *arrays: Aval, shape: Any, dtype: Any, **params: Any
+) -> Aval:
     return Aval(shape, dtype)
 
 
@@ -237,9 +240,7 @@ def _index_add_numpy(x: Any, v: Any, *arrays: Any, **params: Any) -> Any:
     return _index_add_in_place(x.copy(), v, *arrays, **params)
 
 
-def _index_add_in_place(
-    x: Any, v: Any, *arrays: Any, at: At, path: Steps = ()
-) -> Any:
+def _index_add_in_place(x: Any, v: Any, *arrays: Any, at: At, path: Steps = ()) -> Any:
     _add_at(x, v, at, path, arrays)
     return x
 
@@ -252,7 +253,7 @@ def _index_add_transpose(ct: Any, x: Any, v: Any, *arrays: Any, **params: Any) -
     return (ct, index(ct, *arrays, **params), *(None for _ in arrays))
 
 
-index_add = Primitive(
+index_add: Primitive = Primitive(
     "index_add",
     _index_add_numpy,
     _like_first,
@@ -263,7 +264,7 @@ index_add = Primitive(
     samples=_update_samples,
 )
 
-scatter = Primitive(
+scatter: Primitive = Primitive(
     "scatter",
     _scatter_numpy,
     _scatter_aval,
@@ -299,7 +300,7 @@ def _index_update_transpose(
     return (cleared, read, *(None for _ in arrays))
 
 
-index_update = Primitive(
+index_update: Primitive = Primitive(
     "index_update",
     _index_update_numpy,
     _like_first,
@@ -337,7 +338,7 @@ def _advanced_position(at: At) -> int:
     return len(before)
 
 
-is_last_write = Primitive(
+is_last_write: Primitive = Primitive(
     "is_last_write",
     _is_last_write_numpy,
     lambda *arrays, at, shape: Aval(shape, bool),

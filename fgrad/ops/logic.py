@@ -69,6 +69,4 @@ def _step_numpy(x: Any, y: Any) -> Any:
     return np.multiply(twice, 0.5, dtype=dtype)
 
 
-step = elementwise(
-    "step", _step_numpy, ranges=_PAIR, is_constant=True
-)
+step: Primitive = elementwise("step", _step_numpy, ranges=_PAIR, is_constant=True)

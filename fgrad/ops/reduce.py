@@ -30,9 +30,7 @@ def expand(reduced: Any, x: Any, axis: Axes) -> Any:
     return reduced if type_of(reduced).shape == shape else reshape(reduced, shape=shape)
 
 
-def reduction_samples(
-    dtype: str = "float64", low: float = -1.0
-) -> list[Sample]:
+def reduction_samples(dtype: str = "float64", low: float = -1.0) -> list[Sample]:
     """Samples over no, one and several axes."""
     rng = np.random.default_rng(3)
     x = rng.uniform(low, 1, (2, 3, 4)).astype(dtype)
@@ -49,13 +47,11 @@ def _sum_aval(x: Aval, *, axis: Axes) -> Aval:
     return Aval(reduced_shape(x.shape, axis), dtype)
 
 
-sum_ = linear(
+sum_: Primitive = linear(
     "sum",
     lambda x, *, axis: np.add.reduce(x, axis=axis),
     _sum_aval,
-    lambda ct, x, *, axis: (
-        broadcast_to(expand(ct, x, axis), shape=type_of(x).shape),
-    ),
+    lambda ct, x, *, axis: (broadcast_to(expand(ct, x, axis), shape=type_of(x).shape),),
     expression="np.add.reduce({0}, axis={axis})",
     samples=lambda: [*reduction_samples(), *reduction_samples("complex128")[:1]],
 )

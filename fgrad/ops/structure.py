@@ -23,7 +23,7 @@ def _full_numpy(*, shape: Shape, dtype: str, value: Any) -> Any:
     return np.full(shape, value, dtype)[()]
 
 
-full = Primitive(
+full: Primitive = Primitive(
     "full",
     _full_numpy,
     lambda *, shape, dtype, value: Aval(shape, dtype),
@@ -54,7 +54,7 @@ def _reshape_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
     return ("reshape", tuple(params.items())) if is_view else None
 
 
-reshape = linear(
+reshape: Primitive = linear(
     "reshape",
     _reshape_numpy,
     lambda x, *, shape: Aval(shape, x.dtype),
@@ -81,10 +81,12 @@ def _transpose_lines(
 ) -> list[str]:
     axes = params["axes"]
     reverses = axes == tuple(range(len(axes)))[::-1]
-    return [f"{out} = {ins[0]}.T" if reverses else f"{out} = {ins[0]}.transpose({axes})"]
+    return [
+        f"{out} = {ins[0]}.T" if reverses else f"{out} = {ins[0]}.transpose({axes})"
+    ]
 
 
-transpose = linear(
+transpose: Primitive = linear(
     "transpose",
     lambda x, *, axes: np.transpose(x, axes),
     lambda x, *, axes: Aval([x.shape[axis] for axis in axes], x.dtype),
@@ -109,7 +111,7 @@ def _broadcast_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
     return None if small else ("broadcast_to", tuple(params.items()))
 
 
-broadcast_to = linear(
+broadcast_to: Primitive = linear(
     "broadcast_to",
     _broadcast_numpy,
     lambda x, *, shape: Aval(shape, x.numpy_dtype),
@@ -155,7 +157,7 @@ def _astype_numpy(x: Any, *, dtype: str) -> Any:
     return x.astype(dtype) if hasattr(x, "astype") else np.asarray(x).astype(dtype)[()]
 
 
-astype = linear(
+astype: Primitive = linear(
     "astype",
     _astype_numpy,
     lambda x, *, dtype: Aval(x.shape, dtype),
@@ -170,7 +172,7 @@ astype = linear(
     ],
 )
 
-copy = linear(
+copy: Primitive = linear(
     "copy",
     lambda x: np.array(x)[()],
     lambda x: Aval(x.shape, x.numpy_dtype),
@@ -203,7 +205,7 @@ def _concatenate_transpose(ct: Any, *parts: Any, axis: int) -> Any:
     return tuple(cts)
 
 
-concatenate = linear(
+concatenate: Primitive = linear(
     "concatenate",
     lambda *parts, axis: np.concatenate(parts, axis=axis),
     _concatenate_aval,

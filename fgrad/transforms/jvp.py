@@ -116,8 +116,8 @@ def forward(program: Program, wrt: Sequence[Var]) -> tuple[Program, Flags]:
     equations, and the tangents, in this order; its equations are the linear ones only.
     The flags say which outputs have a tangent that is not zero.
     """
-    tangents: dict[Var, Atom] = {var: Var(var.aval) for var in wrt}
-    seeds = [tangents[var] for var in wrt]
+    seeds = [Var(var.aval) for var in wrt]
+    tangents: dict[Var, Atom] = dict(zip(wrt, seeds, strict=True))
     emitter = Emitter()
     for eqn in program.eqns:
         active = tuple(type(a) is Var and a in tangents for a in eqn.ins)

@@ -67,7 +67,7 @@ class Tape:
         self.avals = tuple(map(type_of, values))
         trace = Trace(TAPE, self.avals)
         self._trace = trace
-        result = function(trace.inputs(values))
+        result = trace.run(function, trace.inputs(values))
         leaves, self.treedef = tree.flatten(result)
         self.outs = tuple(_variable(leaf, trace) for leaf in leaves)
         self.results = [strip(leaf, trace) for leaf in leaves]
@@ -115,7 +115,9 @@ class Tape:
             for leaf, is_given in zip(leaves, given, strict=True)
         ]
 
-    def _run(self, executable: Executable, linear: list[Any], last: bool = False) -> list[Any]:
+    def _run(
+        self, executable: Executable, linear: list[Any], last: bool = False
+    ) -> list[Any]:
         trace = self._trace
         if trace.watched:
             trace.verify_constants()
@@ -164,7 +166,7 @@ def derived(
     found = path.ends.get(key)
     if found is None:
         found = path.ends[key] = _derive(path, mode, outs, wrt)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _derive(

@@ -215,8 +215,10 @@ class _Cotangents:
         if known is None:
             self._sums[atom] = ct
             return
-        self._sums[atom] = self._merge(known, ct) or self._merge(ct, known) or (
-            self.emitter.emit(add, (known, ct), (), (atom.aval,), None)[0]
+        self._sums[atom] = (
+            self._merge(known, ct)
+            or self._merge(ct, known)
+            or (self.emitter.emit(add, (known, ct), (), (atom.aval,), None)[0])
         )
 
     def _merge(self, base: Atom, ct: Atom) -> Atom | None:

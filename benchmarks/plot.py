@@ -1,0 +1,42 @@
+"""The table as a picture: how much longer than fgrad each peer takes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.report import RESULTS
+from benchmarks.runner import Row
+
+MARKS = "osD^vP*X"
+
+
+def plot_rows(rows: Sequence[Row], peers: Sequence[str], name: str) -> Path | None:
+    """Write ``results/NAME.png``; None without matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        return None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = [row for row in rows if row.ratios][::-1]
+    base, *others = peers
+    figure, axes = pyplot.subplots(figsize=(9, 1.5 + 0.32 * len(rows)))
+    for number, peer in enumerate(others):
+        points = [
+            (row.ratios[peer], y) for y, row in enumerate(rows) if peer in row.ratios
+        ]
+        if points:
+            axes.plot(
+                *zip(*points, strict=True), MARKS[number % 8], label=peer, alpha=0.8
+            )
+    axes.axvline(1.0, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_yticks(range(len(rows)), [row.workload.name for row in rows])
+    axes.set_xlabel(f"time / time of {base} (right of the line: {base} is faster)")
+    axes.grid(axis="x", alpha=0.3)
+    if axes.lines[1:]:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    path = RESULTS / f"{name}.png"
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    pyplot.close(figure)
+    return path
