@@ -5,14 +5,15 @@ computes the derived result once and waits until it is there. To add one, write 
 function and append it to `PEERS`; its library is imported on first use only.
 """
 
-import importlib
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
+import fgrad
 from benchmarks.workload import Arguments, Workload
 
 Call = Callable[[], Any]
@@ -37,7 +38,7 @@ class Peer:
     @property
     def is_installed(self) -> bool:
         """Whether the library can be imported."""
-        return importlib.util.find_spec(self.library) is not None
+        return find_spec(self.library) is not None
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -60,8 +61,6 @@ def leaves_of(tree: Any) -> list[Any]:
 
 def prepare_fgrad(workload: Workload, arguments: Arguments) -> Call:
     """fgrad as it is called first: no jit."""
-    import fgrad
-
     derive = {
         "value_and_grad": fgrad.value_and_grad,
         "hessian": fgrad.hessian,
@@ -74,8 +73,7 @@ def prepare_fgrad(workload: Workload, arguments: Arguments) -> Call:
 
 def prepare_autograd(workload: Workload, arguments: Arguments) -> Call:
     """HIPS autograd."""
-    import autograd
-    import autograd.numpy
+    autograd = import_module("autograd")
 
     derive = {
         "value_and_grad": autograd.value_and_grad,
@@ -83,13 +81,13 @@ def prepare_autograd(workload: Workload, arguments: Arguments) -> Call:
         "hvp": autograd.hessian_vector_product,
         "jacobian": autograd.jacobian,
     }[workload.transform]
-    derived = derive(workload.build(autograd.numpy))
+    derived = derive(workload.build(import_module("autograd.numpy")))
     return lambda: derived(*arguments)
 
 
 def _jax_derived(workload: Workload, arguments: Arguments) -> tuple[Any, Arguments]:
     """The derived function, and the arguments as jax arrays that are on the device."""
-    import jax
+    jax = import_module("jax")
 
     jax.config.update("jax_enable_x64", True)
 
@@ -112,7 +110,7 @@ def _jax_derived(workload: Workload, arguments: Arguments) -> tuple[Any, Argumen
 
 def prepare_jax(workload: Workload, arguments: Arguments) -> Call:
     """jax without jit: each operation is dispatched on its own."""
-    import jax
+    jax = import_module("jax")
 
     derived, arguments = _jax_derived(workload, arguments)
     return lambda: jax.block_until_ready(derived(*arguments))
@@ -120,7 +118,7 @@ def prepare_jax(workload: Workload, arguments: Arguments) -> Call:
 
 def prepare_jax_jit(workload: Workload, arguments: Arguments) -> Call:
     """jax with everything inside one jit."""
-    import jax
+    jax = import_module("jax")
 
     derived, arguments = _jax_derived(workload, arguments)
     compiled = jax.jit(derived)
@@ -131,7 +129,7 @@ def prepare_torch(workload: Workload, arguments: Arguments) -> Call | None:
     """PyTorch eager; the gradient only."""
     if workload.torch is None or workload.transform != "value_and_grad":
         return None
-    import torch
+    torch = import_module("torch")
 
     def tensor(leaf: Any) -> Any:
         if isinstance(leaf, float):

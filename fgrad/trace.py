@@ -1,10 +1,10 @@
-"""Tracing: handles on recorded values, and the structure they are recorded into.
+"""Tracing: running a function on tracers, and recording what it does.
 
-A trace does not build a graph. It walks a trie of structures (`Path`): each operation
-steps from the structure so far to a child keyed by primitive, params and operands. Where
-the structure was seen before, a step is one dict look-up, and all that depends on the
-structure alone (types, the equations, derived and compiled programs) hangs on the trie.
-What differs between two runs of the same structure is only the list `Trace.saved`.
+A trace does not build a graph. It walks the trie of structures (`fgrad.path`): each
+operation steps from the structure so far to a child keyed by primitive, params and
+operands. All that depends on the structure alone (types, equations, derived and compiled
+programs) hangs on the trie; what differs between two runs of one structure is only the
+list `Trace.saved`.
 
 Values are computed at once, so Python control flow works. The value of a tracer is a
 NumPy array or scalar, or a tracer of an enclosing trace (transforms nest that way), or
@@ -20,206 +20,45 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.errors import (
-    FgradError,
-    LeakedTracerError,
-    MutatedConstantError,
-    ShapeError,
-)
+from fgrad.errors import FgradError, MutatedConstantError, ShapeError
 from fgrad.ir import PYTHON_AVALS, Aval, aval_of
+from fgrad.path import FINISHED, TRIE, UNKNOWN, Params, Path, Policy
 from fgrad.primitive import Primitive
-from fgrad.sites import Site, user_site
+from fgrad.tracer import (
+    Tracer,
+    alias,
+    as_operand,
+    frozen,
+    is_traced,
+    new_tracer,
+    refresh,
+    type_of,
+)
 
-TRIE_LIMIT = 400_000  # nodes; past it all structures are forgotten and learnt again
+__all__ = [
+    "Params",
+    "Path",
+    "Policy",
+    "Trace",
+    "Tracer",
+    "active_trace",
+    "as_operand",
+    "bind",
+    "bind1",
+    "bind2",
+    "innermost",
+    "is_traced",
+    "new_tracer",
+    "record",
+    "refresh",
+    "type_of",
+]
+
 COPY_LIMIT = 8192  # bytes up to which a constant that the gradient needs is copied
-VIEW_COPY_FRACTION = 8  # a saved view this many times smaller than its base is copied
 FINGERPRINT = 512  # elements of a large constant that are compared to detect a change
 
-Params = tuple[tuple[str, Any], ...]
-UNKNOWN: Any = object()
 _serials = itertools.count()
-
-
-class Tracer:
-    """A rebindable handle on a recorded value; behaves like a NumPy array.
-
-    `origin` is None, or the handle that owns the memory and the steps that lead from it
-    here. Writing to either changes the owner's `version`, which makes views stale.
-    `owned` says that no one else needs the present content of `value`, so that an
-    in-place update may overwrite it.
-    """
-
-    __slots__ = ("aval", "index", "origin", "owned", "scope", "value", "version")
-    __hash__ = None  # type: ignore[assignment]
-    scope: Trace
-    index: int
-    value: Any
-    aval: Aval
-    origin: tuple[Tracer, tuple[Any, ...]] | None
-    version: int
-    owned: bool
-
-
 _new = Tracer.__new__
-
-
-def new_tracer(trace: Trace, index: int, aval: Any, value: Any, owned: bool) -> Tracer:
-    """A handle on variable ``index`` of ``trace``."""
-    tracer = _new(Tracer)
-    tracer.scope = trace
-    tracer.index = index
-    tracer.value = value
-    tracer.aval = aval
-    tracer.origin = None
-    tracer.version = 0
-    tracer.owned = owned
-    return tracer
-
-
-def refresh(tracer: Tracer) -> None:
-    """Bring a view up to date with the handle that owns its memory."""
-    assert tracer.origin is not None
-    owner, steps = tracer.origin
-    if tracer.version == owner.version:
-        return
-    current: Any = owner
-    for name, params in steps:
-        current = Primitive.registry[name](current, **dict(params))
-    tracer.index, tracer.value = current.index, current.value
-    tracer.version = owner.version
-
-
-def frozen(tracer: Tracer) -> Any:
-    """The present value of a handle, in a form that later writes do not reach."""
-    if tracer.origin is None:
-        tracer.owned = False
-        return tracer.value
-    owner = tracer.origin[0]
-    if tracer.aval.size * VIEW_COPY_FRACTION <= owner.aval.size:
-        return tracer.value.copy()
-    owner.owned = False
-    return tracer.value
-
-
-def alias(tracer: Tracer) -> Tracer:
-    """A second handle on the same variable, unaffected by writes to the first."""
-    if tracer.origin is not None:
-        refresh(tracer)
-    value = frozen(tracer)
-    return new_tracer(tracer.scope, tracer.index, tracer.aval, value, False)
-
-
-class Path:
-    """A node of the trie: the structure recorded so far, ending in one equation.
-
-    Variables are numbered in order of binding, inputs first. `codes` holds, for each
-    operand, its number, or its aval where it is a constant. `keep` holds the positions
-    (operands first, then outputs) whose values the trace must save. `ends` is the cache
-    of what transforms derived from the structure that ends here; `step` is the step of
-    the view that the equation makes, where it is the same in every run.
-    """
-
-    __slots__ = (
-        "aval",
-        "avals",
-        "children",
-        "codes",
-        "count",
-        "ends",
-        "index",
-        "keep",
-        "params",
-        "parent",
-        "prim",
-        "site",
-        "step",
-    )
-
-    def __init__(
-        self,
-        parent: Path | None,
-        prim: Primitive | None,
-        params: Params,
-        codes: tuple[Any, ...],
-        avals: tuple[Aval, ...],
-        keep: tuple[int, ...],
-    ) -> None:
-        self.parent = parent
-        self.prim = prim
-        self.params = params
-        self.codes = codes
-        self.avals = avals
-        self.aval: Any = avals[0] if avals else None
-        self.keep = keep
-        self.index = 0 if parent is None else parent.count
-        self.count = self.index + len(avals)
-        self.children: dict[Any, Path] = {}
-        self.ends: dict[Any, Any] = {}
-        self.step: Any = UNKNOWN
-        self.site: Site | None = None if parent is None else user_site()
-
-
-class _Finished:
-    """Stands in for the path of a trace that has ended."""
-
-    @property
-    def children(self) -> dict[Any, Path]:
-        raise LeakedTracerError(
-            "a traced value was used after the function that was being differentiated "
-            "had returned; return it instead (has_aux=True for values that are not to "
-            "be differentiated)"
-        )
-
-
-FINISHED: Any = _Finished()
-
-
-class Policy:
-    """What a kind of trace records and saves.
-
-    Attributes:
-        constants: whether operations whose results do not vary are recorded, too.
-        keep: ``keep(prim, params, operand_avals, traced, out_avals)``: the positions
-            (operands first, then outputs) whose values are saved.
-    """
-
-    def __init__(self, constants: bool, keep: Callable[..., tuple[int, ...]]) -> None:
-        self.constants = constants
-        self.keep = keep
-
-    def tracks(self, prim: Primitive, out_avals: Sequence[Aval]) -> bool:
-        """Whether an operation with these outputs is recorded."""
-        if self.constants:
-            return True
-        return not prim.is_constant and any(aval.is_inexact for aval in out_avals)
-
-
-class _Trie:
-    """The roots of the trie, for each policy and types of inputs."""
-
-    def __init__(self) -> None:
-        self.roots: dict[Any, Path] = {}
-        self.size = 0
-
-    def root(self, policy: Policy, avals: tuple[Aval, ...]) -> Path:
-        key = (policy, avals)
-        found = self.roots.get(key)
-        if found is not None:
-            return found
-        root = Path(None, None, (), (), avals, ())
-        return self.roots.setdefault(key, root)
-
-    def grow(self) -> None:
-        self.size += 1
-        if self.size > TRIE_LIMIT:
-            self.clear()
-
-    def clear(self) -> None:
-        self.roots = {}
-        self.size = 0
-
-
-TRIE = _Trie()
 
 
 class _Active(threading.local):
@@ -383,33 +222,6 @@ def _shape_error(prim: Primitive, error: ValueError, shapes: list[Any]) -> Shape
     return ShapeError(f"{prim.name} of operands with shapes {listed}: {error}")
 
 
-def type_of(value: Any) -> Aval:
-    """The aval of an operand: a tracer, an array, a NumPy scalar, a Python number."""
-    return value.aval if type(value) is Tracer else aval_of(value)
-
-
-def is_traced(value: Any) -> bool:
-    """Whether a value is a tracer."""
-    return type(value) is Tracer
-
-
-def as_operand(value: Any) -> Any:
-    """A tracer, a Python number, a NumPy scalar or array: what primitives take.
-
-    Raises:
-        TypeError: the value is not array-like, or holds Python objects.
-    """
-    cls = type(value)
-    if cls is Tracer or cls is np.ndarray or cls in PYTHON_AVALS:
-        return value
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError("masked arrays have no derivative rules; use np.where")
-    array = np.asarray(value)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"an operand of type {cls.__name__} is not numeric")
-    return array[()] if isinstance(value, np.generic) else array
-
-
 def innermost(operands: Sequence[Any]) -> Trace | None:
     """The latest trace among the operands, or None where none is traced."""
     trace = None
@@ -559,7 +371,7 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
         trace = x.scope
         if x.origin is not None:
             refresh(x)
-        a = x.index
+        a: Any = x.index
         u = x.value
         if type(y) is Tracer:
             if y.scope is not trace:

@@ -16,7 +16,6 @@ from benchmarks.report import print_table, save
 from benchmarks.workload import Workload
 
 LENGTH = 50
-TRACED = ("fgrad", "autograd", "torch", "hand")
 
 
 def sin_chain(np: Any) -> Callable[..., Any]:

@@ -20,7 +20,7 @@ def build(np: Any) -> Loss:
 
 def hand(x: Array, a: Array) -> Array:
     t = np.tanh(a @ x)
-    jacobian = ((1.0 - t * t) * np.sin(x))[:, None] * a
+    jacobian: Array = ((1.0 - t * t) * np.sin(x))[:, None] * a
     jacobian[np.diag_indices(len(x))] += t * np.cos(x)
     return jacobian
 
