@@ -127,6 +127,8 @@ class Primitive:
         """Groups of operand positions, for ``count`` operands, of a linear primitive."""
         if self.linear == "all":
             return (tuple(range(count)),)
+        if self.linear == "each":
+            return tuple((position,) for position in range(count))
         assert isinstance(self.linear, tuple)
         return self.linear
 

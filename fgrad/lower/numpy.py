@@ -44,6 +44,8 @@ class Executable:
             function = eqn.prim.in_place if in_place else eqn.prim.numpy
             ins = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
             out = function(*ins, **dict(eqn.params))
+            if number in plan.reads:
+                out = out.copy()
             env.update(zip(eqn.outs, out if eqn.prim.multiple else (out,), strict=True))
             for var in plan.frees[number]:
                 env.pop(var, None)

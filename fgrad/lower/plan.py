@@ -5,25 +5,33 @@ from dataclasses import dataclass
 from fgrad.ir import Atom, Eqn, Program, Var
 
 
+READ_FRACTION = 8  # a part that many times smaller than its buffer is copied
+
+
 @dataclass
 class Plan:
     """Memory facts of a program.
 
     Attributes:
         in_place: the equations that may overwrite their first operand.
+        reads: the equations that read a small part of a buffer, and copy it, so that
+            the buffer may be overwritten while the part is in use.
         copies: the output positions whose value must be copied before it is returned,
             since it shares memory with an input or with another output.
         frees: for each equation, the variables that nothing uses after it.
     """
 
     in_place: set[int]
+    reads: set[int]
     copies: set[int]
     frees: list[list[Var]]
 
 
 def make_plan(program: Program) -> Plan:
     """Find last uses, and which buffers no one else can see."""
-    owner = _owners(program)
+    inputs = {*program.ins, *program.consts}
+    reads: set[int] = set()
+    owner = _owners(program, inputs, reads)
     last: dict[Var, int] = {}
     for number, eqn in enumerate(program.eqns):
         for atom in eqn.ins:
@@ -33,7 +41,6 @@ def make_plan(program: Program) -> Plan:
     for atom in program.outs:
         if type(atom) is Var:
             last[atom] = last[owner[atom]] = end
-    inputs = {*program.ins, *program.consts}
     in_place = {
         number
         for number, eqn in enumerate(program.eqns)
@@ -46,17 +53,29 @@ def make_plan(program: Program) -> Plan:
         if number in in_place:
             used.pop(eqn.ins[0], None)  # type: ignore[arg-type] # its buffer lives on under the name of the output
         frees[number] = [v for v in used if last.get(v, number) == number]
-    return Plan(in_place, _copies(program, owner, inputs), frees)
+    return Plan(in_place, reads, _copies(program, owner, inputs), frees)
 
 
-def _owners(program: Program) -> dict[Atom, Var]:
-    """For each variable the one whose memory it may share; itself where it is fresh."""
-    owner: dict[Atom, Var] = {v: v for v in (*program.consts, *program.ins)}
-    for eqn in program.eqns:
+def _owners(program: Program, inputs: set[Var], reads: set[int]) -> dict[Atom, Var]:
+    """For each variable the one whose memory it may share; itself where it is fresh.
+
+    Adds to ``reads`` the equations whose result is copied for that.
+    """
+    owner: dict[Atom, Var] = {var: var for var in inputs}
+    for number, eqn in enumerate(program.eqns):
         first = eqn.ins[0] if eqn.ins else None
-        is_view = eqn.prim.view_step is not None and type(first) is Var
         for var in eqn.outs:
-            owner[var] = owner[first] if is_view and first is not None else var
+            owner[var] = var
+        if eqn.prim.view_step is None or type(first) is not Var:
+            continue
+        out = eqn.outs[0].aval
+        if not out.ndim:
+            continue
+        is_small = out.size * READ_FRACTION <= first.aval.size
+        if is_small and owner[first] not in inputs:
+            reads.add(number)
+        else:
+            owner[eqn.outs[0]] = owner[first]
     return owner
 
 

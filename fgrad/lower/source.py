@@ -31,6 +31,9 @@ def generate(program: Program, plan: Plan) -> tuple[str, dict[str, Any]]:
     for number, eqn in enumerate(program.eqns):
         comment = f"  # {eqn.site}" if eqn.site else ""
         statements = _statements(eqn, table, scope, number in plan.in_place)
+        if number in plan.reads:
+            name = table[eqn.outs[0]]
+            statements.append(f"{name} = {name}.copy()")
         lines += [f"    {statement}{comment}" for statement in statements]
         dead = [table[v] for v in plan.frees[number] if v.aval.size >= LARGE]
         if dead:

@@ -9,22 +9,39 @@ from typing import Any
 import numpy as _np
 
 from fgrad.numpy import (
+    calculus,
     creation,
     elementwise,
     indexing,
     methods,
+    nan,
     products,
     protocol,
     reduction,
+    scan,
     shape,
+    sorting,
 )
 from fgrad.numpy.creation import array, asarray
+from fgrad.numpy.einsum import einsum
 
 protocol.install_protocol()
 methods.install_methods()
 
-__all__ = ["array", "asarray"]
-_FAMILIES = (creation, elementwise, indexing, products, reduction, shape)
+__all__ = ["array", "asarray", "einsum"]
+_FAMILIES = (
+    calculus,
+    creation,
+    einsum,
+    elementwise,
+    indexing,
+    nan,
+    products,
+    reduction,
+    scan,
+    shape,
+    sorting,
+)
 
 
 def __getattr__(name: str) -> Any:

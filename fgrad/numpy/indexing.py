@@ -11,7 +11,7 @@ from fgrad.ops.elementwise import where
 from fgrad.ops.index import index, index_add
 from fgrad.ops.structure import astype, reshape
 from fgrad.ir import PYTHON_AVALS
-from fgrad.trace import Tracer, as_operand, record, refresh, type_of
+from fgrad.trace import Tracer, as_operand, record, type_of
 
 Parsed = tuple[tuple[Any, ...], list[Any]]
 _BASIC = frozenset({int, slice, tuple})
@@ -97,9 +97,9 @@ def getitem(x: Tracer, key: Any) -> Any:
     """``x[key]``"""
     trace = x.scope
     cls = type(key)
+    if x.origin is not None and x.version != x.origin[0].version:
+        return _read_through(x, key)
     if cls in _BASIC and not (trace.nested or trace.abstract):
-        if x.origin is not None:
-            refresh(x)
         if cls is int:
             codes = (x.index, _INT)
             return record(trace, index, codes, (x, key), _AT_INT, x.value[key])
@@ -116,6 +116,15 @@ def getitem(x: Tracer, key: Any) -> Any:
     _check_mask(x, key)
     at, arrays = parse_index(key)
     return index(x, *arrays, at=at)
+
+
+def _read_through(x: Tracer, key: Any) -> Any:
+    """``x[key]`` of a stale view: read at the slot only, from the owner of the memory."""
+    assert x.origin is not None
+    owner, path = x.origin
+    _check_mask(x, key)
+    at, arrays = parse_index(key)
+    return index(owner, *arrays, at=at, path=path)
 
 
 def _check_mask(x: Any, key: Any) -> None:

@@ -6,7 +6,7 @@ Positions and counts are integers and have no derivative; elements in order carr
 from typing import Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_index
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from fgrad.errors import UnsupportedFunctionError
 from fgrad.numpy.protocol import cast, concrete, implements, write_out
@@ -159,14 +159,13 @@ def unique(
 # --- order statistics
 
 
-def _sorted_lines(a: Any, axes: tuple[int, ...]) -> Any:
-    """Sorted along the axes, which are joined into the first one."""
+def _lines(a: Any, axes: tuple[int, ...]) -> Any:
+    """The axes joined into the first one."""
     shape = type_of(a).shape
     kept = tuple(k for k in range(len(shape)) if k not in axes)
     count = int(np.prod([shape[k] for k in axes]))
     lines = transpose(a, axes=(*axes, *kept))
-    lines = reshape(lines, shape=(count, *(shape[k] for k in kept)))
-    return ops.sort(lines, axis=0)
+    return reshape(lines, shape=(count, *(shape[k] for k in kept)))
 
 
 def _spread_nan(result: Any, lines: Any) -> Any:
@@ -188,7 +187,7 @@ def median(
     """The middle element over axes, or the mean of the middle two."""
     a = as_operand(a)
     axes = axes_of(a, axis)
-    lines = _sorted_lines(a, axes)
+    lines = ops.sort(_lines(a, axes), axis=0)
     count = type_of(lines).shape[0]
     result = np.mean(lines[max(count - 1, 0) // 2 : count // 2 + 1], axis=0)
     result = _spread_nan(result, lines) if count else result
@@ -208,7 +207,7 @@ def nanmedian(
     axes = axes_of(a, axis)
     if not type_of(a).is_inexact or not type_of(a).size:
         return median(a, axis, out, keepdims=keepdims)
-    lines = _sorted_lines(a, axes)
+    lines = ops.sort(_lines(a, axes), axis=0)
     count = np.sum(~np.isnan(lines), axis=0, keepdims=True)
     middle = [take_along(lines, k, 0) for k in ((count - 1) // 2, count // 2)]
     result = np.mean(np.concatenate(middle, 0), axis=0)
@@ -238,7 +237,7 @@ RANKS: dict[str, Any] = {
     "closest_observation": lambda n, q: _step_position(
         n * q - 1 - 0.5, lambda rest, below: (rest == 0) & (below % 2 == 1)
     ),
-    "averaged_inverted_cdf": lambda n, q: n * q - 1,
+    "averaged_inverted_cdf": lambda n, q: n * q - 1.0,
     "interpolated_inverted_cdf": _hyndman_fan(0, 1),
     "hazen": _hyndman_fan(0.5, 0.5),
     "weibull": _hyndman_fan(0, 0),
@@ -258,13 +257,13 @@ def _between(lines: Any, count: Any, rank: Any, method: str, is_weak: bool) -> A
     above = np.minimum(below + (rank >= 0), np.maximum(count - 1, 0))
     weight = rank - below
     weight = WEIGHTS[method](weight) if method in WEIGHTS else weight
-    rest = 1 - weight
+    rest, is_upper = 1 - weight, weight >= 0.5
     if is_weak and type_of(lines).is_inexact:
         dtype = type_of(lines).dtype
         weight, rest = cast(weight, dtype), cast(rest, dtype)
     low, high = _pick(lines, below), _pick(lines, above)
     step = high - low
-    return np.where(weight >= 0.5, high - step * rest, low + step * weight)
+    return np.where(is_upper, high - step * rest, low + step * weight)
 
 
 def _pick(lines: Any, ranks: Any) -> Any:
@@ -278,9 +277,17 @@ def _pick(lines: Any, ranks: Any) -> Any:
     return index(lines, ranks, *grids, at=("$",) * (1 + len(shape)))
 
 
-def _weighted_ranks(lines: Any, order: Any, q: Any, weights: Any) -> Any:
+def _weighted_ranks(a: Any, q: Any, axis: Any, weights: Any) -> Any:
     """NumPy's own weighted quantile of the ranks is the rank of the element it picks."""
-    return np.quantile(order, plain(q), axis=0, weights=weights, method="inverted_cdf")
+    a, weights, axes = plain(a), plain(weights), axes_of(a, axis)
+    if weights.shape == a.shape:
+        weights = _lines(weights, axes)
+    else:
+        order = np.argsort(normalize_axis_tuple(axis, a.ndim))
+        weights = weights.transpose(order).reshape(-1)
+    ranks = np.argsort(np.argsort(_lines(a, axes), axis=0), axis=0)
+    options: dict[str, Any] = {"method": "inverted_cdf", "weights": weights}
+    return np.quantile(ranks, plain(q), axis=0, **options)
 
 
 def _quantile(
@@ -301,19 +308,22 @@ def _quantile(
         raise ValueError(f"{method!r} is not a valid method. Use one of: {[*RANKS]}")
     if not is_traced(q) and not np.all((q >= 0) & (q <= 1)):
         raise ValueError("Quantiles must be in the range [0, 1]")
-    if weights is not None:
+    if weights is not None and (method != "inverted_cdf" or skip_nan):
         raise UnsupportedFunctionError(
-            "quantiles with weights= have no rule for traced values; sort, and compare "
-            "np.cumsum(weights) with q"
+            "quantiles with weights= need method='inverted_cdf', and no NaN to skip"
         )
     axes = axes_of(a, axis)
-    lines = _sorted_lines(a, axes)
+    lines = ops.sort(_lines(a, axes), axis=0)
     kept = reduced_shape(type_of(a).shape, axes)
     lead = type_of(q).shape
     q = reshape(q, shape=(*lead, *(1 for _ in kept)))
     skip_nan = skip_nan and type_of(a).is_inexact
     count = np.sum(~np.isnan(lines), axis=0) if skip_nan else type_of(lines).shape[0]
-    rank = RANKS[method](count, q)
+    rank = (
+        RANKS[method](count, q)
+        if weights is None
+        else _weighted_ranks(a, reshape(q, shape=lead), axis, weights)
+    )
     if type_of(rank).is_inexact:
         result = _between(lines, count, rank, method, is_weak)
     else:
@@ -347,6 +357,7 @@ def _define(function: Any, scale: int, skip_nan: bool) -> None:
         *,
         weights: Any = None,
     ) -> Any:
+        """The quantiles at ``q`` over axes, differentiable in ``a`` and in ``q``."""
         q, is_weak = _fraction(q, scale)
         return _quantile(
             a, q, axis, out, method, keepdims, weights, is_weak, skip_nan

@@ -8,8 +8,10 @@ table test and the row of the operations page.
 from fgrad.ops import (
     contract,
     cut,
+    einsum,
     elementwise,
     index,
+    linalg,
     logic,
     reduce,
     scan,
@@ -20,8 +22,10 @@ from fgrad.ops import (
 __all__ = [
     "contract",
     "cut",
+    "einsum",
     "elementwise",
     "index",
+    "linalg",
     "logic",
     "reduce",
     "scan",

@@ -1,4 +1,4 @@
-"""Running sums, products and extrema along an axis, the product over axes.
+"""Running sums, products and extrema along an axis, products over axes, convolution.
 
 Derivatives of products are exact where elements are zero: they are composed of products
 of the other elements and never divide by an element.
@@ -275,3 +275,57 @@ def _running_extremum(name: str, ufunc: Any, argument: Primitive) -> Primitive:
 
 cummax = _running_extremum("cummax", np.maximum, running_argmax)
 cummin = _running_extremum("cummin", np.minimum, running_argmin)
+
+# --- convolution of two vectors: both primitives are linear in each, and each is the
+# transpose of the other
+
+
+def _overlap(mode: str, n: int, m: int) -> tuple[int, int]:
+    """Where a mode's result starts in the full convolution, and its length."""
+    short, long = min(n, m), max(n, m)
+    if mode == "full":
+        return 0, n + m - 1
+    return ((short - 1) // 2, long) if mode == "same" else (short - 1, long - short + 1)
+
+
+def _convolve_aval(a: Aval, v: Aval, *, mode: str) -> Aval:
+    dtype = np.result_type(a.dtype, v.dtype)
+    return Aval((_overlap(mode, a.size, v.size)[1],), dtype)
+
+
+def _convolve_transpose(ct: Any, a: Any, v: Any, *, mode: str) -> Any:
+    n, m = type_of(a).size, type_of(v).size
+    start, length = _overlap(mode, n, m)
+    if mode != "full":
+        at, dtype = ((start, start + length, None),), type_of(ct).dtype.name
+        ct = scatter(ct, at=at, shape=(n + m - 1,), dtype=dtype)
+    return correlate_valid(ct, v), correlate_valid(ct, a)
+
+
+convolve = linear(
+    "convolve",
+    lambda a, v, *, mode: np.convolve(a, v, mode),
+    _convolve_aval,
+    _convolve_transpose,
+    groups=((0,), (1,)),
+    samples=lambda: [
+        Sample((_draw(5), _draw(3, seed=6)), {"mode": "full"}),
+        Sample((_draw(2), _draw(5, seed=6)), {"mode": "same"}),
+        Sample((_draw(5), _draw(4, seed=6)), {"mode": "same"}),
+        Sample((_draw(5), _draw(2, seed=6) + 1j * _draw(2)), {"mode": "valid"}),
+        Sample((_draw(3).astype("float32"), _draw(4)), {"mode": "full"}),
+    ],
+)
+
+# z_k = sum_j x_{k+j} v_j, for the k at which v lies inside x; not conjugated
+correlate_valid = linear(
+    "correlate_valid",
+    lambda x, v: np.correlate(x, np.conjugate(v), "valid"),
+    lambda x, v: Aval((x.size - v.size + 1,), np.result_type(x.dtype, v.dtype)),
+    lambda ct, x, v: (convolve(ct, v, mode="full"), correlate_valid(x, ct)),
+    groups=((0,), (1,)),
+    samples=lambda: [
+        Sample((_draw(5), _draw(3, seed=6))),
+        Sample((_draw(4) + 1j * _draw(4, seed=7), _draw(4, seed=6))),
+    ],
+)

@@ -29,7 +29,10 @@ class Masked:
 
 
 def sink_selects(program: Program) -> Program:
-    """The program with each select against zero moved behind its linear chain."""
+    """The program with each select against zero moved behind its linear chain.
+
+    The same object where there is no select.
+    """
     if not any(eqn.prim is where for eqn in program.eqns):
         return program
     return _Sink(program).run()

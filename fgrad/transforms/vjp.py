@@ -165,7 +165,9 @@ def reverse(
     primals = [*program.consts, *program.ins, *bound_variables(program)]
     outs = [ct for ct in results if ct is not None]
     backward = cotangents.emitter.program([*primals, *seeds], outs)
-    return finished(sink_selects(simplify(backward))), given
+    backward = finished(backward)
+    sunk = sink_selects(backward)
+    return (backward if sunk is backward else finished(sunk)), given
 
 
 def dependents(program: Program, wrt: Sequence[Var]) -> set[Atom]:

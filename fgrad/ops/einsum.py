@@ -1,0 +1,254 @@
+"""Sums of products over named axes.
+
+``subscripts`` is explicit: one letter for each axis, no ellipsis, no broadcasting of axes
+of length 1 (`fgrad.numpy.einsum` resolves those).
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fgrad.ir import Aval
+from fgrad.ops.structure import broadcast_to, reshape
+from fgrad.primitive import Primitive, Sample, linear
+from fgrad.trace import type_of
+
+BLAS_TYPES = "fdFD"
+
+
+def split(subscripts: str) -> tuple[list[str], str]:
+    """The letters of each operand and of the result."""
+    left, _, output = subscripts.partition("->")
+    return left.split(","), output
+
+
+def distinct(letters: str) -> str:
+    """Each letter once, in order of first appearance."""
+    return "".join(dict.fromkeys(letters))
+
+
+def lengths(inputs: list[str], shapes: list[tuple[int, ...]]) -> dict[str, int]:
+    """The length of the axes of each letter.
+
+    Raises:
+        ValueError: the axes of one letter differ, or letters and axes do in number.
+    """
+    sizes: dict[str, int] = {}
+    for letters, shape in zip(inputs, shapes, strict=True):
+        if len(letters) != len(shape):
+            raise ValueError(f"{letters!r} does not name the axes of shape {shape}")
+        for letter, length in zip(letters, shape, strict=True):
+            if sizes.setdefault(letter, length) != length:
+                raise ValueError(
+                    f"axes named {letter!r} have lengths {sizes[letter]} and {length}"
+                )
+    return sizes
+
+
+def _einsum_aval(*operands: Aval, subscripts: str) -> Aval:
+    inputs, output = split(subscripts)
+    sizes = lengths(inputs, [x.shape for x in operands])
+    dtype = np.result_type(*(x.numpy_dtype for x in operands))
+    return Aval([sizes[letter] for letter in output], dtype)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """How two operands are contracted by one ``matmul``.
+
+    Attributes:
+        swap: the second operand gives the rows, so that the result needs no transpose.
+        alone: for each operand the einsum that sums what is in this operand only and
+            takes diagonals, or None.
+        axes: for each operand the order of axes (batch, free, summed), the second's
+            (batch, summed, free).
+        counts: numbers of batch axes, of free axes of either operand and of summed ones.
+        order: the order of the axes of (batch, rows, columns) in the result.
+    """
+
+    swap: bool
+    alone: tuple[str | None, str | None]
+    axes: tuple[tuple[int, ...], tuple[int, ...]]
+    counts: tuple[int, int, int, int]
+    order: tuple[int, ...]
+
+
+@functools.lru_cache(maxsize=4096)
+def _as_product(subscripts: str) -> _Product | None:
+    """The plan of a contraction of two operands; None where ``matmul`` is no gain."""
+    (x, y), output = split(subscripts)
+    free = [c for c in output if (c in x) != (c in y)]
+    swap = bool(free) and free[0] in y
+    if swap:
+        x, y = y, x
+    rows = "".join(c for c in distinct(x) if c in output and c not in y)
+    columns = "".join(c for c in distinct(y) if c in output and c not in x)
+    batch = "".join(c for c in distinct(x) if c in output and c in y)
+    inner = "".join(c for c in distinct(x) if c not in output and c in y)
+    if not inner or (batch and not rows and not columns):
+        return None
+    wanted = (batch + rows + inner, batch + inner + columns)
+    alone: list[str | None] = []
+    axes = []
+    for letters, kept in zip((x, y), wanted, strict=True):
+        reduced = "".join(c for c in distinct(letters) if c in kept)
+        alone.append(None if reduced == letters else f"{letters}->{reduced}")
+        axes.append(tuple(reduced.index(c) for c in kept))
+    found = batch + rows + columns
+    return _Product(
+        swap,
+        (alone[0], alone[1]),
+        (axes[0], axes[1]),
+        (len(batch), len(rows), len(columns), len(inner)),
+        tuple(found.index(c) for c in output),
+    )
+
+
+def _multiply_matrices(x: Any, y: Any, plan: _Product) -> Any:
+    if plan.swap:
+        x, y = y, x
+    x_alone, y_alone = plan.alone
+    x = x if x_alone is None else np.einsum(x_alone, x)
+    y = y if y_alone is None else np.einsum(y_alone, y)
+    x, y = x.transpose(plan.axes[0]), y.transpose(plan.axes[1])
+    n_batch, n_rows, n_columns, n_inner = plan.counts
+    batch, rows = x.shape[:n_batch], x.shape[n_batch : n_batch + n_rows]
+    columns = y.shape[n_batch + n_inner :]
+    inner = math.prod(y.shape[n_batch : n_batch + n_inner])
+    if n_rows:
+        x = x.reshape((*batch, math.prod(rows), inner))
+    elif not n_batch:
+        x = x.reshape((inner,))
+    else:
+        x = x.reshape((*batch, 1, inner))
+    flat = (*batch, inner, math.prod(columns)) if n_columns or n_batch else (inner,)
+    product = np.matmul(x, y.reshape(flat))
+    return product.reshape(batch + rows + columns).transpose(plan.order)[()]
+
+
+def _einsum_numpy(*operands: Any, subscripts: str) -> Any:
+    """``np.einsum``, through BLAS where two operands or more are contracted."""
+    if len(operands) == 2:
+        dtype = np.result_type(*operands)
+        if dtype.char in BLAS_TYPES:
+            plan = _as_product(subscripts)
+            if plan is not None:
+                x, y = (np.asarray(z, dtype) for z in operands)
+                return _multiply_matrices(x, y, plan)
+    if len(operands) > 2:
+        return np.einsum(subscripts, *operands, optimize=True)[()]
+    out = np.einsum(subscripts, *operands)
+    if len(operands) == 1 and np.may_share_memory(out, operands[0]):
+        return out.copy()[()]
+    return out
+
+
+def _einsum_transpose(ct: Any, *operands: Any, subscripts: str) -> Any:
+    inputs, output = split(subscripts)
+    return tuple(
+        _cotangent(ct, operands, position, inputs, output)
+        for position in range(len(operands))
+    )
+
+
+def _cotangent(
+    ct: Any, operands: tuple[Any, ...], position: int, inputs: list[str], output: str
+) -> Any:
+    """The product of ``ct`` with the other operands, in the axes of this one.
+
+    Axes that only this operand has were summed: the cotangent is constant along them.
+    Axes that it has twice were a diagonal: the cotangent is zero off the diagonal.
+    """
+    letters, shape = inputs[position], type_of(operands[position]).shape
+    rest = [k for k in range(len(operands)) if k != position]
+    terms = [output, *(inputs[k] for k in rest)]
+    known = set("".join(terms))
+    reached = "".join(c for c in distinct(letters) if c in known)
+    if rest or output != reached:
+        joined = f"{','.join(terms)}->{reached}"
+        ct = einsum(ct, *(operands[k] for k in rest), subscripts=joined)
+    sizes = dict(zip(letters, shape, strict=True))
+    if len(reached) < len(sizes):
+        thin = tuple(sizes[c] if c in known else 1 for c in sizes)
+        ct = broadcast_to(reshape(ct, shape=thin), shape=tuple(sizes.values()))
+    return ct if len(sizes) == len(letters) else _on_diagonal(ct, letters, shape)
+
+
+def _on_diagonal(x: Any, letters: str, shape: tuple[int, ...]) -> Any:
+    """Zeros of a shape, with ``x`` on the diagonal that equal letters name."""
+    scatter = Primitive.registry["scatter"]
+    step = ("diagonal", (("subscripts", f"{letters}->{distinct(letters)}"),))
+    dtype = type_of(x).dtype.name
+    return scatter(x, shape=shape, dtype=dtype, at=((None, None, None),), path=(step,))
+
+
+def _random(*shape: int, dtype: str = "float64") -> Any:
+    return np.random.default_rng(sum(shape)).uniform(-1, 1, shape).astype(dtype)
+
+
+def _einsum_samples() -> list[Sample]:
+    sizes = {"a": 2, "b": 3, "c": 4, "d": 2, "e": 1}
+    texts = [
+        "ab,bc->ac",
+        "ab,bc->ca",
+        "dab,dbc->dac",
+        "abc,dcb->ad",
+        "ab,cb->",
+        "ab,ab->a",
+        "a,b->ab",
+        "ab,c->b",
+        "abb,bc->ac",
+        "aab,bc->ba",
+        "abc->b",
+        "aba->",
+        "abc->ca",
+        ",ab->ba",
+        "e,be->eb",
+        "ab,bc,cd->ad",
+        "ab,ab,b->a",
+    ]
+    samples = []
+    for text in texts:
+        shapes = [tuple(sizes[c] for c in letters) for letters in split(text)[0]]
+        operands = tuple(_random(*shape) for shape in shapes)
+        samples.append(Sample(operands, {"subscripts": text}))
+    mixed = (_random(2, 3, dtype="float32"), _random(3, 2) + 1j)
+    samples.append(Sample(mixed, {"subscripts": "ab,bc->ac"}))
+    single = (_random(2, 3, dtype="float32"), _random(3, dtype="float32"))
+    return [*samples, Sample(single, {"subscripts": "ab,b->a"})]
+
+
+einsum = Primitive(
+    "einsum",
+    _einsum_numpy,
+    _einsum_aval,
+    linear="each",
+    transpose=_einsum_transpose,
+    samples=_einsum_samples,
+)
+
+
+def _diagonal_transpose(ct: Any, x: Any, *, subscripts: str) -> Any:
+    (letters,), _ = split(subscripts)
+    return (_on_diagonal(ct, letters, type_of(x).shape),)
+
+
+# The elements at which axes of equal letters have equal indices: a view.
+diagonal = linear(
+    "diagonal",
+    lambda x, *, subscripts: np.einsum(subscripts, x),
+    _einsum_aval,
+    _diagonal_transpose,
+    moves=True,
+    view_step=lambda out, x, operands, params: ("diagonal", tuple(params.items())),
+    expression="np.einsum({subscripts!r}, {0})",
+    samples=lambda: [
+        Sample((_random(3, 3),), {"subscripts": "aa->a"}),
+        Sample((_random(2, 3, 2, 3),), {"subscripts": "abab->ab"}),
+        Sample((_random(3, 2, 3, dtype="float32"),), {"subscripts": "aba->ab"}),
+        Sample((_random(2, 3, 3) + 1j,), {"subscripts": "abb->ab"}),
+    ],
+)

@@ -1,0 +1,243 @@
+"""Tensors as Python numbers, lists and NumPy arrays; conversion between dtypes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch import dtypes
+from fgrad.torch.dtypes import as_dtype, dtype
+from fgrad.torch.graph import apply
+from fgrad.torch.registry import METHODS, method
+from fgrad.torch.size import axis_of, device
+from fgrad.torch.tensor import Array, Tensor, make
+
+CANNOT_NUMPY = (
+    "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() "
+    "instead."
+)
+CONVERTS = (
+    "Converting a tensor with requires_grad=True to a scalar may lead to unexpected "
+    "behavior.\nConsider using tensor.detach() first."
+)
+
+
+@method("item")
+def item(self: Tensor) -> Any:
+    """The one element as a Python number.
+
+    Raises:
+        RuntimeError: there is not exactly one element.
+    """
+    if self._array.size != 1:
+        raise RuntimeError(
+            f"a Tensor with {self._array.size} elements cannot be converted to Scalar"
+        )
+    return self._array.item()
+
+
+@method("tolist")
+def tolist(self: Tensor) -> Any:
+    """The elements as nested lists of Python numbers."""
+    return self._array.tolist()
+
+
+@method("numpy")
+def numpy(self: Tensor) -> Array:
+    """The array that holds the elements; changes of either are seen by both.
+
+    Raises:
+        RuntimeError: the tensor requires a gradient, which would be lost.
+    """
+    if self._requires:
+        raise RuntimeError(CANNOT_NUMPY)
+    return self._array
+
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor that shares the memory of an array."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(
+            f"expected np.ndarray (got {type(ndarray).__name__})"
+        )
+    dtypes.of_numpy(ndarray.dtype)
+    return make(ndarray)
+
+
+@method("__array__")
+def _array(self: Tensor, numpy_dtype: Any = None, copy: bool | None = None) -> Any:
+    return np.array(numpy(self), numpy_dtype, copy=copy)
+
+
+@method("__array_wrap__")
+def _array_wrap(
+    self: Tensor, array: Any, context: Any = None, return_scalar: bool = False
+) -> Tensor:
+    return make(array)
+
+
+def _number(self: Tensor) -> Any:
+    """The one element, for Python's conversions."""
+    if self._array.size != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    if self._requires:
+        warnings.warn(CONVERTS, UserWarning, stacklevel=3)
+    return self._array.item()
+
+
+@method("__float__")
+def _float(self: Tensor) -> float:
+    return float(_number(self))
+
+
+@method("__int__")
+def _int(self: Tensor) -> int:
+    return int(_number(self))
+
+
+@method("__index__")
+def _index(self: Tensor) -> int:
+    if self._array.size != 1 or self._array.dtype.kind == "f":
+        raise TypeError(
+            "only integer tensors of a single element can be converted to an index"
+        )
+    return int(self._array.item())
+
+
+@method("__bool__")
+def _bool(self: Tensor) -> bool:
+    if self._array.size == 1:
+        return bool(self._array.item())
+    found = "no values" if not self._array.size else "more than one value"
+    raise RuntimeError(f"Boolean value of Tensor with {found} is ambiguous")
+
+
+@method("__len__")
+def _len(self: Tensor) -> int:
+    if not self._array.ndim:
+        raise TypeError("len() of a 0-d tensor")
+    return len(self._array)
+
+
+@method("__format__")
+def _format(self: Tensor, spec: str) -> str:
+    """A tensor without axes formats as its number."""
+    return object.__format__(self, spec) if self._array.ndim else format(item(self), spec)
+
+
+@method("size")
+def size(self: Tensor, dim: int | None = None) -> Any:
+    """The shape, or the length of one axis."""
+    return self.shape if dim is None else self.shape[axis_of(dim, self._array.ndim)]
+
+
+@method("dim", "ndimension")
+def dim(self: Tensor) -> int:
+    """The number of axes."""
+    return self._array.ndim
+
+
+@method("numel", "nelement")
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input._array.size
+
+
+
+
+@method("element_size")
+def element_size(self: Tensor) -> int:
+    """Bytes of one element."""
+    return self._array.itemsize
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether an object is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+@method("is_floating_point")
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the elements are floating-point numbers."""
+    return input._array.dtype.kind == "f"
+
+
+@method("clone")
+def clone(input: Tensor) -> Tensor:
+    """A copy; gradients flow through it."""
+    return apply("CloneBackward0", lambda x: x.copy(), input)  # type: ignore[no-any-return]
+
+
+def convert(input: Tensor, target: dtype) -> Tensor:
+    """A tensor converted to a dtype; itself where it has it."""
+    if input._array.dtype == target.numpy:
+        return input
+    wanted = target.numpy
+    if not target.is_floating_point:
+        with np.errstate(all="ignore"):
+            return make(input._array.astype(wanted))
+    return apply("ToCopyBackward0", lambda x: x.astype(wanted), input)  # type: ignore[no-any-return]
+
+
+@method("to")
+def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """``to(dtype)``, ``to(device)``, ``to(other)``, ``to(device, dtype)``."""
+    target = kwargs.get("dtype")
+    for given in args:
+        if isinstance(given, Tensor):
+            target = given.dtype
+        elif isinstance(given, str | device):
+            device(given)
+        elif not isinstance(given, bool):
+            target = given
+    if kwargs.get("device") is not None:
+        device(kwargs["device"])
+    result = self if target is None else convert(self, as_dtype(target))
+    return clone(self) if kwargs.get("copy") and result is self else result
+
+
+@method("cpu")
+def cpu(self: Tensor) -> Tensor:
+    """The tensor in the memory of the CPU, where it is."""
+    return self
+
+
+@method("type")
+def type_(self: Tensor, target: Any = None) -> Any:
+    """The legacy name of the type, such as ``torch.FloatTensor``; or as `to`."""
+    if target is not None:
+        return convert(self, as_dtype(target))
+    return f"torch.{self.dtype.kind}Tensor"
+
+
+@method("type_as")
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """Converted to the dtype of another tensor."""
+    return convert(self, other.dtype)
+
+
+_CASTS = {
+    "bool": dtypes.bool_,
+    "byte": dtypes.uint8,
+    "short": dtypes.int16,
+    "int": dtypes.int32,
+    "long": dtypes.int64,
+    "half": dtypes.float16,
+    "float": dtypes.float32,
+    "double": dtypes.float64,
+}
+
+
+def _cast(name: str, target: dtype) -> None:
+    def cast(self: Tensor) -> Tensor:
+        return convert(self, target)
+
+    cast.__name__ = name
+    cast.__doc__ = f"Converted to {target}."
+    METHODS[name] = cast
+
+
+for _name, _target in _CASTS.items():
+    _cast(_name, _target)

@@ -1,0 +1,172 @@
+"""Data types under PyTorch's names, and promotion by PyTorch's rules.
+
+PyTorch promotes by category (bool, integer, floating point): a tensor with axes decides
+over a tensor without, and both over a Python number, unless the other has the higher
+category. NumPy's rules differ: there int64 and float32 give float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+class dtype:
+    """A data type; prints as PyTorch's does.
+
+    Attributes:
+        name: its name, without ``torch.``.
+        numpy: NumPy's dtype.
+        cpp: the name in PyTorch's messages, such as ``long int``.
+        kind: the name in ``torch.LongTensor``.
+    """
+
+    __slots__ = ("category", "cpp", "kind", "name", "numpy")
+
+    def __init__(self, name: str, cpp: str, kind: str) -> None:
+        self.name = name
+        self.numpy: np.dtype[Any] = np.dtype(name)
+        self.cpp = cpp
+        self.kind = kind
+        self.category = {"b": 0, "i": 1, "u": 1, "f": 2}[self.numpy.kind]
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether values are floating-point numbers."""
+        return self.category == 2
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether values are complex: never, complex tensors are not there yet."""
+        return False
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether values may be negative."""
+        return self.numpy.kind in "if"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element."""
+        return self.numpy.itemsize
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __reduce__(self) -> Any:
+        return of_numpy, (self.numpy,)
+
+
+bool_ = dtype("bool", "bool", "Bool")
+uint8 = dtype("uint8", "unsigned char", "Byte")
+int8 = dtype("int8", "signed char", "Char")
+int16 = dtype("int16", "short int", "Short")
+int32 = dtype("int32", "int", "Int")
+int64 = dtype("int64", "long int", "Long")
+float16 = dtype("float16", "c10::Half", "Half")
+float32 = dtype("float32", "float", "Float")
+float64 = dtype("float64", "double", "Double")
+
+ALL = (bool_, uint8, int8, int16, int32, int64, float16, float32, float64)
+_BY_NUMPY: dict[Any, dtype] = {each.numpy: each for each in ALL}
+_BY_PYTHON: dict[Any, dtype] = {bool: bool_, int: int64, float: float64}
+
+
+class _Default:
+    dtype = float32
+
+
+def get_default_dtype() -> dtype:
+    """The dtype of new tensors of Python floats; float32 unless it was changed."""
+    return _Default.dtype
+
+
+def set_default_dtype(d: Any) -> None:
+    """Change the dtype of new tensors of Python floats.
+
+    Raises:
+        TypeError: ``d`` is not a floating-point dtype.
+    """
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError(
+            "only floating-point types are supported as the default type"
+            if isinstance(d, dtype)
+            else f"invalid dtype object: {d!r}"
+        )
+    _Default.dtype = d
+
+
+def of_numpy(numpy_dtype: Any) -> dtype:
+    """The dtype that equals one of NumPy's.
+
+    Raises:
+        TypeError: there is none.
+    """
+    found = _BY_NUMPY.get(numpy_dtype)
+    if found is None:
+        listed = ", ".join(each.name for each in reversed(ALL))
+        raise TypeError(
+            f"can't convert np.ndarray of type numpy.{np.dtype(numpy_dtype)}. The only "
+            f"supported types are: {listed}."
+        )
+    return found
+
+
+def as_dtype(given: Any) -> dtype:
+    """A dtype given as such, or as ``int``, ``float`` or ``bool``.
+
+    Raises:
+        TypeError: something else was given.
+    """
+    if isinstance(given, dtype):
+        return given
+    if given in _BY_PYTHON:
+        return _BY_PYTHON[given]
+    raise TypeError(
+        f"argument 'dtype' must be torch.dtype, not {type(given).__name__}"
+    )
+
+
+def of_number(number: Any) -> dtype:
+    """The dtype that a Python number alone has in a tensor."""
+    return _Default.dtype if type(number) is float else _BY_PYTHON[type(number)]
+
+
+def promote_types(type1: dtype, type2: dtype) -> dtype:
+    """The smallest dtype of the higher category that holds both.
+
+    >>> promote_types(int64, float32)
+    torch.float32
+    """
+    if type1 is type2:
+        return type1
+    if type1.category != type2.category:
+        return type1 if type1.category > type2.category else type2
+    return of_numpy(np.promote_types(type1.numpy, type2.numpy))
+
+
+def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
+    """Promotion of two ranks of operands: the higher rank wins unless outclassed."""
+    if higher is None or lower is None:
+        return higher or lower
+    if higher.is_floating_point:
+        return higher
+    if higher is bool_ or lower.is_floating_point:
+        return promote_types(higher, lower)
+    return higher
+
+
+def promoted(operands: Iterable[tuple[dtype, int]]) -> dtype:
+    """The dtype of an operation on operands of given dtypes and ranks.
+
+    The ranks: 0 for a tensor with axes, 1 for one without, 2 for a Python number.
+    """
+    ranks: list[dtype | None] = [None, None, None]
+    for each, rank in operands:
+        known = ranks[rank]
+        ranks[rank] = each if known is None else promote_types(known, each)
+    result = _combine(ranks[0], _combine(ranks[1], ranks[2]))
+    assert result is not None
+    return result
