@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.progress import Progress
 
@@ -12,7 +13,7 @@ from benchmarks.probes import find_probes
 from benchmarks.report import console, print_rows, print_table, save
 from benchmarks.runner import measure
 from benchmarks.threads import restart_with
-from benchmarks.timing import FULL, QUICK
+from benchmarks.timing import CLOCKS, FULL, QUICK
 from benchmarks.workload import Workload, find_workloads
 
 
@@ -25,6 +26,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", metavar="NAME[,NAME]", help="these peers only")
     parser.add_argument("--quick", action="store_true", help="a minute or two in all")
     parser.add_argument("--threads", type=int, default=1, help="of each library (1)")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="wall or cpu")
     parser.add_argument("--list", action="store_true", help="show what there is")
     return parser.parse_args(arguments)
 
@@ -73,7 +75,7 @@ def run_workloads(options: argparse.Namespace) -> int:
     """The table of all workloads; the exit status is 1 where a value was wrong."""
     workloads = choose_workloads(options.only, options.quick)
     peers = choose_peers(options.peers)
-    plan = QUICK if options.quick else FULL
+    plan = replace(QUICK if options.quick else FULL, clock=CLOCKS[options.clock])
     rows = []
     # a background thread that redraws the bar would be timed with the peers
     with Progress(console=console, transient=True, auto_refresh=False) as progress:
@@ -83,10 +85,11 @@ def run_workloads(options: argparse.Namespace) -> int:
             rows.append(measure(workload, peers, plan))
             progress.update(task, advance=1, refresh=True)
     names = [peer.name for peer in peers]
-    print_rows(rows, names)
+    print_rows(rows, names, options.clock)
     is_part = options.only is not None or options.peers is not None
     file = "part" if is_part else "quick" if options.quick else "workloads"
-    paths = [save(file, [row.as_json() for row in rows]), plot_rows(rows, names, file)]
+    data = {"clock": options.clock, "rows": [row.as_json() for row in rows]}
+    paths = [save(file, data), plot_rows(rows, names, file)]
     console.print("written:", *(str(path) for path in paths if path))
     return int(any(row.problems for row in rows))
 

@@ -1,6 +1,8 @@
 """The table as a picture: how much longer than fgrad each peer takes."""
 
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.report import RESULTS
@@ -11,13 +13,10 @@ MARKS = "osD^vP*X"
 
 def plot_rows(rows: Sequence[Row], peers: Sequence[str], name: str) -> Path | None:
     """Write ``results/NAME.png``; None without matplotlib."""
-    try:
-        import matplotlib
-    except ImportError:
+    if find_spec("matplotlib") is None:
         return None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    import_module("matplotlib").use("Agg")
+    pyplot = import_module("matplotlib.pyplot")
     rows = [row for row in rows if row.ratios][::-1]
     base, *others = peers
     figure, axes = pyplot.subplots(figsize=(9, 1.5 + 0.32 * len(rows)))

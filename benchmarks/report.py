@@ -43,14 +43,14 @@ def print_table(
     console.print(table)
 
 
-def print_rows(rows: Sequence[Row], peers: Sequence[str]) -> None:
+def print_rows(rows: Sequence[Row], peers: Sequence[str], clock: str) -> None:
     """Times, and in brackets the time over that of the first peer."""
     base, *others = peers
     lines = [
         [row.workload.name, _time(row, base), *(_cell(row, name) for name in others)]
         for row in rows
     ]
-    title = f"median time of a call (x: time / time of {base})"
+    title = f"median {clock} time of a call (x: time / time of {base})"
     print_table(title, ["workload", *peers], lines)
     for row in rows:
         for name, problem in row.problems.items():

@@ -77,17 +77,25 @@ class LeakedTracerError(FgradError, RuntimeError):
 class TracerConversionError(FgradError, TypeError):
     """A traced value was converted to a plain number or a raw NumPy array.
 
-    Fails (each would lose the gradient)::
+    Fails, as ``math.sin(t)``, ``float(t)`` and ``np.asarray(t)`` do::
 
-        float(t); math.sin(t); np.asarray(t)
-        out = np.zeros(3); out[0] = t
+        def f(t):
+            out = np.zeros(3)
+            out[0] = t
+            return np.sum(out**2)
 
-    Use the NumPy function in place of the ``math`` one, make arrays that receive traced
-    values with ``fgrad.numpy``, and cut the gradient by name where that is meant::
+        fgrad.grad(f)(1.0)
 
-        np.sin(t)
-        out = fgrad.numpy.zeros(3); out[0] = t
-        float(fgrad.stop_gradient(t))
+    Each would lose the gradient. Make arrays that receive traced values with
+    ``fgrad.numpy``, use NumPy's function in place of the one in ``math``, and cut the
+    gradient by name where that is meant (``float(fgrad.stop_gradient(t))``)::
+
+        def f(t):
+            out = fgrad.numpy.zeros(3)
+            out[0] = np.sin(t)
+            return np.sum(out**2)
+
+        fgrad.grad(f)(1.0)
     """
 
 
@@ -110,11 +118,12 @@ class UnsupportedFunctionError(FgradError, TypeError):
 
     Fails::
 
-        fgrad.grad(lambda x: np.linalg.eigvals(x).real.sum())(np.eye(2))
+        fgrad.grad(lambda x: np.sum(np.real(np.linalg.eigvals(x))))(np.eye(2))
 
     fgrad never guesses: a function without a rule raises by name. The message names
-    functions that are near. Compose it from those, or apply it to
-    ``fgrad.stop_gradient(x)`` where its gradient is not wanted.
+    functions that are near. Compose it from those, or cut the gradient::
+
+        fgrad.grad(lambda x: np.trace(x))(np.eye(2))
     """
 
 
@@ -137,15 +146,25 @@ class MutatedConstantError(FgradError, RuntimeError):
     Fails::
 
         buffer = np.zeros(100_000)
+
         def f(x):
             total = np.sum(x * buffer)
-            buffer[:] = 1.0             # the gradient would now see ones
+            buffer[:] = 1.0  # the gradient would now see ones
             return total
+
+        fgrad.grad(f)(2.0)
 
     Small arrays are copied when they enter the computation; large ones are not, so a
     change is refused. Copy the array where it is used::
 
-        total = np.sum(x * buffer.copy())
+        buffer = np.zeros(100_000)
+
+        def f(x):
+            total = np.sum(x * buffer.copy())
+            buffer[:] = 1.0
+            return total
+
+        fgrad.grad(f)(2.0)
     """
 
 
@@ -154,11 +173,13 @@ class DerivativeError(FgradError, TypeError):
 
     Fails::
 
-        fgrad.grad(lambda x: np.sum(np.nextafter(x, 1.0)))(np.ones(3))
+        bare = fgrad.primitive.Primitive("bare", np.exp, lambda x: x)
+        fgrad.grad(bare)(1.0)
 
-    Cut the gradient where that is meant::
+    The primitive's record has no derivative form. Write one, or cut the gradient where
+    that is meant::
 
-        fgrad.grad(lambda x: np.sum(np.nextafter(fgrad.stop_gradient(x), 1.0)))(np.ones(3))
+        fgrad.grad(lambda x: x + bare(fgrad.stop_gradient(x)))(1.0)
     """
 
 

@@ -64,6 +64,8 @@ def _literal(text: str) -> Any:
 def _literal_node(node: ast.expr) -> Any:
     if isinstance(node, ast.Name) and node.id in ("inf", "nan"):
         return float(node.id)
+    if isinstance(node, ast.Name) and node.id == "Ellipsis":
+        return ...
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_literal_node(node.operand)
     if isinstance(node, ast.Tuple):

@@ -86,9 +86,10 @@ class Trace:
         nested: some value is a tracer of an enclosing trace.
         serial: later traces are inner ones.
         watched: large constants that were saved without a copy, with fingerprints.
+        copies: small constants, and the copies saved of them, where these are shared.
     """
 
-    __slots__ = ("abstract", "nested", "path", "policy", "saved", "serial", "watched")
+    __slots__ = ("abstract", "copies", "nested", "path", "policy", "saved", "serial", "watched")
 
     def __init__(
         self, policy: Policy, avals: tuple[Aval, ...], abstract: bool = False
@@ -99,6 +100,7 @@ class Trace:
         self.saved: list[Any] = []
         self.serial = next(_serials)
         self.watched: dict[int, tuple[Any, bytes]] = {}
+        self.copies: dict[int, tuple[Any, Any]] = {}
         fresh = abstract
         self.path = (
             Path(None, None, (), (), avals, ()) if fresh else TRIE.root(policy, avals)
@@ -167,10 +169,18 @@ class Trace:
 
     def _snapshot(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         if array.nbytes <= COPY_LIMIT:
-            return array.copy()
+            return self._copy_of(array) if self.policy.constants else array.copy()
         if id(array) not in self.watched:
             self.watched[id(array)] = (array, _fingerprint(array))
         return array
+
+    def _copy_of(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """A copy; the same one for an array that has not changed since the last."""
+        _, known = self.copies.get(id(array), (None, None))
+        if known is None or known.tobytes() != array.tobytes():
+            known = array.copy()
+            self.copies[id(array)] = array, known
+        return known
 
     def extend(
         self,

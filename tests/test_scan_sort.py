@@ -102,7 +102,7 @@ WITHOUT_JAX = {
     "polyadd": (lambda p, q: np.polyadd(p, q), V[:4], W),
     "convolve valid": (lambda a, v: np.convolve(a, v, mode="valid"), V, W[:3]),
     "correlate same": (lambda a, v: np.correlate(a, v, mode="same"), V[:4], W),
-    "minimunp.accumulate": (lambda x: np.minimunp.accumulate(x), X),
+    "minimum.accumulate": (lambda x: np.minimum.accumulate(x), X),
     "prod of all": (lambda x: np.prod(x, initial=2.0), Z),
     "cumsum of all": (lambda x: np.cumsum(x), X),
     "trapezoid dx": (lambda y: np.trapezoid(y, dx=0.5), X),

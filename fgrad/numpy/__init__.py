@@ -13,6 +13,7 @@ from fgrad.numpy import (
     creation,
     elementwise,
     indexing,
+    linalg,
     methods,
     nan,
     products,
@@ -32,9 +33,9 @@ __all__ = ["array", "asarray", "einsum"]
 _FAMILIES = (
     calculus,
     creation,
-    einsum,
     elementwise,
     indexing,
+    linalg,
     nan,
     products,
     reduction,
@@ -45,4 +46,7 @@ _FAMILIES = (
 
 
 def __getattr__(name: str) -> Any:
-    return getattr(_np, name)
+    if name in creation.__all__:
+        return getattr(creation, name)
+    found = getattr(_np, name)
+    return creation.joining(found) if protocol.is_supported(found) else found

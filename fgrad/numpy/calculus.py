@@ -33,6 +33,8 @@ def interp(
     point that to the left.
     """
     dtype = np.complex128 if type_of(as_operand(fp)).is_complex else np.float64
+    if type_of(as_operand(x)).is_complex or type_of(as_operand(xp)).is_complex:
+        raise TypeError("np.interp takes real coordinates x and xp")
     x, xp, fp = as_type(x, np.float64), as_type(xp, np.float64), as_type(fp, dtype)
     if type_of(xp).ndim != 1 or type_of(fp).shape != type_of(xp).shape:
         raise ValueError("fp and xp are not of the same length")
@@ -72,7 +74,9 @@ def unwrap(
     tail = slice_along(axis, 1, None)
     # the correction is piecewise constant
     fixed = stop_gradient(p)
-    dtype = np.result_type(type_of(p).dtype, type_of(period).dtype)
+    dtype = np.result_type(
+        type_of(p).dtype, type_of(period).dtype if is_traced(period) else period
+    )
     p = as_type(p, dtype)
     if type_of(p).shape[axis] < 2:
         return p
@@ -82,9 +86,10 @@ def unwrap(
         is_ambiguous = rest == 0
     else:
         high, is_ambiguous = period / 2, True
-    wrapped = np.mod(steps + high, period) - high
+    low = -high
+    wrapped = np.mod(steps - low, period) + low
     if is_ambiguous:
-        wrapped = np.where((wrapped == -high) & (steps > 0), high, wrapped)
+        wrapped = np.where((wrapped == low) & (steps > 0), high, wrapped)
     jumps = period / 2 if discont is None else discont
     correction = np.where(abs(steps) < jumps, 0, wrapped - steps)
     moved = index(p, at=tail) + np.cumsum(correction, axis)
@@ -130,7 +135,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     if edge_order > 2:
         raise ValueError("'edge_order' greater than 2 not supported")
     spacings = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
-    f = f if type_of(f).is_inexact else as_type(f, np.float64)
+    # as in NumPy, integers would wrap around
+    f = as_type(f, np.float64) if type_of(f).numpy_dtype.kind in "iu" else f
     results = [
         _gradient_along(f, _steps(spacing, f, k), k, edge_order)
         for k, spacing in zip(axes, spacings, strict=True)
@@ -378,7 +384,7 @@ def cov(
     other = centred if weight is None else centred * weight
     with np.errstate(all="ignore"):
         scale = np.true_divide(1, np.maximum(freedom, 0.0))
-    return np.squeeze(np.dot(centred, _conjugate(other.T)) * scale)
+    return np.squeeze(as_type(np.dot(centred, _conjugate(other.T)) * scale, dtype))
 
 
 @implements(np.corrcoef)

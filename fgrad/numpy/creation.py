@@ -24,6 +24,23 @@ from fgrad.trace import (
 )
 
 
+__all__ = [
+    "arange",
+    "array",
+    "asarray",
+    "empty",
+    "eye",
+    "full",
+    "geomspace",
+    "identity",
+    "linspace",
+    "logspace",
+    "ones",
+    "tri",
+    "zeros",
+]
+
+
 def _like(
     x: Tracer, value: Any, dtype: Any = None, shape: Any = None, **kwargs: Any
 ) -> Any:
@@ -200,3 +217,32 @@ def _join(nested: Any, top: bool = False) -> Any:
 def asarray(a: Any, dtype: Any = None, **kwargs: Any) -> Any:
     """``np.asarray`` that keeps a tracer as it is and joins nested lists of them."""
     return array(a, dtype, copy=False) if _has_tracer(a) else np.asarray(a, dtype)
+
+
+@functools.cache
+def joining(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A NumPy function that also takes a list of traced numbers as its first argument."""
+    if function in _TAKE_LISTS:
+        return function
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if args and isinstance(args[0], list | tuple) and _has_tracer(args[0]):
+            args = (array(args[0]), *args[1:])
+        return function(*args, **kwargs)
+
+    return call
+
+
+_TAKE_LISTS = frozenset(
+    {
+        np.block,
+        np.column_stack,
+        np.concatenate,
+        np.dstack,
+        np.hstack,
+        np.select,
+        np.stack,
+        np.vstack,
+    }
+)

@@ -1,15 +1,22 @@
-"""``np.einsum``: subscripts are made explicit, products are taken two at a time."""
+"""``np.einsum`` and what it is the simplest form of: products of vectors and of chains.
+
+Subscripts are made explicit, and products are taken two at a time.
+"""
 
 import functools
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fgrad.numpy.protocol import cast, implements, write_out
+from fgrad.numpy.shape import moveaxis
+from fgrad.ops.contract import matmul
 from fgrad.ops.einsum import diagonal, distinct, lengths, split
 from fgrad.ops.einsum import einsum as einsum_
+from fgrad.ops.elementwise import conjugate
 from fgrad.ops.structure import reshape
 from fgrad.ops.structure import transpose as transpose_
 from fgrad.trace import as_operand, type_of
@@ -50,8 +57,8 @@ def _explicit(subscripts: str, ndims: tuple[int, ...]) -> tuple[list[str], str]:
         raise ValueError(f"invalid subscripts in einstein sum: {subscripts!r}")
     if len(terms) != len(ndims):
         raise ValueError(
-            f"einstein sum subscripts {subscripts!r} are for {len(terms)} operands, got "
-            f"{len(ndims)}"
+            f"einstein sum subscripts {subscripts!r} are for {len(terms)} operands, "
+            f"got {len(ndims)}"
         )
     spread = [n - len(t.replace("...", "")) for t, n in zip(terms, ndims, strict=True)]
     if any(n < 0 or (n and "..." not in t) for t, n in zip(terms, spread, strict=True)):
@@ -62,7 +69,8 @@ def _explicit(subscripts: str, ndims: tuple[int, ...]) -> tuple[list[str], str]:
     unused = [c for c in reversed(string.ascii_letters) if c not in text]
     dots = "".join(unused[: max(spread)][::-1])
     inputs = [
-        t.replace("...", dots[len(dots) - n :]) for t, n in zip(terms, spread, strict=True)
+        term.replace("...", dots[len(dots) - n :])
+        for term, n in zip(terms, spread, strict=True)
     ]
     if arrow:
         if dots and "..." not in output:
@@ -81,7 +89,7 @@ def _checked(output: str, inputs: list[str]) -> str:
         raise ValueError(f"einstein sum output {output!r} has a subscript twice")
     unknown = set(output) - set("".join(inputs))
     if unknown:
-        raise ValueError(f"einstein sum output subscript {min(unknown)!r} is not an input")
+        raise ValueError(f"einstein sum output {min(unknown)!r} never is in an input")
     return output
 
 
@@ -127,8 +135,8 @@ def _pairwise(
     if len(terms) > 2:
         dummies = [np.broadcast_to(np.int8(0), [sizes[c] for c in t]) for t in terms]
         joined = f"{','.join(terms)}->{output}"
-        found = np.einsum_path(joined, *dummies, optimize=optimize or "greedy")
-        path = found[0][1:]  # type: ignore[assignment]
+        found: Any = np.einsum_path(joined, *dummies, optimize=optimize or "greedy")
+        path = found[0][1:]
     steps = []
     for number, positions in enumerate(path):
         taken = [terms[k] for k in sorted(positions)]
@@ -181,13 +189,13 @@ def einsum(
     """Sums of products over named axes, as ``np.einsum``.
 
     Args:
-        items: subscripts and operands, or operands each followed by the list of its axes.
+        items: subscripts and operands, or operands each followed by a list of axes.
         out: a traced array to write the result into.
         dtype: the operands are converted to it first.
         order: has no influence.
         casting: what the conversion may do.
-        optimize: the path for three operands and more, by default ``"greedy"``: products
-            are always taken two at a time, so that gradients share the partial products.
+        optimize: the path for three operands and more, by default ``"greedy"``:
+            products are taken two at a time, so that gradients share partial products.
 
     Raises:
         ValueError: subscripts that are malformed or do not fit the operands.
@@ -230,3 +238,87 @@ def einsum_path(*items: Any, optimize: Any = "greedy") -> Any:
     shapes = [type_of(as_operand(x)).shape for x in operands]
     dummies = [np.broadcast_to(np.int8(0), shape) for shape in shapes]
     return np.einsum_path(subscripts, *dummies, optimize=optimize)
+
+
+def _conjugate(x: Any) -> Any:
+    x = as_operand(x)
+    return conjugate(x) if type_of(x).is_complex else x
+
+
+@implements(np.vecdot)
+def vecdot(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
+    """Products of vectors along an axis, the first conjugated."""
+    x1, x2 = _conjugate(x1), as_operand(x2)
+    if axis != -1:
+        x1, x2 = moveaxis(x1, axis, -1), moveaxis(x2, axis, -1)
+    return einsum("...i,...i->...", x1, x2)
+
+
+def matvec(x1: Any, x2: Any, /) -> Any:
+    """Products of matrices and vectors."""
+    return einsum("...ij,...j->...i", x1, x2)
+
+
+def vecmat(x1: Any, x2: Any, /) -> Any:
+    """Products of vectors, conjugated, and matrices."""
+    return einsum("...i,...ij->...j", _conjugate(x1), x2)
+
+
+if hasattr(np, "matvec"):  # since NumPy 2.2
+    implements(np.matvec)(matvec)
+    implements(np.vecmat)(vecmat)
+
+
+def multi_dot(arrays: Sequence[Any], *, out: Any = None) -> Any:
+    """The product of a chain of matrices, in the cheapest order (``np.linalg``)."""
+    factors = [as_operand(x) for x in arrays]
+    ndims = [type_of(x).ndim for x in factors]
+    if len(factors) < 2:
+        raise ValueError("Expecting at least two arrays.")
+    if any(n != 2 for n in ndims[1:-1]) or not {ndims[0], ndims[-1]} <= {1, 2}:
+        raise np.linalg.LinAlgError(
+            f"arrays must have two axes, the first and last may have one, got {ndims}"
+        )
+    first, last = type_of(factors[0]).shape, type_of(factors[-1]).shape
+    if len(first) == 1:
+        factors[0] = reshape(factors[0], shape=(1, *first))
+    if len(last) == 1:
+        factors[-1] = reshape(factors[-1], shape=(*last, 1))
+    sizes = [type_of(x).shape[0] for x in factors] + [type_of(factors[-1]).shape[1]]
+    product = _multiply_chain(factors, _cheapest_splits(sizes), 0, len(factors) - 1)
+    shape = first[:-1] + last[1:]
+    if type_of(product).shape != shape:
+        product = reshape(product, shape=shape)
+    return product if out is None else write_out((out,), product)
+
+
+def _cheapest_splits(sizes: list[int]) -> dict[tuple[int, int], int]:
+    """Where to split each part of a chain; factor k is sizes[k] x sizes[k + 1].
+
+    T. Cormen et al., "Introduction to Algorithms", section 15.2.
+    """
+    count = len(sizes) - 1
+    costs = {(k, k): 0 for k in range(count)}
+    splits = {}
+    for length in range(1, count):
+        for start in range(count - length):
+            stop = start + length
+            totals = [
+                costs[start, k]
+                + costs[k + 1, stop]
+                + sizes[start] * sizes[k + 1] * sizes[stop + 1]
+                for k in range(start, stop)
+            ]
+            costs[start, stop] = min(totals)
+            splits[start, stop] = start + totals.index(min(totals))
+    return splits
+
+
+def _multiply_chain(
+    factors: list[Any], splits: dict[tuple[int, int], int], start: int, stop: int
+) -> Any:
+    if start == stop:
+        return factors[start]
+    split_at = splits[start, stop]
+    left = _multiply_chain(factors, splits, start, split_at)
+    return matmul(left, _multiply_chain(factors, splits, split_at + 1, stop))

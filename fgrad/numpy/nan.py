@@ -119,21 +119,18 @@ def nanvar(
     if where is not True and where is not _UNSET:
         mask = mask | ~np.asarray(where)
         a = np.where(where, a, 0)
-    count = np.sum(~mask, axis=axis, dtype=np.intp, keepdims=True)
     if mean is _UNSET:
+        count = np.sum(~mask, axis=axis, dtype=np.intp, keepdims=True)
         mean = _divide(np.sum(a, axis=axis, dtype=dtype, keepdims=True), count)
     shifted = np.where(mask, 0, _in_type_of(a, a - mean))
     if type_of(shifted).is_complex:
         squares = np.real(shifted * np.conjugate(shifted))
     else:
         squares = square(shifted)
-    total = np.sum(squares, axis=axis, dtype=dtype, keepdims=True)
-    freedom = count - ddof
-    result = np.where(freedom <= 0, np.nan, _divide(total, freedom))
-    if keepdims is _UNSET or not keepdims:
-        axes = tuple(range(type_of(result).ndim)) if axis is None else axis
-        result = np.squeeze(result, axes)
-    return _finish(out, result)
+    kwargs = _optional(axis=axis, keepdims=keepdims)
+    total = np.sum(squares, dtype=dtype, **kwargs)
+    freedom = np.sum(~mask, dtype=np.intp, **kwargs) - ddof
+    return _finish(out, np.where(freedom <= 0, np.nan, _divide(total, freedom)))
 
 
 @implements(np.nanstd)

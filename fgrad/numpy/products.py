@@ -105,6 +105,11 @@ def trace(
     return np.sum(diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype, out=out)
 
 
+def matmul(x1: Any, x2: Any, /) -> Any:
+    """The matrix product, broadcasting over leading axes."""
+    return matmul_(as_operand(x1), as_operand(x2))
+
+
 @implements(np.cross)
 def cross(
     a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None

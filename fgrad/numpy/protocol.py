@@ -76,6 +76,11 @@ def apply_ufunc(ufunc: Any, operands: list[Any]) -> Any:
     return bind(prim, [as_operand(x) for x in operands], {})
 
 
+def is_supported(function: Any) -> bool:
+    """Whether a NumPy function (other than a ufunc) has a rule for traced values."""
+    return callable(function) and function in FUNCTIONS
+
+
 def cast(x: Any, dtype: Any) -> Any:
     """A tracer or array converted to a dtype."""
     astype = Primitive.registry["astype"]

@@ -255,8 +255,9 @@ def _between(lines: Any, count: Any, rank: Any, method: str, is_weak: bool) -> A
     """Interpolated between the elements at the ranks around ``rank``, as NumPy does."""
     below = np.clip(cast(np.floor(rank), np.intp), 0, np.maximum(count - 1, 0))
     above = np.minimum(below + (rank >= 0), np.maximum(count - 1, 0))
-    weight = rank - below
-    weight = WEIGHTS[method](weight) if method in WEIGHTS else weight
+    dtype = type_of(rank).dtype
+    weight = rank - cast(below, dtype)
+    weight = cast(WEIGHTS[method](weight), dtype) if method in WEIGHTS else weight
     rest, is_upper = 1 - weight, weight >= 0.5
     if is_weak and type_of(lines).is_inexact:
         dtype = type_of(lines).dtype

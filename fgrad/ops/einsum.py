@@ -1,7 +1,7 @@
 """Sums of products over named axes.
 
-``subscripts`` is explicit: one letter for each axis, no ellipsis, no broadcasting of axes
-of length 1 (`fgrad.numpy.einsum` resolves those).
+``subscripts`` is explicit: one letter for each axis, no ellipsis, and no axes of length 1
+that broadcast (`fgrad.numpy.einsum` resolves those).
 """
 
 import functools
@@ -65,7 +65,7 @@ class _Product:
             takes diagonals, or None.
         axes: for each operand the order of axes (batch, free, summed), the second's
             (batch, summed, free).
-        counts: numbers of batch axes, of free axes of either operand and of summed ones.
+        counts: numbers of batch axes, of free axes of each operand, of summed axes.
         order: the order of the axes of (batch, rows, columns) in the result.
     """
 

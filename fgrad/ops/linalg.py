@@ -1,18 +1,18 @@
 """Linear algebra on stacks of matrices: solve, inv, det, decompositions, least squares.
 
 The tangent rules follow M. Giles, "An extended collection of matrix derivative results
-for forward and reverse mode algorithmic differentiation" (2008), and where a comment says
-so another source. Matrices are in the last two axes.
+for forward and reverse mode algorithmic differentiation" (2008), or the source that a
+comment gives. Matrices are in the last two axes.
 
 Where eigenvalues or singular values coincide, their vectors are not determined, and have
-no derivative. There the rules take zero for the infinite reciprocals of the differences.
-So what does not depend on the choice of vectors among equals, such as a sum of
-eigenvalues, has the right first derivative; what does depend on it has no meaning. Nor is
-the phase of complex vectors determined: only functions without regard to it have meaning.
+no derivative. There the rules take zero in place of the reciprocal of the difference: what
+does not depend on the choice among equals, such as the sum of the eigenvalues, has the
+right first derivative; what does depend on it has no meaning. Likewise the phases of
+complex vectors are not determined: functions that depend on them have no derivative.
 
-`cholesky`, `eigh` and `eigvalsh` read one triangle of their operand only, as in NumPy, so
-its gradient is in this triangle, too (JAX takes the mean of both triangles). The gradient
-through a matrix that is Hermitian by construction is the same in both conventions.
+`cholesky`, `eigh` and `eigvalsh` read one triangle of their operand only, as in NumPy, and
+have their gradient in this triangle (JAX takes the mean of both). The gradient through a
+matrix that is Hermitian by construction is the same in both conventions.
 """
 
 from typing import Any
@@ -48,7 +48,7 @@ def _matrix(x: Aval, *trailing: int) -> Aval:
 def _require_square(*operands: Aval) -> None:
     for x in operands:
         if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
-            raise np.linalg.LinAlgError(f"square matrices are needed, got shape {x.shape}")
+            raise np.linalg.LinAlgError(f"a square matrix is needed, got {x.shape}")
 
 
 def _square_aval(x: Aval, **params: Any) -> Aval:
@@ -70,12 +70,12 @@ def _regular(*shape: int, dtype: str = "float64") -> Any:
 
 def _hermitian_of(x: Any) -> Any:
     """Hermitian, positive definite, with distinct eigenvalues."""
-    n = x.shape[-1]
-    return x @ np.conj(np.swapaxes(x, -1, -2)) + np.diag(np.arange(1, n + 1)).astype(x.dtype)
+    apart = np.diag(np.arange(1, x.shape[-1] + 1)).astype(x.dtype)
+    return x @ np.conj(np.swapaxes(x, -1, -2)) + apart
 
 
 def _each_dtype(make: Any, complex_too: bool = True, **params: Any) -> list[Sample]:
-    """A matrix, a stack, one float32 and, unless its result has free phases, complex."""
+    """A matrix, a stack, one float32 and, unless phases are free, one complex."""
     made = [make(3, 3), make(2, 3, 3), make(2, 2, dtype="float32")]
     if complex_too:
         made.append(make(3, 3, dtype="complex128"))
@@ -112,7 +112,8 @@ def _trace_of_product(x: Any, y: Any) -> Any:
 
 
 def _columns(x: Any, start: int | None, stop: int | None) -> Any:
-    return index(x, at=(*((None, None, None),) * (type_of(x).ndim - 1), (start, stop, None)))
+    whole = ((None, None, None),) * (type_of(x).ndim - 1)
+    return index(x, at=(*whole, (start, stop, None)))
 
 
 def _inverse_or_zero(x: Any, values: Any) -> Any:
@@ -124,11 +125,15 @@ def _inverse_or_zero(x: Any, values: Any) -> Any:
     return where(is_zero, 0.0, 1.0 / where(is_zero, 1.0, x))
 
 
+def _tril_transpose(ct: Any, x: Any, *, k: int) -> Any:
+    return (tril(ct, k=k),)
+
+
 tril = linear(
     "tril",
     lambda x, *, k: np.tril(x, k),
     lambda x, *, k: Aval(x.shape, x.dtype),
-    lambda ct, x, *, k: (tril(ct, k=k),),
+    _tril_transpose,
     expression="np.tril({0}, {k})",
     samples=lambda: [
         Sample((_random(3, 3),), {"k": 0}),
@@ -142,7 +147,7 @@ def _half_lower(x: Any) -> Any:
     return 0.5 * (tril(x, k=0) + tril(x, k=-1))
 
 
-def _hermitian(x: Any, uplo: str) -> Any:
+def hermitian(x: Any, uplo: str) -> Any:
     """The Hermitian matrix of which LAPACK reads one triangle."""
     half = _half_lower(x if uplo == "L" else adjoint(x))
     return half + adjoint(half)
@@ -200,10 +205,10 @@ def _solve_record(name: str, jvp: Any, transpose: Any = None) -> Primitive:
     )
 
 
-# The same function twice. What applies a^-1 to a tangent needs a transpose of its own: its
-# tangent rule contains it again, so transposing that rule would not end. In both rules it
-# must read its operands only, since a tape saves what the transpose reads. The rules of
-# `solve` reuse x.
+# The same function twice. What applies a^-1 to a tangent needs a transpose of its own:
+# its tangent rule contains it again, so transposing that rule would not end. Both its
+# rules read its operands only, since a tape saves what the transpose reads. The rule of
+# `solve`, and what is derived from it, reuse x.
 left_divide = _solve_record("left_divide", _left_divide_jvp, _left_divide_transpose)
 solve = _solve_record("solve", _solve_jvp)
 
@@ -288,9 +293,10 @@ lstsq = Primitive(
         Sample((_random(4, 2), _random(4, 3)), {"rcond": 1e-15}),
         Sample((_random(2, 3), _random(2, 1)), {"rcond": 1e-15}),
         Sample((_random(4, 2, dtype="complex128"), _random(4, 1)), {"rcond": 1e-15}),
-        Sample((_random(3, 2, dtype="float32"), _random(3, 1, dtype="float32")), {
-            "rcond": 1e-15
-        }),
+        Sample(
+            (_random(3, 2, dtype="float32"), _random(3, 1, dtype="float32")),
+            {"rcond": 1e-15},
+        ),
     ],
 )
 
@@ -369,7 +375,7 @@ slogdet = Primitive(
 def _cholesky_jvp(tangents: Any, outs: Any, a: Any) -> Any:
     # I. Murray, "Differentiation of the Cholesky decomposition" (2016), (8)
     inverse = inv(outs[0])
-    moved = _hermitian(tangents[0], "L")
+    moved = hermitian(tangents[0], "L")
     inner = matmul(matmul(inverse, moved), adjoint(inverse))
     return matmul(outs[0], _half_lower(inner))
 
@@ -395,7 +401,7 @@ def _eigvalsh_aval(a: Aval, *, uplo: str) -> Aval:
 
 def _eigvalsh_jvp(tangents: Any, outs: Any, a: Any, *, uplo: str) -> Any:
     _, v = eigh(a, uplo=uplo)
-    moved = matmul(_hermitian(tangents[0], uplo), v)
+    moved = matmul(hermitian(tangents[0], uplo), v)
     bra = conjugate(v) if type_of(v).is_complex else v
     return _real(sum_(bra * moved, axis=(type_of(v).ndim - 2,)))
 
@@ -415,13 +421,13 @@ eigvalsh = Primitive(
 
 def _eigh_jvp(tangents: Any, outs: Any, a: Any, *, uplo: str) -> Any:
     w, v = outs
-    moved = matmul(_hermitian(tangents[0], uplo), v)
+    moved = matmul(hermitian(tangents[0], uplo), v)
     inner = matmul(adjoint(v), moved)
     turn = _inverse_or_zero(_row(w) - _column(w), w) * inner
     return _real(_diagonal(inner)), matmul(v, turn)
 
 
-# No complex samples, here and in svd: LAPACK chooses phases that the rule does not know.
+# No complex samples, here and in svd: LAPACK chooses the phases, unknown to the rule.
 eigh = Primitive(
     "eigh",
     lambda a, *, uplo: np.linalg.eigh(a, uplo),
@@ -455,8 +461,7 @@ svdvals = Primitive(
     jvp=_svdvals_jvp,
     expression="np.linalg.svd({0}, compute_uv=False)",
     samples=lambda: [
-        Sample((x,))
-        for x in _rectangles((*("float64",) * 4, "complex128", "float32"))
+        Sample((x,)) for x in _rectangles((*("float64",) * 4, "complex128", "float32"))
     ],
 )
 
@@ -475,9 +480,9 @@ def _svd_jvp(tangents: Any, outs: Any, a: Any, *, full_matrices: bool) -> Any:
     rows, columns = type_of(a).shape[-2:]
     if full_matrices and rows != columns:
         raise DerivativeError(
-            f"np.linalg.svd of a {rows} x {columns} matrix with full_matrices=True has no "
-            "derivative, since the vectors that complete the basis are not determined; "
-            "pass full_matrices=False, or use np.linalg.svdvals"
+            f"np.linalg.svd of a {rows} x {columns} matrix with full_matrices=True has "
+            "no derivative, since the vectors that complete the basis are not "
+            "determined; pass full_matrices=False, or use np.linalg.svdvals"
         )
     (t,), (u, s, vh) = tangents, outs
     uh, v = adjoint(u), adjoint(vh)
@@ -507,7 +512,10 @@ svd = Primitive(
     multiple=True,
     expression="np.linalg.svd({0}, {full_matrices})",
     samples=lambda: [
-        *(Sample((x,), {"full_matrices": False}) for x in _rectangles(("float64",) * 4)),
+        *(
+            Sample((x,), {"full_matrices": False})
+            for x in _rectangles(("float64",) * 4)
+        ),
         Sample((_random(3, 3),), {"full_matrices": True}),
         Sample((_random(3, 2, dtype="float32"),), {"full_matrices": False}),
     ],

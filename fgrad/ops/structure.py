@@ -27,7 +27,6 @@ full: Primitive = Primitive(
     "full",
     _full_numpy,
     lambda *, shape, dtype, value: Aval(shape, dtype),
-    is_constant=True,
     samples=lambda: [Sample((), {"shape": (2,), "dtype": "float32", "value": 1.5})],
 )
 

@@ -167,7 +167,7 @@ def is_floating_point(input: Tensor) -> bool:
 @method("clone")
 def clone(input: Tensor) -> Tensor:
     """A copy; gradients flow through it."""
-    return apply("CloneBackward0", lambda x: x.copy(), input)  # type: ignore[no-any-return]
+    return apply("CloneBackward0", lambda x: x.copy(order="K"), input)  # type: ignore[no-any-return]
 
 
 def convert(input: Tensor, target: dtype) -> Tensor:

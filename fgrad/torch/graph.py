@@ -259,7 +259,9 @@ def _result(array: Any, base: Tensor | None) -> Tensor:
     """A tensor of an array, which is a view of ``base`` if they share memory."""
     if base is None or not np.may_share_memory(array, base._array):
         return make(array)
-    return make(array, base._storage, base if base._base is None else base._base)
+    view = make(array, base._storage, base if base._base is None else base._base)
+    base._storage.add_view(view)
+    return view
 
 
 def _record(
@@ -300,8 +302,6 @@ def _record(
         node = node_type(kind, refusal)(
             edges, tuple(layout), path, outs, trace, guards, has_number
         )
-        if view:
-            operands[0]._storage.viewed = True
         for result, variable in zip(results, outs, strict=True):
             attach(result, node, variable)
     return results if isinstance(out, tuple) else results[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import threading
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,19 +39,33 @@ GRAD_OF_NON_LEAF = (
 _ACCUMULATION = threading.Lock()
 
 
+class _View(weakref.ref["Tensor"]):
+    """A weak reference to a view; tells itself from others by identity."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 class Storage:
     """What tensors that share memory share besides.
 
     Attributes:
         version: how often an in-place operation changed the memory.
-        viewed: whether a view that gradients flow through was made of it.
+        views: the living views of it (what `detach` gives is none).
     """
 
-    __slots__ = ("version", "viewed")
+    __slots__ = ("version", "views")
 
     def __init__(self) -> None:
         self.version = 0
-        self.viewed = False
+        self.views: set[_View] = set()
+
+    def add_view(self, view: Tensor) -> None:
+        """Note a view for as long as it lives."""
+        self.views.add(_View(view, self.views.discard))
 
 
 class Tensor:

@@ -1,0 +1,361 @@
+"""Operators between tensors and numbers: arithmetic, comparison, in-place variants."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch import dtypes
+from fgrad.torch.conversion import convert
+from fgrad.torch.dtypes import dtype, of_number, promoted
+from fgrad.torch.graph import apply
+from fgrad.torch.inplace import in_place
+from fgrad.torch.registry import METHODS, method
+from fgrad.torch.tensor import Tensor, make, require_tensor
+
+NUMBERS = (bool, int, float)
+Operand = Any  # a tensor or a Python number
+
+
+def as_number_or_tensor(value: Any) -> Any:
+    """An operand of an operator; a NumPy scalar becomes a Python number.
+
+    Returns:
+        NotImplemented where the value is neither tensor nor number.
+    """
+    if isinstance(value, Tensor) or type(value) in NUMBERS:
+        return value
+    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+        return value.item()
+    if isinstance(value, complex):
+        raise NotImplementedError("fgrad.torch has no complex tensors yet")
+    if isinstance(value, NUMBERS):
+        return next(kind(value) for kind in (int, float) if isinstance(value, kind))
+    return NotImplemented
+
+
+def result_type(tensor1: Operand, tensor2: Operand) -> dtype:
+    """The dtype of an operation between tensors and numbers."""
+    return promoted(
+        (x.dtype, 0 if x._array.ndim else 1)
+        if isinstance(x, Tensor)
+        else (of_number(x), 2)
+        for x in (tensor1, tensor2)
+    )
+
+
+def _fitting(x: Operand, target: dtype) -> Any:
+    """An operand for an operation in a dtype: converted now if it is a constant."""
+    if isinstance(x, Tensor):
+        if x._requires or x._array.dtype == target.numpy:
+            return x
+        return x._array.astype(target.numpy)
+    if target.category == 1:
+        return np.asarray(x).astype(target.numpy)[()]  # wraps around, as PyTorch's
+    return x
+
+
+def binary(
+    name: str,
+    function: Callable[[Any, Any], Any],
+    x: Operand,
+    y: Operand,
+    target: dtype | None = None,
+) -> Tensor:
+    """An elementwise operation in the promoted dtype, with PyTorch's shape error."""
+    if target is None:
+        same = isinstance(x, Tensor) and isinstance(y, Tensor)
+        if not same or x._array.dtype != y._array.dtype:
+            target = result_type(x, y)
+    if target is not None:
+        x, y = _fitting(x, target), _fitting(y, target)
+        function = _casting(function, x, y, target)
+    try:
+        return apply(name, function, x, y)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise _shape_error(x, y) or RuntimeError(str(error)) from error
+
+
+def _casting(
+    function: Callable[[Any, Any], Any], x: Any, y: Any, target: dtype
+) -> Callable[[Any, Any], Any]:
+    """The function with a conversion of the tensors of another dtype."""
+    wanted = target.numpy
+    casts = [isinstance(z, Tensor) and z._array.dtype != wanted for z in (x, y)]
+    if not any(casts):
+        return function
+
+    def cast(z: Any, is_other: bool) -> Any:
+        return z.astype(wanted) if is_other else z
+
+    return lambda u, v: function(cast(u, casts[0]), cast(v, casts[1]))
+
+
+def _shape_error(x: Any, y: Any) -> RuntimeError | None:
+    """PyTorch's complaint about shapes that do not broadcast, if they do not."""
+    first, second = (getattr(z, "shape", ()) for z in (x, y))
+    ndim = max(len(first), len(second))
+    for axis in reversed(range(ndim)):
+        a, b = axis - ndim + len(first), axis - ndim + len(second)
+        if a < 0 or b < 0 or first[a] == second[b] or 1 in (first[a], second[b]):
+            continue
+        return RuntimeError(
+            f"The size of tensor a ({first[a]}) must match the size of tensor b "
+            f"({second[b]}) at non-singleton dimension {axis}"
+        )
+    return None
+
+
+def _scaled(y: Operand, alpha: Any) -> Operand:
+    return y if alpha == 1 else y * alpha
+
+
+@method("add")
+def add(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
+    """``input + alpha * other``"""
+    return binary("AddBackward0", operator.add, input, _scaled(other, alpha))
+
+
+@method("sub", "subtract")
+def sub(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
+    """``input - alpha * other``"""
+    _refuse_bool_difference(input, other)
+    return binary("SubBackward0", operator.sub, input, _scaled(other, alpha))
+
+
+def rsub(input: Tensor, other: Operand) -> Tensor:
+    """``other - input``, for a number ``other``."""
+    _refuse_bool_difference(input, other)
+    return binary("RsubBackward1", operator.sub, other, input)
+
+
+def _refuse_bool_difference(x: Operand, y: Operand) -> None:
+    kinds = [type(z) is bool or getattr(z, "dtype", None) is dtypes.bool_ for z in (x, y)]
+    if all(kinds):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. "
+            "Use the `^` or `logical_xor()` operator instead."
+        )
+    if any(kinds):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If "
+            "you are trying to invert a mask, use the `~` or `logical_not()` operator "
+            "instead."
+        )
+
+
+@method("mul", "multiply")
+def mul(input: Operand, other: Operand) -> Tensor:
+    """``input * other``"""
+    return binary("MulBackward0", operator.mul, input, other)
+
+
+def _quotient_type(x: Operand, y: Operand) -> dtype:
+    found = result_type(x, y)
+    return found if found.is_floating_point else dtypes.get_default_dtype()
+
+
+@method("div", "divide", "true_divide")
+def div(input: Operand, other: Operand) -> Tensor:
+    """``input / other``; integers give the default dtype."""
+    target = _quotient_type(input, other)
+    return binary("DivBackward0", operator.truediv, input, other, target)
+
+
+@method("reciprocal")
+def reciprocal(input: Tensor) -> Tensor:
+    """``1 / input``"""
+    x = require_tensor("reciprocal", input)
+    target = _quotient_type(x, 1)
+    return binary(
+        "ReciprocalBackward0", lambda u, one: np.reciprocal(u), x, 1, target
+    )
+
+
+def _refuse_integer_zero(x: Operand, y: Operand, target: dtype) -> None:
+    divisor = y._array if isinstance(y, Tensor) else y
+    if not target.is_floating_point and not np.all(divisor):
+        raise RuntimeError("ZeroDivisionError")
+
+
+@method("floor_divide")
+def floor_divide(input: Operand, other: Operand) -> Tensor:
+    """``input // other``; it has no gradient, and `backward` through it raises."""
+    target = result_type(input, other)
+    _refuse_integer_zero(input, other, target)
+    name = "NotImplemented:derivative for aten::floor_divide is not implemented"
+    return binary(name, operator.floordiv, input, other, target)
+
+
+@method("remainder")
+def remainder(input: Operand, other: Operand) -> Tensor:
+    """``input % other``, with the sign of ``other``."""
+    target = result_type(input, other)
+    _refuse_integer_zero(input, other, target)
+    name = "RemainderBackward1" if isinstance(other, Tensor) else "RemainderBackward0"
+    return binary(name, operator.mod, input, other, target)
+
+
+@method("pow")
+def pow(input: Operand, exponent: Operand) -> Tensor:
+    """``input ** exponent``"""
+    if isinstance(exponent, Tensor):
+        name = "PowBackward1" if isinstance(input, Tensor) else "PowBackward2"
+        return binary(name, _power, input, exponent)
+    target = result_type(input, exponent)
+    if target.category < 2 and exponent < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    return _power_of(convert_if_constant(input, target), exponent, target)
+
+
+def convert_if_constant(x: Tensor, target: dtype) -> Tensor:
+    """A tensor in a dtype, where that does not cost it its gradient."""
+    return x if x._requires else convert(x, target)
+
+
+def _power_of(x: Tensor, exponent: Any, target: dtype) -> Tensor:
+    return binary("PowBackward0", lambda u, _: u**exponent, x, exponent, target)
+
+
+def _power(x: Any, y: Any) -> Any:
+    return x**y if not isinstance(x, int | float) else np.power(x, y)
+
+
+@method("neg", "negative", "__neg__")
+def neg(input: Tensor) -> Tensor:
+    """``-input``"""
+    x = require_tensor("neg", input)
+    if x._array.dtype == bool:
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are "
+            "trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+    return apply("NegBackward0", operator.neg, x)  # type: ignore[no-any-return]
+
+
+def _reflected_div(self: Tensor, other: Operand) -> Tensor:
+    return reciprocal(self) * other  # type: ignore[operator, no-any-return]
+
+
+def _reflected_sub(self: Tensor, other: Operand) -> Tensor:
+    return sub(other, self) if isinstance(other, Tensor) else rsub(self, other)
+
+
+def _operator(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Any]:
+    """An operator: other types than tensors and numbers are left to their own."""
+
+    def apply_operator(self: Tensor, other: Any) -> Any:
+        operand = as_number_or_tensor(other)
+        return operand if operand is NotImplemented else function(self, operand)
+
+    return apply_operator
+
+
+def _swapped(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Tensor]:
+    return lambda self, other: function(other, self)
+
+
+_OPERATORS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
+    "add": (add, add),
+    "sub": (sub, _reflected_sub),
+    "mul": (mul, mul),
+    "truediv": (div, _reflected_div),
+    "floordiv": (floor_divide, _swapped(floor_divide)),
+    "mod": (remainder, _swapped(remainder)),
+    "pow": (pow, _swapped(pow)),
+}
+for _name, (_forward, _backward) in _OPERATORS.items():
+    METHODS[f"__{_name}__"] = _operator(_forward)
+    METHODS[f"__r{_name}__"] = _operator(_backward)
+    METHODS[f"__i{_name}__"] = _operator(in_place(_forward))
+for _name in ("add", "sub", "mul", "div", "pow", "floor_divide", "remainder"):
+    METHODS[f"{_name}_"] = in_place(METHODS[_name])
+METHODS["__pos__"] = lambda self: self
+
+
+def _comparison(
+    name: str, function: Callable[[Any, Any], Any]
+) -> Callable[[Operand, Operand], Tensor]:
+    def compare(input: Operand, other: Operand) -> Tensor:
+        arrays = [
+            make(x._array) if isinstance(x, Tensor) else x for x in (input, other)
+        ]
+        return binary("", function, *arrays, result_type(input, other))
+
+    compare.__name__ = name
+    compare.__doc__ = f"Elementwise ``{name}``, a tensor of booleans."
+    METHODS[name] = compare
+    METHODS[f"__{name}__"] = _operator(compare)
+    return compare
+
+
+eq = _comparison("eq", operator.eq)
+ne = _comparison("ne", operator.ne)
+lt = _comparison("lt", operator.lt)
+le = _comparison("le", operator.le)
+gt = _comparison("gt", operator.gt)
+ge = _comparison("ge", operator.ge)
+
+
+@method("equal")
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same shape and elements."""
+    x, y = input._array, other._array
+    return x.shape == y.shape and bool(np.all(x == y))
+
+
+@method("allclose")
+def allclose(
+    input: Tensor,
+    other: Tensor,
+    rtol: float = 1e-5,
+    atol: float = 1e-8,
+    equal_nan: bool = False,
+) -> bool:
+    """Whether all elements are equal within tolerances."""
+    if input._array.dtype != other._array.dtype:
+        raise RuntimeError(
+            f"{input.dtype.kind} did not match {other.dtype.kind}"
+        )
+    return bool(np.allclose(input._array, other._array, rtol, atol, equal_nan))
+
+
+@method("logical_not")
+def logical_not(input: Tensor) -> Tensor:
+    """Whether elements are zero."""
+    return make(np.logical_not(input._array))
+
+
+def _invert(self: Tensor) -> Tensor:
+    if self._array.dtype.kind == "f":
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
+    return make(~self._array)
+
+
+METHODS["__invert__"] = _invert
+
+
+def _bitwise(function: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
+    def apply_bitwise(self: Tensor, other: Operand) -> Tensor:
+        target = result_type(self, other)
+        if target.is_floating_point:
+            raise RuntimeError(
+                f"bitwise operations are not defined for {target}; use a bool or "
+                "integer tensor"
+            )
+        return binary("", function, self, other, target)
+
+    return _operator(apply_bitwise)
+
+
+for _name, _function in (
+    ("and", operator.and_),
+    ("or", operator.or_),
+    ("xor", operator.xor),
+):
+    METHODS[f"__{_name}__"] = METHODS[f"__r{_name}__"] = _bitwise(_function)

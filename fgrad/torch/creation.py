@@ -1,0 +1,269 @@
+"""New tensors from data, from shapes and from chance."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch import dtypes
+from fgrad.torch.dtypes import as_dtype, get_default_dtype, of_number
+from fgrad.torch.size import device as device_of
+from fgrad.torch.size import size_arguments
+from fgrad.torch.tensor import Tensor, make, require_tensor
+
+COPY_CONSTRUCT = (
+    "To copy construct from a tensor, it is recommended to use "
+    "sourceTensor.detach().clone() or "
+    "sourceTensor.detach().clone().requires_grad_(True), rather than "
+    "torch.tensor(sourceTensor)."
+)
+
+
+def finish(
+    array: Any, requires_grad: bool = False, device: Any = None
+) -> Tensor:
+    """A new leaf.
+
+    Raises:
+        RuntimeError: integers are to require gradients.
+    """
+    if device is not None:
+        device_of(device)
+    result = make(array)
+    if requires_grad:
+        if result._array.dtype.kind != "f":
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients"
+            )
+        result._requires = True
+    return result
+
+
+def _check_ragged(data: Any, depth: int = 0) -> None:
+    """PyTorch's error for sequences of different lengths in one axis."""
+    if not isinstance(data, Sequence):
+        return
+    nested = [element for element in data if isinstance(element, Sequence)]
+    if nested and len(nested) < len(data):
+        raise TypeError("not a sequence" if data[0] is nested[0] else _no_number(nested))
+    for element in nested:
+        if len(element) != len(nested[0]):
+            raise ValueError(
+                f"expected sequence of length {len(nested[0])} at dim {depth + 1} (got "
+                f"{len(element)})"
+            )
+        _check_ragged(element, depth + 1)
+
+
+def _no_number(nested: list[Any]) -> str:
+    return f"'{type(nested[0]).__name__}' object cannot be interpreted as an integer"
+
+
+def _plain(data: Any) -> Any:
+    """Nested sequences with tensors in them replaced by Python numbers."""
+    if isinstance(data, Tensor):
+        if data._array.size != 1:
+            raise ValueError(
+                "only one element tensors can be converted to Python scalars"
+            )
+        return data._array.item()
+    if isinstance(data, list | tuple):
+        return [_plain(element) for element in data]
+    return data
+
+
+def _has_numpy(data: Any) -> bool:
+    if isinstance(data, list | tuple):
+        return any(map(_has_numpy, data))
+    return isinstance(data, np.generic | np.ndarray)
+
+
+def _to_array(data: Any, dtype: Any) -> Any:
+    wanted = None if dtype is None else as_dtype(dtype).numpy
+    if isinstance(data, np.ndarray | np.generic):
+        array = np.array(data, wanted)
+        dtypes.of_numpy(array.dtype)
+        return array
+    data = _plain(data)
+    if isinstance(data, str):
+        raise TypeError("new(): invalid data type 'str'")
+    _check_ragged(data)
+    if isinstance(data, int) and not -(2**63) <= data < 2**63:
+        raise ValueError("Overflow when unpacking long long")
+    array = np.array(data)
+    if array.dtype.kind == "c":
+        raise NotImplementedError("fgrad.torch has no complex tensors yet")
+    if array.dtype.kind not in "biuf":
+        found = data
+        while isinstance(found, Sequence) and found:
+            found = found[0]
+        raise RuntimeError(f"Could not infer dtype of {type(found).__name__}")
+    if wanted is None and array.dtype.kind == "f" and not _has_numpy(data):
+        wanted = get_default_dtype().numpy
+    with np.errstate(all="ignore"):
+        return array if wanted is None else array.astype(wanted)
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor with a copy of the data: numbers, nested sequences, arrays.
+
+    >>> tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    if isinstance(data, Tensor):
+        warnings.warn(COPY_CONSTRUCT, UserWarning, stacklevel=2)
+        data = data._array
+    return finish(_to_array(data, dtype), requires_grad, device)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """A tensor of the data, sharing memory where that is possible."""
+    if isinstance(data, Tensor):
+        return data if dtype is None else data.to(dtype)  # type: ignore[no-any-return]
+    if isinstance(data, np.ndarray):
+        wanted = data.dtype if dtype is None else as_dtype(dtype).numpy
+        dtypes.of_numpy(wanted)
+        return finish(data.astype(wanted, copy=False), False, device)
+    return finish(_to_array(data, dtype), False, device)
+
+
+def _dtype_or_default(dtype: Any) -> Any:
+    return (get_default_dtype() if dtype is None else as_dtype(dtype)).numpy
+
+
+def ones(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kw: Any
+) -> Tensor:
+    """Ones of a shape, given as numbers or as one sequence."""
+    shape = size_arguments("ones", size, kw.get("size"))
+    return finish(np.ones(shape, _dtype_or_default(dtype)), requires_grad, device)
+
+
+def zeros(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kw: Any
+) -> Tensor:
+    """Zeros of a shape, given as numbers or as one sequence."""
+    shape = size_arguments("zeros", size, kw.get("size"))
+    return finish(np.zeros(shape, _dtype_or_default(dtype)), requires_grad, device)
+
+
+def empty(
+    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kw: Any
+) -> Tensor:
+    """A tensor to be filled; the elements are zeros."""
+    shape = size_arguments("empty", size, kw.get("size"))
+    return finish(np.zeros(shape, _dtype_or_default(dtype)), requires_grad, device)
+
+
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """One value in a shape; its type decides on the dtype."""
+    if not isinstance(size, Sequence):
+        raise TypeError(
+            "full(): argument 'size' (position 1) must be tuple of ints, not "
+            f"{type(size).__name__}"
+        )
+    value = _plain(fill_value)
+    wanted = of_number(value) if dtype is None else as_dtype(dtype)
+    shape = size_arguments("full", (size,))
+    return finish(np.full(shape, value).astype(wanted.numpy), requires_grad, device)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The identity matrix, with m columns if given."""
+    return finish(np.eye(n, m, dtype=_dtype_or_default(dtype)), requires_grad, device)
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Numbers from ``start`` (0 if only the end is given) to before ``end``.
+
+    Raises:
+        RuntimeError: the step is zero, or leads away from the end.
+    """
+    start, end = (0, start) if end is None else (start, end)
+    start, end, step = map(_plain, (start, end, step))
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) / step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    is_whole = all(isinstance(x, int) for x in (start, end, step))
+    if dtype is None:
+        wanted = np.dtype(np.int64) if is_whole else get_default_dtype().numpy
+    else:
+        wanted = as_dtype(dtype).numpy
+    if is_whole:
+        array = np.arange(start, end, step)
+    else:
+        array = start + np.arange(math.ceil((end - start) / step)) * step
+    return finish(array.astype(wanted), requires_grad, device)
+
+
+def _like(name: str, input: Any, dtype: Any) -> tuple[Tensor, Any]:
+    x = require_tensor(name, input)
+    return x, x._array.dtype if dtype is None else as_dtype(dtype).numpy
+
+
+def ones_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones in the shape and dtype of another tensor."""
+    x, wanted = _like("ones_like", input, dtype)
+    return finish(np.ones(x._array.shape, wanted), requires_grad, device)
+
+
+def zeros_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros in the shape and dtype of another tensor."""
+    x, wanted = _like("zeros_like", input, dtype)
+    return finish(np.zeros(x._array.shape, wanted), requires_grad, device)
+
+
+def empty_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor to be filled, in the shape and dtype of another; zeros."""
+    x, wanted = _like("empty_like", input, dtype)
+    return finish(np.zeros(x._array.shape, wanted), requires_grad, device)
+
+
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """One value in the shape and dtype of another tensor."""
+    x, wanted = _like("full_like", input, dtype)
+    array = np.full(x._array.shape, _plain(fill_value)).astype(wanted)
+    return finish(array, requires_grad, device)

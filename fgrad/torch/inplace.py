@@ -1,0 +1,111 @@
+"""In-place operations: they change the memory that views and `detach()` share.
+
+Where a gradient is involved, the tensor becomes the result of the recorded operation. The
+storage's version counts the changes, so that `backward` refuses to use a saved value that
+was overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.conversion import convert
+from fgrad.torch.dtypes import of_numpy
+from fgrad.torch.modes import STATE
+from fgrad.torch.registry import METHODS, method
+from fgrad.torch.tensor import Tensor
+
+LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
+
+
+def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The in-place variant of a function: its result is written into the first operand."""
+
+    def change(self: Tensor, *args: Any, **kwargs: Any) -> Any:
+        check_writable(self)
+        result = function(self, *args, **kwargs)
+        if result is NotImplemented:
+            return result
+        _check_fit(self, result)
+        return overwrite(self, result)
+
+    return change
+
+
+def check_writable(tensor: Tensor) -> None:
+    """Refuse what would lose the gradient of a leaf.
+
+    Raises:
+        RuntimeError: a leaf that requires a gradient, or a view of one, is changed while
+            operations are recorded.
+    """
+    if not STATE.enabled:
+        return
+    base = tensor._base
+    if base is not None and base._requires and base._node is None:
+        raise RuntimeError(f"a view of {LEAF}")
+    if tensor._requires and tensor._node is None:
+        raise RuntimeError(LEAF)
+
+
+def _check_fit(target: Tensor, result: Tensor) -> None:
+    if result.dtype.category > target.dtype.category:
+        raise RuntimeError(
+            f"result type {result.dtype.kind} can't be cast to the desired output type "
+            f"{target.dtype.kind}"
+        )
+    if result._array.shape != target._array.shape:
+        raise RuntimeError(
+            f"output with shape {list(target.shape)} doesn't match the broadcast shape "
+            f"{list(result.shape)}"
+        )
+
+
+def overwrite(target: Tensor, result: Tensor) -> Tensor:
+    """Give ``target`` the elements and the history of ``result``.
+
+    Raises:
+        NotImplementedError: views of the memory would need a new history, too.
+    """
+    has_history = STATE.enabled and (result._requires or target._requires)
+    if has_history:
+        if target._base is not None or target._storage.views:
+            raise NotImplementedError(
+                "an in-place operation through a view, or on a tensor of which there "
+                "are views, does not carry gradients in fgrad.torch yet; write "
+                "x = x + ... in place of x += ..., or change a clone()"
+            )
+        result = convert(result, of_numpy(target._array.dtype))
+    np.copyto(target._array, result._array, casting="unsafe")
+    target._storage.version += 1
+    if has_history:
+        target._node, target._number = result._node, result._number
+        target._requires = result._requires
+    return target
+
+
+@method("zero_")
+def zero_(self: Tensor) -> Tensor:
+    """Set all elements to zero."""
+    return fill_(self, 0)
+
+
+@method("fill_")
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Set all elements to a number."""
+    check_writable(self)
+    if STATE.enabled and self._requires:
+        return overwrite(self, self * 0 + value)  # type: ignore[operator]
+    self._array[...] = value
+    self._storage.version += 1
+    return self
+
+
+@method("copy_")
+def copy_(self: Tensor, src: Tensor) -> Tensor:
+    """Copy the elements of another tensor, broadcast to this one's shape."""
+    METHODS["__setitem__"](self, ..., src)
+    return self

@@ -1,0 +1,201 @@
+"""Views: the same elements under another shape, and matrix products."""
+
+from __future__ import annotations
+
+import math
+import operator
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.conversion import clone
+from fgrad.torch.graph import apply
+from fgrad.torch.registry import METHODS, method
+from fgrad.torch.size import axes_of, axis_of
+from fgrad.torch.tensor import Tensor, require_tensor
+
+NOT_VIEWABLE = (
+    "view size is not compatible with input tensor's size and stride (at least one "
+    "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
+)
+DEPRECATED_T = (
+    "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
+    "deprecated and it will throw an error in a future release. Consider `x.mT` to "
+    "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` "
+    "to reverse the dimensions of a tensor."
+)
+DEPRECATED_T_0D = (
+    "Tensor.T is deprecated on 0-D tensors. This function is the identity in these "
+    "cases."
+)
+
+
+def _target(shape: Sequence[Any], size: int) -> tuple[int, ...]:
+    """A target shape with its -1 filled in.
+
+    Raises:
+        RuntimeError: it does not have ``size`` elements.
+    """
+    if len(shape) == 1 and isinstance(shape[0], Sequence):
+        shape = shape[0]
+    target = [operator.index(length) for length in shape]
+    if target.count(-1) > 1:
+        raise RuntimeError("only one dimension can be inferred")
+    rest = math.prod(length for length in target if length != -1)
+    if -1 in target and rest and size % rest == 0:
+        return tuple(size // rest if length == -1 else length for length in target)
+    if -1 in target and rest == 0 and size == 0:
+        raise RuntimeError(
+            f"cannot reshape tensor of 0 elements into shape {target} because the "
+            "unspecified dimension size -1 can be any value and is ambiguous"
+        )
+    if rest != size or -1 in target:
+        raise RuntimeError(f"shape '{target}' is invalid for input of size {size}")
+    return tuple(target)
+
+
+def _is_viewable(array: Any, shape: tuple[int, ...]) -> bool:
+    return not array.size or np.may_share_memory(np.reshape(array, shape), array)
+
+
+def _reshaped(node: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return apply(node, lambda u: np.reshape(u, shape), x, view=True)  # type: ignore[no-any-return]
+
+
+@method("view")
+def view(self: Tensor, *shape: Any) -> Tensor:
+    """Another shape for the same memory.
+
+    Raises:
+        RuntimeError: the memory is not laid out for it, or the sizes differ.
+    """
+    target = _target(shape, self._array.size)
+    if not _is_viewable(self._array, target):
+        raise RuntimeError(NOT_VIEWABLE)
+    return _reshaped("ViewBackward0", self, target)
+
+
+@method("reshape")
+def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
+    """Another shape: a view where the memory allows it, else a copy."""
+    x = require_tensor("reshape", input)
+    target = _target(shape or (named["shape"],), x._array.size)
+    is_view = _is_viewable(x._array, target)
+    return _reshaped("ViewBackward0" if is_view else "UnsafeViewBackward0", x, target)
+
+
+@method("flatten", "ravel")
+def flatten(input: Tensor) -> Tensor:
+    """All elements in one axis."""
+    x = require_tensor("flatten", input)
+    return x if x._array.ndim == 1 else reshape(x, -1)
+
+
+@method("contiguous")
+def contiguous(self: Tensor) -> Tensor:
+    """The elements in C order in memory; itself where they are."""
+    return self if self._array.flags.c_contiguous else clone(self)
+
+
+@method("permute")
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """The axes in another order."""
+    x = require_tensor("permute", input)
+    named = dims[0] if len(dims) == 1 and isinstance(dims[0], Sequence) else dims
+    if len(named) != x._array.ndim:
+        raise RuntimeError(
+            "permute(sparse_coo): number of dimensions in the tensor input does not "
+            "match the length of the desired ordering of dimensions i.e. input.dim() = "
+            f"{x._array.ndim} is not equal to len(dims) = {len(named)}"
+        )
+    return _transposed("PermuteBackward0", x, axes_of(tuple(named), x._array.ndim))
+
+
+def _transposed(node: str, x: Tensor, axes: Sequence[int]) -> Tensor:
+    order = tuple(axes)
+    return apply(node, lambda u: np.transpose(u, order), x, view=True)  # type: ignore[no-any-return]
+
+
+@method("transpose", "swapaxes")
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Two axes exchanged."""
+    x = require_tensor("transpose", input)
+    first, second = (axis_of(dim, x._array.ndim) for dim in (dim0, dim1))
+    axes = list(range(x._array.ndim))
+    if axes:
+        axes[first], axes[second] = axes[second], axes[first]
+    return _transposed("TransposeBackward0", x, axes)
+
+
+@method("t")
+def t(input: Tensor) -> Tensor:
+    """The transpose of a matrix; a vector or number itself.
+
+    Raises:
+        RuntimeError: there are more than two axes.
+    """
+    x = require_tensor("t", input)
+    if x._array.ndim > 2:
+        raise RuntimeError(
+            f"t() expects a tensor with <= 2 dimensions, but self is {x._array.ndim}D"
+        )
+    return _transposed("TBackward0", x, range(x._array.ndim)[::-1])
+
+
+def _all_reversed(self: Tensor) -> Tensor:
+    ndim = self._array.ndim
+    if ndim != 2:
+        text = DEPRECATED_T if ndim else DEPRECATED_T_0D
+        warnings.warn(text, UserWarning, stacklevel=2)
+    return _transposed("PermuteBackward0", self, range(ndim)[::-1])
+
+
+def _matrices_transposed(self: Tensor) -> Tensor:
+    return transpose(self, -2, -1)
+
+
+METHODS["T"] = property(_all_reversed)
+METHODS["mT"] = property(_matrices_transposed)
+
+
+@method("squeeze")
+def squeeze(input: Tensor, dim: Any = None) -> Tensor:
+    """Axes of length 1 left out: all, or those named."""
+    x = require_tensor("squeeze", input)
+    shape = x._array.shape
+    named = dim if isinstance(dim, Sequence) else (dim,)
+    gone = range(len(shape)) if dim is None else axes_of(named, len(shape))
+    kept = tuple(n for k, n in enumerate(shape) if n != 1 or k not in gone)
+    number = 0 if dim is None else 2 if isinstance(dim, Sequence) else 1
+    return _reshaped(f"SqueezeBackward{number}", x, kept)
+
+
+@method("unsqueeze")
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """A new axis of length 1."""
+    x = require_tensor("unsqueeze", input)
+    shape = list(x._array.shape)
+    shape.insert(axis_of(dim, len(shape) + 1), 1)
+    return _reshaped("UnsqueezeBackward0", x, tuple(shape))
+
+
+@method("unbind")
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along an axis."""
+    x = require_tensor("unbind", input)
+    lead = (slice(None),) * axis_of(dim, x._array.ndim)
+    count = x._array.shape[len(lead)]
+
+    def slices(u: Any) -> tuple[Any, ...]:
+        return tuple(u[(*lead, k)] for k in range(count))
+
+    return apply("UnbindBackward0", slices, x, view=True)  # type: ignore[no-any-return]
+
+
+@method("__iter__")
+def _iterate(self: Tensor) -> Any:
+    if not self._array.ndim:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(unbind(self))
