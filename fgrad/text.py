@@ -57,8 +57,9 @@ def _split_params(rest: str) -> tuple[str, str]:
 
 def _literal(text: str) -> Any:
     """A Python literal; ``inf`` and ``nan`` are numbers too."""
-    node = ast.parse(text, mode="eval").body
-    return _literal_node(node)
+    if text.endswith(("j", "j)")):
+        return complex(text)  # its signs of zero would not survive an expression
+    return _literal_node(ast.parse(text, mode="eval").body)
 
 
 def _literal_node(node: ast.expr) -> Any:

@@ -43,7 +43,7 @@ def total(function, module, x):
     return module.sum(terms)
 
 
-@pytest.mark.filterwarnings("ignore:.*(slice|axis).*:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64"])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_values(name, dtype):
@@ -51,8 +51,10 @@ def test_values(name, dtype):
         return FUNCTIONS[name](np, x)
 
     for data in (X, Z):
-        x = (np.nan_to_num(data) * 3).astype(dtype) if dtype == "int64" else (
-            data.astype(dtype)
+        x = (
+            (np.nan_to_num(data) * 3).astype(dtype)
+            if dtype == "int64"
+            else (data.astype(dtype))
         )
         expected = run(x)
         found = [check(fgrad.make_program(run)(x))(x)[0]]
@@ -96,7 +98,9 @@ def test_pairing(name):
     out, pull = fgrad.vjp(lambda x: FUNCTIONS[name](np, x), X)
     t, ct = rng.uniform(-1, 1, X.shape), rng.uniform(-1, 1, np.shape(out))
     _, t_out = fgrad.jvp(lambda x: FUNCTIONS[name](np, x), (X,), (t,))
-    assert np.sum(t_out * ct) == pytest.approx(np.sum(t * pull(ct)[0]), rel=1e-11)
+    ct = np.where(np.isnan(out), 0, ct)  # the mean of no element is NaN
+    left = np.sum(np.where(np.isnan(out), 0, t_out) * ct)
+    assert left == pytest.approx(np.sum(t * pull(ct)[0]), rel=1e-11)
 
 
 def test_prod_with_zeros_and_nan():

@@ -41,7 +41,7 @@ class Executable:
         env: dict[Atom, Any] = dict(zip(primals, values, strict=True))
         for number, eqn in enumerate(program.eqns):
             in_place = number in plan.in_place
-            function = eqn.prim.in_place if in_place else eqn.prim.numpy
+            function = eqn.prim.in_place if in_place else eqn.prim.evaluate
             ins = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
             out = function(*ins, **dict(eqn.params))
             if number in plan.reads:

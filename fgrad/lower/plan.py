@@ -69,7 +69,7 @@ def _owners(program: Program, inputs: set[Var], reads: set[int]) -> dict[Atom, V
         if eqn.prim.view_step is None or type(first) is not Var:
             continue
         out = eqn.outs[0].aval
-        if not out.ndim:
+        if _is_scalar_read(eqn):
             continue
         is_small = out.size * READ_FRACTION <= first.aval.size
         if is_small and owner[first] not in inputs:
@@ -77,6 +77,12 @@ def _owners(program: Program, inputs: set[Var], reads: set[int]) -> dict[Atom, V
         else:
             owner[eqn.outs[0]] = owner[first]
     return owner
+
+
+def _is_scalar_read(eqn: Eqn) -> bool:
+    """Whether NumPy's result is a scalar: ``x[0]``, but not ``x[0, ...]``."""
+    at = dict(eqn.params).get("at", (...,))
+    return not eqn.outs[0].aval.ndim and Ellipsis not in at
 
 
 def _may_overwrite(

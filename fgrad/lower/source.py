@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.ir import Atom, Eqn, Lit, Program, name_atoms
+from fgrad.ir import Atom, Eqn, Lit, Program, Var, name_atoms
 from fgrad.lower.plan import Plan
 
 LARGE = 4096  # elements from which a dead variable is deleted at once
@@ -20,7 +20,7 @@ RESERVED = frozenset({*keyword.kwlist, "np", "inf", "nan"})
 def generate(program: Program, plan: Plan) -> tuple[str, dict[str, Any]]:
     """The source of ``run(consts and inputs)`` and the globals it needs."""
     table = {
-        atom: f"{name}_" if name in RESERVED else name
+        atom: f"{name}_" if name in RESERVED and type(atom) is Var else name
         for atom, name in name_atoms(program).items()
     }
     scope: dict[str, Any] = {"np": np, "inf": np.inf, "nan": np.nan}

@@ -134,7 +134,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
         raise TypeError("invalid number of arguments")
     if edge_order > 2:
         raise ValueError("'edge_order' greater than 2 not supported")
-    spacings = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
+    given = varargs or (1.0,)
+    spacings = given * len(axes) if len(given) == 1 else given
     # as in NumPy, integers would wrap around
     f = as_type(f, np.float64) if type_of(f).numpy_dtype.kind in "iu" else f
     results = [
@@ -200,8 +201,8 @@ def _gradient_along(f: Any, steps: Any, axis: int, edge_order: int) -> Any:
     return as_type(np.concatenate([first, inner, last], axis), aval.dtype)
 
 
-# The derivatives of the parabola through three points, at each of them, as weights of the
-# function values; d and e are the distances from the first to the second to the third.
+# The derivatives of the parabola through three points, at each of them, as weights of
+# the function values; d and e are the distances of the points.
 
 
 def _first_edge(d: Any, e: Any) -> tuple[Any, Any, Any]:
@@ -232,8 +233,8 @@ def _require_same_kind(values: Any, ary: Any) -> None:
     found, dtype = type_of(as_operand(values)).numpy_dtype, type_of(ary).numpy_dtype
     if not np.can_cast(found, dtype, "same_kind"):
         raise TypeError(
-            f"values of dtype {found} at the ends must be compatible with {dtype} under "
-            "the `same_kind` rule."
+            f"values of dtype {found} at the ends must be compatible with {dtype} "
+            "under the `same_kind` rule."
         )
 
 
@@ -243,7 +244,7 @@ def _require_same_kind(values: Any, ary: Any) -> None:
 def _vector(x: Any, name: str) -> Any:
     x = np.atleast_1d(as_operand(x))
     if type_of(x).ndim > 1:
-        raise ValueError(f"{name} must be one-dimensional, got shape {type_of(x).shape}")
+        raise ValueError(f"{name} must be a vector, got shape {type_of(x).shape}")
     if not type_of(x).size:
         raise ValueError(f"{name} cannot be empty")
     return x

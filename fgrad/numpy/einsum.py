@@ -135,7 +135,8 @@ def _pairwise(
     if len(terms) > 2:
         dummies = [np.broadcast_to(np.int8(0), [sizes[c] for c in t]) for t in terms]
         joined = f"{','.join(terms)}->{output}"
-        found: Any = np.einsum_path(joined, *dummies, optimize=optimize or "greedy")
+        given = list(optimize) if isinstance(optimize, tuple) else optimize
+        found: Any = np.einsum_path(joined, *dummies, optimize=given or "greedy")
         path = found[0][1:]
     steps = []
     for number, positions in enumerate(path):
@@ -157,7 +158,7 @@ def _product(operands: list[Any], subscripts: str) -> Any:
         return einsum_(*operands, subscripts=subscripts)
     (letters,), output = split(subscripts)
     unique = distinct(letters)
-    if set(output) != set(unique):
+    if not letters or set(output) != set(unique):
         return einsum_(*operands, subscripts=subscripts)
     (x,) = operands
     if unique != letters:
@@ -287,7 +288,9 @@ def multi_dot(arrays: Sequence[Any], *, out: Any = None) -> Any:
     sizes = [type_of(x).shape[0] for x in factors] + [type_of(factors[-1]).shape[1]]
     product = _multiply_chain(factors, _cheapest_splits(sizes), 0, len(factors) - 1)
     shape = first[:-1] + last[1:]
-    if type_of(product).shape != shape:
+    if not shape:
+        product = product[0, 0]
+    elif type_of(product).shape != shape:
         product = reshape(product, shape=shape)
     return product if out is None else write_out((out,), product)
 

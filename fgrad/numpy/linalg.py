@@ -286,8 +286,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
     if not isinstance(axis, tuple):
         try:
-            axis = (operator.index(axis),)
-        except TypeError:
+            axis = (int(axis),)
+        except (TypeError, ValueError):
             raise TypeError(
                 "'axis' must be None, an integer or a tuple of integers"
             ) from None
@@ -326,8 +326,9 @@ def _power_norm(sizes: Any, ord: Any, axis: int) -> Any:
 
 def _largest(x: Any, axis: int) -> Any:
     """The maximum of numbers that are not negative; 0 if there are none."""
-    is_empty = type_of(x).shape[axis] == 0
-    return np.max(x, axis=axis, initial=0) if is_empty else np.max(x, axis=axis)
+    if type_of(x).shape[axis] == 0:
+        return sum_(x, axis=(axis,))
+    return np.max(x, axis=axis)
 
 
 def _matrix_norm(x: Any, ord: Any, row: int, column: int) -> Any:

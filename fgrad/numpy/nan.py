@@ -1,4 +1,4 @@
-"""Reductions that pass over NaN: their gradients are zero at NaN elements, and finite."""
+"""Reductions that pass over NaN: gradients are finite, and zero at NaN elements."""
 
 from typing import Any
 

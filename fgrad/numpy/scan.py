@@ -1,17 +1,26 @@
-"""Running sums and products along an axis, and the product over axes."""
+"""Running sums and products along an axis, the product over axes, sums in bins."""
 
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from fgrad.errors import UnsupportedFunctionError
 from fgrad.numpy.nan import replace_nan
-from fgrad.numpy.protocol import ACCUMULATIONS, REDUCTIONS, cast, implements, write_out
+from fgrad.numpy.protocol import (
+    ACCUMULATIONS,
+    REDUCTIONS,
+    cast,
+    concrete,
+    implements,
+    write_out,
+)
 from fgrad.numpy.reduction import axes_of, finish
 from fgrad.ops import scan as ops
+from fgrad.ops.index import index, scatter
 from fgrad.ops.structure import reshape
 from fgrad.primitive import Primitive
-from fgrad.trace import as_operand, type_of
+from fgrad.trace import as_operand, is_traced, type_of
 
 _UNSET = np._NoValue
 
@@ -21,6 +30,11 @@ def as_type(x: Any, dtype: Any) -> Any:
     x = as_operand(x)
     is_same = dtype is None or type_of(x).dtype == np.dtype(dtype)
     return x if is_same else cast(x, dtype)
+
+
+def plain(x: Any) -> Any:
+    """The NumPy value of an operand, without its derivative."""
+    return concrete(x) if is_traced(x) else np.asarray(x)
 
 
 def _accumulate(
@@ -74,7 +88,8 @@ def _cumulative(
     x = np.atleast_1d(x)
     if axis is None and type_of(x).ndim > 1:
         raise ValueError(
-            "For arrays which have more than one dimension ``axis`` argument is required."
+            "For arrays which have more than one dimension ``axis`` argument is "
+            "required."
         )
     axis = normalize_axis_index(0 if axis is None else axis, type_of(x).ndim)
     result = scan(x, axis, dtype)
@@ -133,6 +148,49 @@ def prod(
     if initial is not _UNSET and initial is not None:
         result = result * as_type(initial, type_of(result).dtype)
     return finish(result, a, axes, keepdims, out)
+
+
+# --- sums in bins
+
+
+@implements(np.bincount)
+def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    """How often each non-negative integer occurs, or the sum of the weights there."""
+    x = plain(x)
+    if weights is None or not is_traced(weights):
+        return np.bincount(x, weights, minlength)
+    counts = np.bincount(x, minlength=minlength)  # checks x, and gives the length
+    weights = weights if type_of(weights).dtype == float else cast(weights, float)
+    return scatter(weights, x, at=("$",), shape=counts.shape, dtype="float64")
+
+
+@implements(np.histogram)
+def histogram(
+    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
+) -> Any:
+    """Counts (constants), or sums of weights (with their derivative), and bin edges."""
+    if is_traced(bins) or (np.ndim(bins) == 0 and range is None and is_traced(a)):
+        raise UnsupportedFunctionError(
+            "the bin edges of np.histogram would depend on a traced value and lose its "
+            "gradient: give range= or an array of bins, or histogram "
+            "fgrad.stop_gradient(x)"
+        )
+    a = plain(a).ravel()
+    counts, edges = np.histogram(a, bins, range)
+    if is_traced(weights):
+        inside = np.flatnonzero((a >= edges[0]) & (a <= edges[-1]))
+        bin_of = np.searchsorted(edges, a[inside], side="right") - 1
+        bin_of = np.minimum(bin_of, len(counts) - 1)
+        flat = reshape(weights, shape=(type_of(weights).size,))
+        kept = index(flat, inside, at=("$u",))
+        shape = {"shape": counts.shape, "dtype": type_of(weights).dtype.name}
+        counts = scatter(kept, bin_of, at=("$",), **shape)
+    elif weights is not None:
+        counts = np.histogram(a, edges, weights=np.asarray(weights).ravel())[0]
+    if density:
+        widths = np.diff(edges).astype(float)
+        counts = counts / widths / np.sum(counts)
+    return counts, edges
 
 
 REDUCTIONS[np.multiply] = prod

@@ -1,6 +1,6 @@
-"""Sorting, searching, order statistics and counting.
+"""Sorting, searching and order statistics.
 
-Positions and counts are integers and have no derivative; elements in order carry theirs.
+Positions are integers and have no derivative; elements in order carry theirs.
 """
 
 from typing import Any
@@ -9,10 +9,11 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from fgrad.errors import UnsupportedFunctionError
-from fgrad.numpy.protocol import cast, concrete, implements, write_out
+from fgrad.numpy.protocol import cast, implements, write_out
 from fgrad.numpy.reduction import axes_of, finish
+from fgrad.numpy.scan import plain
 from fgrad.ops import sorting as ops
-from fgrad.ops.index import index, scatter
+from fgrad.ops.index import index
 from fgrad.ops.reduce import kept_shape, reduced_shape
 from fgrad.ops.scan import take_along
 from fgrad.ops.structure import reshape, transpose
@@ -21,11 +22,6 @@ from fgrad.trace import as_operand, is_traced, type_of
 
 _UNSET = np._NoValue
 _KINDS = {True: "stable", False: "quicksort", None: None}
-
-
-def plain(x: Any) -> Any:
-    """The NumPy value of an operand, without its derivative."""
-    return concrete(x) if is_traced(x) else np.asarray(x)
 
 
 def _line(a: Any, axis: Any) -> tuple[Any, int]:
@@ -107,13 +103,17 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) 
 
 
 @implements(np.nanargmax)
-def nanargmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
+def nanargmax(
+    a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False
+) -> Any:
     """`argmax` of the elements that are not NaN."""
     return _position(ops.nanargmax, a, axis, out, keepdims)
 
 
 @implements(np.nanargmin)
-def nanargmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
+def nanargmin(
+    a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False
+) -> Any:
     """`argmin` of the elements that are not NaN."""
     return _position(ops.nanargmin, a, axis, out, keepdims)
 
@@ -144,12 +144,10 @@ def unique(
     equal_nan: bool = True,
     sorted: bool = True,
 ) -> Any:
-    """The distinct elements in order, each with the derivative of its first occurrence."""
+    """The distinct elements in order, each as it first occurs."""
     ar = as_operand(ar)
-    flags = {"return_inverse": return_inverse, "return_counts": return_counts}
-    _, first, *rest = np.unique(
-        plain(ar), return_index=True, axis=axis, equal_nan=equal_nan, **flags
-    )
+    flags: Any = (True, return_inverse, return_counts, axis)
+    _, first, *rest = np.unique(plain(ar), *flags, equal_nan=equal_nan)
     lines, number = _line(ar, axis)
     values = index(lines, first, at=((None, None, None),) * number + ("$u",))
     extra = ([first] if return_index else []) + rest
@@ -244,7 +242,7 @@ RANKS: dict[str, Any] = {
     "median_unbiased": _hyndman_fan(1 / 3.0, 1 / 3.0),
     "normal_unbiased": _hyndman_fan(3 / 8.0, 3 / 8.0),
 }
-# The weight of the upper neighbour; that of other methods is the fractional part itself.
+# The weight of the upper neighbour; for other methods it is the fractional part.
 WEIGHTS: dict[str, Any] = {
     "averaged_inverted_cdf": lambda rest: np.where(rest == 0, 0.5, 1.0),
     "midpoint": lambda rest: np.where(rest == 0, 0.0, 0.5),
@@ -268,7 +266,7 @@ def _between(lines: Any, count: Any, rank: Any, method: str, is_weak: bool) -> A
 
 
 def _pick(lines: Any, ranks: Any) -> Any:
-    """For each line the elements at ranks, of shape ``(*q.shape, *line_shape or ones)``."""
+    """The elements of each line at ranks, whose last axes are those of the lines."""
     shape = type_of(lines).shape[1:]
     found = type_of(ranks).shape
     lead = found[: len(found) - len(shape)]
@@ -279,7 +277,7 @@ def _pick(lines: Any, ranks: Any) -> Any:
 
 
 def _weighted_ranks(a: Any, q: Any, axis: Any, weights: Any) -> Any:
-    """NumPy's own weighted quantile of the ranks is the rank of the element it picks."""
+    """NumPy's weighted quantile of the ranks is the rank of the element it picks."""
     a, weights, axes = plain(a), plain(weights), axes_of(a, axis)
     if weights.shape == a.shape:
         weights = _lines(weights, axes)
@@ -360,9 +358,7 @@ def _define(function: Any, scale: int, skip_nan: bool) -> None:
     ) -> Any:
         """The quantiles at ``q`` over axes, differentiable in ``a`` and in ``q``."""
         q, is_weak = _fraction(q, scale)
-        return _quantile(
-            a, q, axis, out, method, keepdims, weights, is_weak, skip_nan
-        )
+        return _quantile(a, q, axis, out, method, keepdims, weights, is_weak, skip_nan)
 
     implements(function)(quantiles)
 
@@ -371,45 +367,3 @@ _define(np.quantile, 1, False)
 _define(np.percentile, 100, False)
 _define(np.nanquantile, 1, True)
 _define(np.nanpercentile, 100, True)
-
-# --- counting
-
-
-@implements(np.bincount)
-def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
-    """How often each non-negative integer occurs, or the sum of the weights there."""
-    x = plain(x)
-    if weights is None or not is_traced(weights):
-        return np.bincount(x, weights, minlength)
-    counts = np.bincount(x, minlength=minlength)  # checks x, and gives the length
-    weights = weights if type_of(weights).dtype == float else cast(weights, float)
-    return scatter(weights, x, at=("$",), shape=counts.shape, dtype="float64")
-
-
-@implements(np.histogram)
-def histogram(
-    a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
-) -> Any:
-    """Counts (constants), or sums of weights (with their derivative), and bin edges."""
-    if is_traced(bins) or (np.ndim(bins) == 0 and range is None and is_traced(a)):
-        raise UnsupportedFunctionError(
-            "the bin edges of np.histogram would depend on a traced value and lose its "
-            "gradient: give range= or an array of bins, or histogram "
-            "fgrad.stop_gradient(x)"
-        )
-    a = plain(a).ravel()
-    counts, edges = np.histogram(a, bins, range)
-    if is_traced(weights):
-        inside = np.flatnonzero((a >= edges[0]) & (a <= edges[-1]))
-        bin_of = np.searchsorted(edges, a[inside], side="right") - 1
-        bin_of = np.minimum(bin_of, len(counts) - 1)
-        flat = reshape(weights, shape=(type_of(weights).size,))
-        kept = index(flat, inside, at=("$u",))
-        shape = {"shape": counts.shape, "dtype": type_of(weights).dtype.name}
-        counts = scatter(kept, bin_of, at=("$",), **shape)
-    elif weights is not None:
-        counts = np.histogram(a, edges, weights=np.asarray(weights).ravel())[0]
-    if density:
-        widths = np.diff(edges).astype(float)
-        counts = counts / widths / np.sum(counts)
-    return counts, edges

@@ -1,7 +1,7 @@
 """Sums of products over named axes.
 
-``subscripts`` is explicit: one letter for each axis, no ellipsis, and no axes of length 1
-that broadcast (`fgrad.numpy.einsum` resolves those).
+``subscripts`` is explicit: one letter for each axis, no ellipsis, and axes of length 1 do
+not broadcast (`fgrad.numpy.einsum` resolves all that).
 """
 
 import functools
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.ir import Aval
+from fgrad.ops.index import scatter
 from fgrad.ops.structure import broadcast_to, reshape
 from fgrad.primitive import Primitive, Sample, linear
 from fgrad.trace import type_of
@@ -179,7 +180,6 @@ def _cotangent(
 
 def _on_diagonal(x: Any, letters: str, shape: tuple[int, ...]) -> Any:
     """Zeros of a shape, with ``x`` on the diagonal that equal letters name."""
-    scatter = Primitive.registry["scatter"]
     step = ("diagonal", (("subscripts", f"{letters}->{distinct(letters)}"),))
     dtype = type_of(x).dtype.name
     return scatter(x, shape=shape, dtype=dtype, at=((None, None, None),), path=(step,))

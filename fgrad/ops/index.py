@@ -166,7 +166,7 @@ def _scatter_lines(
     slot = _index_text(params["at"], ins[1:])
     zeros = f"{out} = np.zeros({params['shape']}, {params['dtype']!r})"
     if _has_repeats(params["at"], avals[1:]):
-        return [zeros, f"np.add.at({out}, ({slot},), {ins[0]})"]
+        return [zeros, f"np.add.at({out}, np.s_[{slot}], {ins[0]})"]
     return [zeros, f"{out}[{slot}] = {ins[0]}"]
 
 
@@ -179,7 +179,7 @@ def _write_lines(assignment: str) -> Any:
         slot = _index_text(params["at"], ins[2:])
         start = [] if in_place else [f"{out} = {ins[0]}.copy()"]
         if assignment == "+=" and _has_repeats(params["at"], avals[2:]):
-            return [*start, f"np.add.at({out}, ({slot},), {ins[1]})"]
+            return [*start, f"np.add.at({out}, np.s_[{slot}], {ins[1]})"]
         return [*start, f"{out}[{slot}] {assignment} {ins[1]}"]
 
     return lines

@@ -4,15 +4,15 @@ The tangent rules follow M. Giles, "An extended collection of matrix derivative 
 for forward and reverse mode algorithmic differentiation" (2008), or the source that a
 comment gives. Matrices are in the last two axes.
 
-Where eigenvalues or singular values coincide, their vectors are not determined, and have
-no derivative. There the rules take zero in place of the reciprocal of the difference: what
-does not depend on the choice among equals, such as the sum of the eigenvalues, has the
-right first derivative; what does depend on it has no meaning. Likewise the phases of
-complex vectors are not determined: functions that depend on them have no derivative.
+Where eigenvalues or singular values coincide, their vectors are not determined and have
+no derivative. There the rules take zero in place of the reciprocal of the difference:
+what does not depend on the choice among equals, such as the sum of the eigenvalues, has
+the right first derivative; what depends on it has none. Likewise the phases of complex
+vectors are not determined: a function that depends on them has no derivative.
 
-`cholesky`, `eigh` and `eigvalsh` read one triangle of their operand only, as in NumPy, and
-have their gradient in this triangle (JAX takes the mean of both). The gradient through a
-matrix that is Hermitian by construction is the same in both conventions.
+`cholesky`, `eigh` and `eigvalsh` read one triangle of their operand only, as in NumPy,
+and have their gradient in this triangle (JAX takes the mean of both). The gradient
+through a matrix that is Hermitian by construction is the same in both conventions.
 """
 
 from typing import Any

@@ -56,11 +56,15 @@ def _cumsum_numpy(x: Any, *, axis: int, reverse: bool) -> Any:
     return out
 
 
+def _cumsum_transpose(ct: Any, x: Any, *, axis: int, reverse: bool) -> Any:
+    return (cumsum(ct, axis=axis, reverse=not reverse),)
+
+
 cumsum = linear(
     "cumsum",
     _cumsum_numpy,
     _scan_aval(np.add),
-    lambda ct, x, *, axis, reverse: (cumsum(ct, axis=axis, reverse=not reverse),),
+    _cumsum_transpose,
     samples=lambda: [
         Sample((_draw(2, 4, 3),), {"axis": 1, "reverse": False}),
         Sample((_draw(2, 4, 3),), {"axis": 2, "reverse": True}),
@@ -221,7 +225,7 @@ prod = Primitive(
 
 
 def take_along(x: Any, positions: Any, axis: int, mark: str = "$") -> Any:
-    """``x`` at positions along an axis; the mark ``'$u'`` says that none is repeated."""
+    """``x`` at positions along an axis; mark ``'$u'`` says that none is repeated."""
     shape = type_of(x).shape
     if len(shape) == 1:
         return index(x, positions, at=(mark,))
@@ -317,12 +321,17 @@ convolve = linear(
     ],
 )
 
+
+def _correlate_transpose(ct: Any, x: Any, v: Any) -> Any:
+    return convolve(ct, v, mode="full"), correlate_valid(x, ct)
+
+
 # z_k = sum_j x_{k+j} v_j, for the k at which v lies inside x; not conjugated
 correlate_valid = linear(
     "correlate_valid",
     lambda x, v: np.correlate(x, np.conjugate(v), "valid"),
     lambda x, v: Aval((x.size - v.size + 1,), np.result_type(x.dtype, v.dtype)),
-    lambda ct, x, v: (convolve(ct, v, mode="full"), correlate_valid(x, ct)),
+    _correlate_transpose,
     groups=((0,), (1,)),
     samples=lambda: [
         Sample((_draw(5), _draw(3, seed=6))),

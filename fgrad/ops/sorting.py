@@ -1,7 +1,7 @@
 """Sorting along an axis, and the integer results of comparing elements.
 
-The derivative of a sort is the permutation that sorts; the positions themselves (argsort,
-argmax, searchsorted) do not vary.
+The derivative of a sort is the permutation that sorts; the positions themselves
+(argsort, argmax, searchsorted) do not vary.
 """
 
 from typing import Any
@@ -124,8 +124,8 @@ sort = Primitive(
 
 
 def _partition_jvp(tangents: Any, outs: Any, x: Any, *, kth: Any, axis: int) -> Any:
-    # the element of a given rank comes from the place of that rank in x: np.argpartition
-    # may arrange elements otherwise than np.partition does
+    # the element of a given rank comes from the place of that rank in x: np.partition
+    # and np.argpartition may arrange elements differently
     ranks = _order(_order(outs[0], axis), axis)
     origins = take_along(_order(x, axis), ranks, axis, "$u")
     return take_along(tangents[0], origins, axis, "$u")

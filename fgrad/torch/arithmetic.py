@@ -340,13 +340,14 @@ def _invert(self: Tensor) -> Tensor:
 METHODS["__invert__"] = _invert
 
 
-def _bitwise(function: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], Any]:
+def _bitwise(
+    name: str, function: Callable[[Any, Any], Any]
+) -> Callable[[Tensor, Any], Any]:
     def apply_bitwise(self: Tensor, other: Operand) -> Tensor:
         target = result_type(self, other)
         if target.is_floating_point:
-            raise RuntimeError(
-                f"bitwise operations are not defined for {target}; use a bool or "
-                "integer tensor"
+            raise NotImplementedError(
+                f"\"bitwise_{name}_cpu\" not implemented for '{target.kind}'"
             )
         return binary("", function, self, other, target)
 
@@ -358,4 +359,4 @@ for _name, _function in (
     ("or", operator.or_),
     ("xor", operator.xor),
 ):
-    METHODS[f"__{_name}__"] = METHODS[f"__r{_name}__"] = _bitwise(_function)
+    METHODS[f"__{_name}__"] = METHODS[f"__r{_name}__"] = _bitwise(_name, _function)

@@ -210,7 +210,7 @@ def pull_back(
     joint = Joint(order, outputs)
     if wanted is None:
         wanted = [edge for _, edge in joint.sources.values()]
-        wanted += [(node, number) for node in order for number in node.retained]
+        wanted += [(node, number) for node in order for number in node.retained or ()]
     saved = _saved(order)
     unit = len(outputs) == 1 and seeds[0] is None
     distinct = {(id(parent), number): (parent, number) for parent, number in wanted}
@@ -252,8 +252,7 @@ def _saved(order: list[Node]) -> list[Any]:
             raise RuntimeError(node.refusal)
         if node.trace is None:
             raise RuntimeError(SECOND_TIME)
-        for guard in node.guards:
-            guard.check()
+        node.check_guards()
         if node.trace.watched:
             node.trace.verify_constants()
         saved += node.trace.saved

@@ -82,14 +82,15 @@ def _number(self: Tensor) -> Any:
     """The one element, for Python's conversions."""
     if self._array.size != 1:
         raise ValueError("only one element tensors can be converted to Python scalars")
-    if self._requires:
-        warnings.warn(CONVERTS, UserWarning, stacklevel=3)
     return self._array.item()
 
 
 @method("__float__")
 def _float(self: Tensor) -> float:
-    return float(_number(self))
+    number = _number(self)
+    if self._requires:
+        warnings.warn(CONVERTS, UserWarning, stacklevel=2)
+    return float(number)
 
 
 @method("__int__")

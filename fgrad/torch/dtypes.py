@@ -23,6 +23,7 @@ class dtype:
         kind: the name in ``torch.LongTensor``.
     """
 
+    __module__ = "torch"  # what print(type(x.dtype)) shows
     __slots__ = ("category", "cpp", "kind", "name", "numpy")
 
     def __init__(self, name: str, cpp: str, kind: str) -> None:

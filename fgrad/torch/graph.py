@@ -10,6 +10,7 @@ freed by reference counting, and no thread has state that another one could see.
 from __future__ import annotations
 
 import itertools
+import re
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from fgrad.path import Path
 from fgrad.record import nodes_to
 from fgrad.torch.dtypes import of_numpy
 from fgrad.torch.modes import STATE
-from fgrad.torch.tensor import Storage, Tensor, make
+from fgrad.torch.tensor import Array, Storage, Tensor, make
 from fgrad.trace import Trace, Tracer, refresh
 from fgrad.transforms.tape import TAPE
 
@@ -30,33 +31,18 @@ Edge = tuple[Any, int]  # a node and one of its variables, or a leaf tensor and 
 _serials = itertools.count()
 
 
-class Guard(NamedTuple):
-    """A tensor whose memory a fragment saved: it must not change before `backward`."""
+# A tensor whose memory is among the saved values, and must not change before
+# `backward`: its storage, the version then, the array, and where it came from: the
+# number of an edge, RESULT, or None for a constant.
+Guard = tuple[Storage, int, Array, int | None]
+RESULT = -1
 
-    storage: Storage
-    version: int
-    kind: str
-    shape: tuple[int, ...]
-    producer: str
 
-    def check(self) -> None:
-        """Raise PyTorch's error where the memory was changed.
-
-        Raises:
-            RuntimeError: an in-place operation changed it.
-        """
-        if self.storage.version == self.version:
-            return
-        origin = (
-            f", which is output 0 of {self.producer}," if self.producer else ""
-        )
-        raise RuntimeError(
-            "one of the variables needed for gradient computation has been modified by "
-            f"an inplace operation: [torch.{self.kind}Tensor {list(self.shape)}]{origin} "
-            f"is at version {self.storage.version}; expected version {self.version} "
-            "instead. Hint: enable anomaly detection to find the operation that failed "
-            "to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
-        )
+def _bare(name: str) -> str:
+    """The name of an operation in PyTorch's message: without ``Backward0``."""
+    if name == "CopySlices":
+        return "torch::autograd::CopySlices"
+    return re.sub(r"Backward\d*$", "", name)
 
 
 class Node:
@@ -105,7 +91,7 @@ class Node:
         self.guards = guards
         self.has_number = has_number
         self.serial = next(_serials)
-        self.retained: dict[int, weakref.ref[Tensor]] = {}
+        self.retained: dict[int, weakref.ref[Tensor]] | None = None
 
     def name(self) -> str:
         """PyTorch's name of the operation, such as ``AddBackward0``."""
@@ -121,7 +107,41 @@ class Node:
 
     def retain(self, tensor: Tensor) -> None:
         """Have `backward` fill ``.grad`` of a result of this operation."""
+        self.retained = self.retained or {}
         self.retained[tensor._number] = weakref.ref(tensor)
+
+    def retained_by(self, number: int) -> Tensor | None:
+        """The tensor whose ``.grad`` is to be filled for a variable, if it lives."""
+        reference = (self.retained or {}).get(number)
+        return None if reference is None else reference()
+
+    def check_guards(self) -> None:
+        """Raise PyTorch's error where saved memory was changed.
+
+        Raises:
+            RuntimeError: an in-place operation changed it.
+        """
+        for storage, version, array, number in self.guards:
+            if storage.version != version:
+                raise RuntimeError(self._complaint(storage, version, array, number))
+
+    def _complaint(
+        self, storage: Storage, version: int, array: Array, number: int | None
+    ) -> str:
+        name = self.name() if number == RESULT else ""
+        if number is not None and number >= 0:
+            parent = self.edges[number][0]
+            name = "" if isinstance(parent, Tensor) else parent.name()
+            name = name and (storage.writer or name)
+        origin = f", which is output 0 of {_bare(name)}," if name else ""
+        kind = of_numpy(array.dtype).kind
+        return (
+            "one of the variables needed for gradient computation has been modified by "
+            f"an inplace operation: [torch.{kind}Tensor {list(array.shape)}]{origin} is "
+            f"at version {storage.version}; expected version {version} instead. Hint: "
+            "enable anomaly detection to find the operation that failed to compute its "
+            "gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+        )
 
     def release(self) -> None:
         """Free what was saved, so that a second `backward` is refused.
@@ -131,9 +151,9 @@ class Node:
         """
         assert self.trace is not None
         saved = self.trace.saved
-        if any(type(value) not in PYTHON_AVALS for value in saved) or (
-            saved and self.has_number
-        ):
+        if not saved:
+            return
+        if self.has_number or any(type(x) not in PYTHON_AVALS for x in saved):
             self.trace = None
 
     def __repr__(self) -> str:
@@ -170,15 +190,16 @@ def _shown(edge: Edge) -> tuple[Any, int]:
     return parent, parent.outs.index(number) if number in parent.outs else 0
 
 
-_NODE_TYPES: dict[tuple[str, str], type[Node]] = {}
+_NODE_TYPES: dict[str, type[Node]] = {}
 
 
-def node_type(name: str, refusal: str = "") -> type[Node]:
-    """The class of nodes of a name; with ``refusal`` they raise that in `backward`."""
-    found = _NODE_TYPES.get((name, refusal))
+def node_type(name: str) -> type[Node]:
+    """The class of nodes of a name; a text after a colon is its ``refusal``."""
+    found = _NODE_TYPES.get(name)
     if found is None:
-        fields = {"__slots__": (), "__module__": "torch", "refusal": refusal}
-        found = _NODE_TYPES.setdefault((name, refusal), type(name, (Node,), fields))
+        kind, _, refusal = name.partition(":")
+        fields = {"__slots__": (), "__module__": "builtins", "refusal": refusal}
+        found = _NODE_TYPES.setdefault(name, type(kind, (Node,), fields))
     return found
 
 
@@ -261,6 +282,7 @@ def _result(array: Any, base: Tensor | None) -> Tensor:
         return make(array)
     view = make(array, base._storage, base if base._base is None else base._base)
     base._storage.add_view(view)
+    view._requires = base._requires  # in no_grad, too; there the view is a leaf
     return view
 
 
@@ -269,42 +291,48 @@ def _record(
 ) -> Any:
     inputs: list[Tensor] = []
     layout: list[int | None] = []
-    arguments: list[Any] = []
+    arguments = list(operands)
     has_number = False
-    for x in operands:
+    for position, x in enumerate(operands):
+        number = None
         if not isinstance(x, Tensor):
             has_number = has_number or type(x) in PYTHON_AVALS
         elif x._requires:
-            layout.append(_position(inputs, x))
-            arguments.append(None)
-            continue
-        layout.append(None)
-        arguments.append(x._array if isinstance(x, Tensor) else x)
+            number = _position(inputs, x)
+        else:
+            arguments[position] = x._array
+        layout.append(number)
     arrays = [x._array for x in inputs]
-    trace = Trace(TAPE, tuple(map(aval_of, arrays)))
+    trace = Trace(TAPE, tuple([aval_of(array) for array in arrays]))
     tracers = trace.inputs(arrays)
     for position, number in enumerate(layout):
         if number is not None:
             arguments[position] = tracers[number]
     with np.errstate(all="ignore"):
         out = trace.run(function, *arguments)
-    leaves = out if isinstance(out, tuple) else (out,)
-    outs = tuple(_variable(leaf, trace) for leaf in leaves)
-    path = trace.finish()
     base = operands[0] if view else None
-    results = tuple(
-        _result(leaf.value if type(leaf) is Tracer else leaf, base) for leaf in leaves
-    )
-    if any(number is not None for number in outs):
-        kind, _, refusal = name.partition(":")
-        guards = _guards(path, inputs, operands, outs, results, kind)
-        edges = tuple(map(edge_of, inputs))
-        node = node_type(kind, refusal)(
-            edges, tuple(layout), path, outs, trace, guards, has_number
+    outs: list[int | None] = []
+    results: list[Tensor] = []
+    for leaf in out if isinstance(out, tuple) else (out,):
+        is_own = type(leaf) is Tracer and leaf.scope is trace
+        if is_own and leaf.origin is not None:
+            refresh(leaf)
+        outs.append(leaf.index if is_own else None)
+        results.append(_result(leaf.value if is_own else leaf, base))
+    path = trace.finish()
+    if outs.count(None) < len(outs):
+        node = node_type(name)(
+            tuple([edge_of(x) for x in inputs]),
+            tuple(layout),
+            path,
+            tuple(outs),
+            trace,
+            _guards(path, inputs, operands, outs, results),
+            has_number,
         )
         for result, variable in zip(results, outs, strict=True):
             attach(result, node, variable)
-    return results if isinstance(out, tuple) else results[0]
+    return tuple(results) if isinstance(out, tuple) else results[0]
 
 
 def _position(inputs: list[Tensor], tensor: Tensor) -> int:
@@ -314,14 +342,6 @@ def _position(inputs: list[Tensor], tensor: Tensor) -> int:
             return number
     inputs.append(tensor)
     return len(inputs) - 1
-
-
-def _variable(leaf: Any, trace: Trace) -> int | None:
-    if type(leaf) is not Tracer or leaf.scope is not trace:
-        return None
-    if leaf.origin is not None:
-        refresh(leaf)
-    return leaf.index
 
 
 def attach(tensor: Tensor, node: Node, number: int | None) -> None:
@@ -336,26 +356,27 @@ def _guards(
     path: Path,
     inputs: list[Tensor],
     operands: Sequence[Any],
-    outs: tuple[int | None, ...],
-    results: tuple[Tensor, ...],
-    producer: str,
+    outs: list[int | None],
+    results: list[Tensor],
 ) -> tuple[Guard, ...]:
     """A guard for each tensor whose memory the fragment saved."""
     reads = reads_of(path)
-    guards = [_guard(x) for number, x in enumerate(inputs) if number in reads.owners]
-    for number, result in zip(outs, results, strict=True):
-        if number in reads.owners and result._array.ndim:
-            guards.append(_guard(result, producer))
+    if not reads.owners and not reads.constants:
+        return ()
+    guards = []
+    for number, x in enumerate(inputs):
+        if number in reads.owners:
+            guards.append(_guard(x, number))
+    for variable, result in zip(outs, results, strict=True):
+        if variable in reads.owners and result._array.ndim:
+            guards.append(_guard(result, RESULT))
     if reads.constants:
         for x in operands:
             if isinstance(x, Tensor) and not x._requires:
-                guards.append(_guard(x))
+                guards.append(_guard(x, None))
     return tuple(guards)
 
 
-def _guard(tensor: Tensor, producer: str = "") -> Guard:
-    if tensor._node is not None:
-        producer = tensor._node.name()
+def _guard(tensor: Tensor, number: int | None) -> Guard:
     storage = tensor._storage
-    kind = of_numpy(tensor._array.dtype).kind
-    return Guard(storage, storage.version, kind, tensor._array.shape, producer)
+    return storage, storage.version, tensor._array, number

@@ -82,6 +82,7 @@ def overwrite(target: Tensor, result: Tensor) -> Tensor:
     np.copyto(target._array, result._array, casting="unsafe")
     target._storage.version += 1
     if has_history:
+        target._storage.writer = result._node.name() if result._node else ""
         target._node, target._number = result._node, result._number
         target._requires = result._requires
     return target

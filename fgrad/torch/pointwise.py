@@ -33,7 +33,8 @@ def _floating(name: str, node: str, function: Callable[[Any], Any]) -> Any:
 def _sigmoid(x: Any) -> Any:
     # each branch where its exponential cannot overflow; `where` is NaN-safe in gradients
     rising, falling = np.exp(x), np.exp(-x)
-    return np.where(x < 0, rising / (1 + rising), 1 / (1 + falling))
+    low = np.where(np.isinf(falling), 0.0, rising / (1 + rising))
+    return np.where(x < 0, low, 1 / (1 + falling))
 
 
 exp = _floating("exp", "ExpBackward0", np.exp)
@@ -82,14 +83,13 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    numbers = [as_number_or_tensor(bound) for bound in bounds]
-    if any(isinstance(number, Tensor) for number in numbers):
-        raise NotImplementedError("clamp with a tensor as bound is not there yet")
-    target = result_type(x, numbers[0])
-    for number in numbers[1:]:
-        target = dtypes.promote_types(target, result_type(x, number))
-    if target.numpy != x._array.dtype:
-        x = convert(x, target)
+    for bound in bounds:
+        if as_number_or_tensor(bound) is NotImplemented or isinstance(bound, Tensor):
+            raise NotImplementedError("clamp takes numbers as bounds so far")
+    target = result_type(x, bounds[0])
+    for bound in bounds[1:]:
+        target = dtypes.promote_types(target, result_type(x, bound))
+    x = convert(x, target)
     return apply("ClampBackward1", lambda u: _clamped(u, min, max), x)  # type: ignore[no-any-return]
 
 

@@ -10,7 +10,12 @@ from fgrad.torch.graph import apply
 from fgrad.torch.registry import method
 from fgrad.torch.tensor import Tensor, require_tensor
 
-_NODES = {(1, 1): "DotBackward0", (2, 1): "MvBackward0", (1, 2): "SqueezeBackward4"}
+_NODES = {
+    (1, 1): "DotBackward0",
+    (1, 2): "SqueezeBackward4",
+    (2, 1): "MvBackward0",
+    (2, 2): "MmBackward0",
+}
 
 
 @method("matmul")
@@ -24,8 +29,16 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     y = require_tensor("matmul", other, 2)
     _check(x, y)
     ranks = (x._array.ndim, y._array.ndim)
-    node = "MmBackward0" if ranks == (2, 2) else _NODES.get(ranks)
-    return apply(node or "UnsafeViewBackward0", np.matmul, x, y)  # type: ignore[no-any-return]
+    node = _NODES.get(ranks) or _folded(x._array.shape, y._array.shape)
+    return apply(node, np.matmul, x, y)  # type: ignore[no-any-return]
+
+
+def _folded(first: tuple[int, ...], second: tuple[int, ...]) -> str:
+    """PyTorch's name where it folds the batch axes into one product of matrices."""
+    if len(first) != 2 or len(second) < 3:
+        return "UnsafeViewBackward0"
+    is_vector = first[0] == 1 or second[-1] == 1
+    return "TransposeBackward0" if is_vector else "CloneBackward0"
 
 
 @method("mm")

@@ -165,10 +165,13 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Axes of length 1 left out: all, or those named."""
     x = require_tensor("squeeze", input)
     shape = x._array.shape
-    named = dim if isinstance(dim, Sequence) else (dim,)
-    gone = range(len(shape)) if dim is None else axes_of(named, len(shape))
+    is_several = isinstance(dim, Sequence)
+    if dim is None:
+        gone = tuple(range(len(shape)))
+    else:
+        gone = () if is_several and not dim else axes_of(dim, len(shape))
     kept = tuple(n for k, n in enumerate(shape) if n != 1 or k not in gone)
-    number = 0 if dim is None else 2 if isinstance(dim, Sequence) else 1
+    number = 0 if dim is None else 2 if is_several else 1
     return _reshaped(f"SqueezeBackward{number}", x, kept)
 
 

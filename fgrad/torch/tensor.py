@@ -28,6 +28,7 @@ NOT_A_LEAF = (
     "differentiation use var_no_grad = var.detach()."
 )
 ONLY_FLOATS = "only Tensors of floating point dtype can require gradients"
+ONLY_INEXACT = "only Tensors of floating point and complex dtype can require gradients"
 GRAD_OF_NON_LEAF = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
     ".grad attribute won't be populated during autograd.backward(). If you indeed want "
@@ -55,16 +56,20 @@ class Storage:
     Attributes:
         version: how often an in-place operation changed the memory.
         views: the living views of it (what `detach` gives is none).
+        writer: the name of the last recorded operation that changed the memory.
     """
 
-    __slots__ = ("version", "views")
+    __slots__ = ("version", "views", "writer")
 
     def __init__(self) -> None:
         self.version = 0
-        self.views: set[_View] = set()
+        self.views: set[_View] | None = None
+        self.writer = ""
 
     def add_view(self, view: Tensor) -> None:
         """Note a view for as long as it lives."""
+        if self.views is None:
+            self.views = set()
         self.views.add(_View(view, self.views.discard))
 
 
@@ -87,6 +92,7 @@ class Tensor:
         "_retains",
         "_storage",
     )
+    __module__ = "torch"  # what print(type(x)) shows
     __array_priority__ = 1000
     _array: Array
     _base: Tensor | None
@@ -142,6 +148,8 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if value and self._array.dtype.kind != "f":
+            raise RuntimeError(ONLY_INEXACT)
         self.requires_grad_(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -233,7 +241,9 @@ class Tensor:
         if self._node is not None:
             raise RuntimeError(
                 "Only Tensors created explicitly by the user (graph leaves) support "
-                "the deepcopy protocol at the moment."
+                "the deepcopy protocol at the moment.  If you were attempting to "
+                "deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
+                "usage, see https://github.com/pytorch/pytorch/pull/103001"
             )
         copied = make(self._array.copy())
         copied._requires = self._requires
@@ -251,7 +261,7 @@ class Tensor:
         return id(self)
 
     def __getattr__(self, name: str) -> Any:
-        near = difflib.get_close_matches(name, dir(type(self)), n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name, dir(type(self)), n=3, cutoff=0.6)
         hint = f"; near: {', '.join(near)}" if near and name[:2] != "__" else ""
         raise AttributeError(
             f"'{type(self).__name__}' object has no attribute '{name}'{hint}",

@@ -26,7 +26,7 @@ from fgrad.trace import (
     refresh,
     type_of,
 )
-from fgrad.transforms.jvp import Avals, Flags, forward
+from fgrad.transforms.jvp import Avals, Flags, forward, tangent_program
 from fgrad.transforms.vjp import pullback_program, reverse
 
 Numbers = tuple[int, ...]
@@ -36,7 +36,7 @@ Numbers = tuple[int, ...]
 def _keep_residuals(
     prim: Primitive, params: Params, avals: Avals, traced: Flags, out_avals: Avals
 ) -> tuple[int, ...]:
-    """Positions of the operands and outputs that the pullback of an equation reads."""
+    """Positions of the operands and outputs that the derivatives of an equation read."""
     active = tuple(
         is_var and aval.is_inexact for is_var, aval in zip(traced, avals, strict=True)
     )
@@ -44,9 +44,15 @@ def _keep_residuals(
         return ()
     present = tuple(aval.is_inexact for aval in out_avals)
     pullback, _ = pullback_program(prim, params, avals, out_avals, active, present)
-    used = {atom for eqn in pullback.eqns for atom in eqn.ins} | set(pullback.outs)
-    primals = pullback.ins[: len(avals) + len(out_avals)]
-    return tuple(position for position, var in enumerate(primals) if var in used)
+    tangent, _ = tangent_program(prim, params, avals, out_avals, active)
+    count = len(avals) + len(out_avals)
+    return tuple(sorted(_used(pullback, count) | _used(tangent, count)))
+
+
+def _used(program: Program, count: int) -> set[int]:
+    """The positions among the first ``count`` inputs that a program reads."""
+    used = {atom for eqn in program.eqns for atom in eqn.ins} | set(program.outs)
+    return {k for k, var in enumerate(program.ins[:count]) if var in used}
 
 
 tree.add_leaf_type(Tracer)

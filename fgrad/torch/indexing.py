@@ -1,0 +1,308 @@
+"""Reading and writing parts of tensors, by PyTorch's rules.
+
+As PyTorch does, numbers, slices, None and ``...`` are applied first, as a view; index
+tensors and masks then, in one gather. (NumPy takes numbers along with index arrays, which
+gives other shapes for ``x[0, :, [0, 1]]``.)
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import fgrad.numpy
+from fgrad.torch.graph import apply
+from fgrad.torch.inplace import check_writable, overwrite
+from fgrad.torch.modes import STATE
+from fgrad.torch.registry import method
+from fgrad.torch.tensor import Tensor, make
+
+FULL = slice(None)
+NOT_AN_INDEX = (
+    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are "
+    "valid indices (got {})"
+)
+SEQUENCE = (
+    "Using a non-tuple sequence for multidimensional indexing is deprecated and will be "
+    "changed in pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this "
+    "will be interpreted as tensor index, x[torch.tensor(seq)], which will result "
+    "either in an error or a different result"
+)
+BYTES = (
+    "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool "
+    "instead."
+)
+
+Basic = tuple[Any, ...]
+
+
+class Index:
+    """An index in two steps: a basic one, and arrays for some axes of its result.
+
+    Attributes:
+        basic: numbers, slices, None and at most one ellipsis.
+        arrays: for each axis of the basic result an index array or a full slice; empty
+            where there are no arrays.
+        node: PyTorch's name of the last basic step.
+    """
+
+    def __init__(self, shape: tuple[int, ...], key: Any) -> None:
+        self._shape = shape
+        components = _components(key)
+        consumed = sum(map(_consumed, components))
+        if consumed > len(shape):
+            raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+        self.basic: Basic = ()
+        self.arrays: tuple[Any, ...] = ()
+        self.node = "AliasBackward0"
+        self._axis = 0
+        basic: list[Any] = []
+        arrays: list[Any] = []
+        for component in components:
+            self._add(component, basic, arrays, len(shape) - consumed)
+        # the ellipsis makes NumPy give a view also where a number would do
+        self.basic = tuple(basic if Ellipsis in basic else [*basic, Ellipsis])
+        if any(array is not FULL for array in arrays):
+            self.arrays = tuple(arrays)
+        if isinstance(key, slice):
+            self.node = "SliceBackward0"
+
+    def _add(
+        self, component: Any, basic: list[Any], arrays: list[Any], rest: int
+    ) -> None:
+        """Add a component; ``rest`` is the number of axes that an ellipsis stands for."""
+        if component is None:
+            basic.append(None)
+            arrays.append(FULL)
+            self.node = "UnsqueezeBackward0"
+        elif component is Ellipsis:
+            basic.append(component)
+            arrays += [FULL] * rest
+            self._axis += rest
+        elif isinstance(component, slice):
+            length = self._shape[self._axis]
+            basic.append(component)
+            arrays.append(FULL)
+            self._axis += 1
+            if component.indices(length) != (0, length, 1):
+                self.node = "SliceBackward0"
+        elif isinstance(component, bool):
+            basic.append(None)
+            arrays.append(np.zeros(int(component), np.intp))
+        elif isinstance(component, int):
+            basic.append(self._checked(component))
+            self._axis += 1
+            self.node = "SelectBackward0"
+        else:
+            self._add_array(component, basic, arrays)
+
+    def _checked(self, number: int) -> int:
+        length = self._shape[self._axis]
+        if not -length <= number < length:
+            raise IndexError(
+                f"index {number} is out of bounds for dimension {self._axis} with size "
+                f"{length}"
+            )
+        return number
+
+    def _add_array(self, array: Any, basic: list[Any], arrays: list[Any]) -> None:
+        if array.dtype != bool:
+            length = self._shape[self._axis]
+            for number in array[(array < -length) | (array >= length)].flat:
+                self._checked(int(number))
+            basic.append(FULL)
+            arrays.append(array)
+            self._axis += 1
+            return
+        end = self._axis + array.ndim
+        for axis, length in enumerate(array.shape):
+            if self._shape[self._axis + axis] != length:
+                raise IndexError(
+                    f"The shape of the mask {list(array.shape)} at index {axis} does "
+                    f"not match the shape of the indexed tensor {list(self._shape)} at "
+                    f"index {self._axis + axis}"
+                )
+        basic += [FULL] * array.ndim
+        arrays += array.nonzero()
+        self._axis = end
+
+    @property
+    def is_trivial(self) -> bool:
+        """Whether the basic step changes nothing."""
+        return self.node == "AliasBackward0" and None not in self.basic
+
+
+def _consumed(component: Any) -> int:
+    """How many axes a component takes."""
+    if component is None or component is Ellipsis or isinstance(component, bool):
+        return 0
+    is_mask = isinstance(component, np.ndarray) and component.dtype == bool
+    return component.ndim if is_mask else 1
+
+
+def _components(key: Any) -> list[Any]:
+    if _is_tuple_in_disguise(key):
+        warnings.warn(SEQUENCE, UserWarning, stacklevel=4)
+        key = tuple(key)
+    return [_component(each) for each in (key if isinstance(key, tuple) else (key,))]
+
+
+def _is_tuple_in_disguise(key: Any) -> bool:
+    """PyTorch takes short lists that hold sequences, slices or None as tuples."""
+    return (
+        isinstance(key, list)
+        and len(key) < 32
+        and any(
+            each is None or each is Ellipsis or isinstance(each, list | tuple | slice)
+            for each in key
+        )
+    )
+
+
+def _component(each: Any) -> Any:
+    """A component as None, ``...``, a slice, a bool, an int or an index array.
+
+    Raises:
+        IndexError: it is none of these.
+    """
+    if each is None or each is Ellipsis or isinstance(each, bool):
+        return each
+    if isinstance(each, slice):
+        return _slice(each)
+    if isinstance(each, Tensor):
+        return _index_array(each._array)
+    if isinstance(each, np.ndarray | np.bool_):
+        return _index_array(np.asarray(each))
+    if isinstance(each, float | np.floating | str):
+        raise IndexError(NOT_AN_INDEX.format(type(each).__name__))
+    if isinstance(each, Sequence):
+        return _index_array(np.array(each, dtype=None if len(each) else np.int64))
+    try:
+        return operator.index(each)
+    except TypeError:
+        raise IndexError(NOT_AN_INDEX.format(type(each).__name__)) from None
+
+
+def _slice(given: slice) -> slice:
+    bounds = (given.start, given.stop, given.step)
+    start, stop, step = (None if x is None else operator.index(x) for x in bounds)
+    if step == 0:
+        raise ValueError("slice step cannot be zero")
+    if step is not None and step < 0:
+        raise ValueError("step must be greater than zero")
+    return slice(start, stop, step)
+
+
+def _index_array(array: Any) -> Any:
+    if array.dtype == np.uint8:
+        warnings.warn(BYTES, UserWarning, stacklevel=6)
+        array = array.astype(bool)
+    if array.dtype.kind not in "bi":
+        raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+    if array.ndim == 0:
+        return bool(array) if array.dtype == bool else int(array)
+    return array
+
+
+@method("__getitem__")
+def getitem(self: Tensor, key: Any) -> Tensor:
+    """``self[key]``: a view for numbers, slices and None, else a copy."""
+    index = Index(self._array.shape, key)
+    basic, arrays = index.basic, index.arrays
+    result = self
+    if not arrays or not index.is_trivial:
+        result = apply(index.node, lambda x: x[basic], self, view=True)
+    if arrays:
+        result = apply("IndexBackward0", lambda x: x[arrays], result)
+    return result
+
+
+@method("__setitem__")
+def setitem(self: Tensor, key: Any, value: Any) -> None:
+    """``self[key] = value``"""
+    check_writable_through_view(self)
+    index = Index(self._array.shape, key)
+    if not isinstance(value, Tensor | int | float | np.generic):
+        raise TypeError(
+            f"can't assign a {type(value).__name__} to a torch.{self.dtype.kind}Tensor"
+        )
+    source = value if isinstance(value, Tensor) else make(np.asarray(value))
+    _check_slot(self, index, source)
+    if STATE.enabled and (self._requires or source._requires):
+        written = apply(
+            "CopySlices", lambda x, v: _written(x, v, index), self, source
+        )
+        overwrite(self, written)
+        return
+    with np.errstate(all="ignore"):
+        new = source._array.astype(self._array.dtype)
+    _assign(self._array, index, new)
+    self._storage.version += 1
+
+
+def check_writable_through_view(tensor: Tensor) -> None:
+    """As `check_writable`, but the message speaks of a view of the tensor."""
+    if STATE.enabled and tensor._requires and tensor._node is None:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place "
+            "operation."
+        )
+    check_writable(tensor)
+
+
+def _check_slot(target: Tensor, index: Index, value: Tensor) -> None:
+    dummy = np.broadcast_to(np.int8(0), target._array.shape)[index.basic]
+    slot = dummy[index.arrays].shape if index.arrays else dummy.shape
+    given = value._array.shape
+    while len(given) > len(slot) and given[0] == 1:
+        given = given[1:]
+    padded = (1,) * (len(slot) - len(given)) + given
+    fits = len(padded) == len(slot) and all(
+        n in (1, m) for n, m in zip(padded, slot, strict=True)
+    )
+    if fits:
+        return
+    if index.arrays:
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be "
+            f"broadcast to indexing result of shape {list(slot)}"
+        )
+    axis = next(
+        (k for k in range(-1, -min(len(given), len(slot)) - 1, -1)
+         if given[k] not in (1, slot[k])),
+        None,
+    )
+    if axis is None:
+        raise RuntimeError(
+            f"expand(torch.{value.dtype.kind}Tensor{{{list(value.shape)}}}, size={list(slot)}): the number of sizes "
+            f"provided ({len(slot)}) must be greater or equal to the number of "
+            f"dimensions in the tensor ({len(given)})"
+        )
+    raise RuntimeError(
+        f"The expanded size of the tensor ({slot[axis]}) must match the existing size "
+        f"({given[axis]}) at non-singleton dimension {len(slot) + axis}.  Target sizes: "
+        f"{list(slot)}.  Tensor sizes: {list(given)}"
+    )
+
+
+def _assign(array: Any, index: Index, value: Any) -> None:
+    if not index.arrays:
+        array[index.basic] = value
+    elif index.is_trivial:
+        array[index.arrays] = value
+    else:
+        array[index.basic][index.arrays] = value
+
+
+def _written(x: Any, v: Any, index: Index) -> Any:
+    """A copy of an array with a value written into it, in the trace that runs."""
+    changed = fgrad.numpy.zeros(x.shape, x.dtype)
+    changed[...] = x
+    _assign(changed, index, v)
+    return changed
+
+

@@ -1,0 +1,70 @@
+"""Runs one snippet under PyTorch and under fgrad.torch, and compares what it does."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fgrad.torch
+
+torch = pytest.importorskip("torch")
+
+NAMES = """
+x = torch.ones(2, 2, requires_grad=True)
+w = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
+y = x * 2
+c = torch.tensor([[0., 1.], [2., 3.]])
+d = torch.tensor([[0.5, -1.5], [2.0, 0.25]], dtype=torch.float64)
+i = torch.tensor([0, 1, 2, 3])
+j = torch.tensor([3, -2], dtype=torch.int32)
+b = torch.tensor([True, False])
+z = torch.zeros(2, 3, 4)
+s = torch.tensor(2.0)
+"""
+
+
+def outcome(source: str, module: Any) -> str:
+    """What a snippet gives: the last expression (or `r`), warnings, or the exception."""
+    scope: dict[str, Any] = {"torch": module, "np": np}
+    exec(NAMES, scope)
+    *lines, last = source.strip().split("\n")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            exec("\n".join(lines), scope)
+            text = _show(_evaluate(last, scope))
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+    shown = [f"\n{w.category.__name__}: {w.message}" for w in caught]
+    return masked(text + "".join(shown))
+
+
+def _evaluate(last: str, scope: dict[str, Any]) -> Any:
+    try:
+        code = compile(last, "<snippet>", "eval")
+    except SyntaxError:
+        exec(last, scope)
+        return scope.get("r")
+    return eval(code, scope)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, tuple | list) and type(value).__name__ in ("tuple", "list"):
+        inner = ", ".join(map(_show, value))
+        return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
+    return repr(value)
+
+
+def masked(text: str) -> str:
+    """Text without addresses and without places in PyTorch's own sources."""
+    text = re.sub(r"0x[0-9a-f]+", "0x...", text)
+    return re.sub(r" \(Triggered internally at [^)]*\)", "", text)
+
+
+def agree(source: str) -> None:
+    """Check that a snippet does the same under both."""
+    assert outcome(source, fgrad.torch) == outcome(source, torch), source
