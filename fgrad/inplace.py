@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from fgrad.errors import ShapeError
+from fgrad.ops.elementwise import imag, real
 from fgrad.ops.index import build_index, follow, index_update
-from fgrad.ops.structure import astype, broadcast_to
+from fgrad.ops.structure import astype, broadcast_to, copy
 from fgrad.primitive import Primitive
 from fgrad.trace import Tracer, innermost, record, refresh, type_of
 
@@ -29,8 +30,10 @@ def is_mutable(tracer: Tracer) -> bool:
 def write(target: Tracer, at: tuple[Any, ...], arrays: Sequence[Any], v: Any) -> None:
     """``target[at] = v``, seen through the owner of the memory and all its views."""
     owner, path = (target, ()) if target.origin is None else target.origin
-    if any(name == "broadcast_to" for name, _ in path):
-        raise ValueError("assignment destination is read-only: it is a broadcast view")
+    _check_writeable(path)
+    if any(name == "imag" for name, _ in path):
+        _write_imaginary(owner, path, at, arrays, v)
+        return
     operands = (owner, v, *arrays)
     trace = innermost(operands)
     assert trace is not None
@@ -54,6 +57,26 @@ def write(target: Tracer, at: tuple[Any, ...], arrays: Sequence[Any], v: Any) ->
     owner.aval = updated.aval
     owner.owned = True
     owner.version += 1
+
+
+def _check_writeable(path: Any) -> None:
+    if any(name == "broadcast_to" for name, _ in path):
+        raise ValueError(
+            "assignment destination is read-only: it is a broadcast or diagonal view"
+        )
+
+
+def _write_imaginary(
+    owner: Tracer, path: Any, at: tuple[Any, ...], arrays: Sequence[Any], v: Any
+) -> None:
+    """Write through ``z.imag``: its pairing has a sign that a path cannot express."""
+    position = [name for name, _ in path].index("imag")
+    whole: Any = owner
+    for name, params in path[:position]:
+        whole = Primitive.registry[name](whole, **dict(params))
+    rest = {"path": path[position + 1 :]} if path[position + 1 :] else {}
+    parts = index_update(copy(imag(whole)), v, *arrays, at=at, **rest)
+    write(whole, (...,), (), copy(real(whole)) + 1j * parts)
 
 
 def _lift(owner: Tracer, trace: Any, v: Any) -> None:
@@ -112,9 +135,7 @@ def assign(target: Tracer, result: Any) -> Tracer:
     """
     aval, found = target.aval, type_of(result)
     if found.shape != aval.shape:
-        raise ShapeError(
-            f"the output has shape {aval.shape}, the result has shape {found.shape}"
-        )
+        result = _spread(result, found.shape, aval.shape)
     if not np.can_cast(found.numpy_dtype, aval.numpy_dtype, "same_kind"):
         raise TypeError(
             f"cannot cast the result from {found.numpy_dtype} to {aval.numpy_dtype} in "
@@ -122,7 +143,8 @@ def assign(target: Tracer, result: Any) -> Tracer:
         )
     if found.dtype != aval.dtype:
         result = astype(result, dtype=aval.numpy_dtype.name)
-    if target.origin is not None or not _is_own(result, target):
+    is_bound_anew = aval.ndim and target.origin is None and _is_own(result, target)
+    if not is_bound_anew:
         write(target, (...,), (), result)
         return target
     target.index = result.index
@@ -140,6 +162,8 @@ def _is_own(result: Any, target: Tracer) -> bool:
     )
 
 
-def broadcast_value(v: Any, shape: tuple[int, ...]) -> Any:
-    """A value broadcast to a slot."""
-    return v if type_of(v).shape == shape else broadcast_to(v, shape=shape)
+def _spread(result: Any, found: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+    """A result broadcast to the shape of the array that it is written into."""
+    if len(found) > len(shape) or np.broadcast_shapes(found, shape) != shape:
+        raise ShapeError(f"the output has shape {shape}, the result has shape {found}")
+    return copy(broadcast_to(result, shape=shape))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ import pytest
 import fgrad.torch
 
 torch = pytest.importorskip("torch")
+torch.set_warn_always(True)
+torch.set_num_threads(1)
 
+SNIPPETS = Path(__file__).parent / "torch_snippets"
 NAMES = """
 x = torch.ones(2, 2, requires_grad=True)
 w = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
@@ -27,6 +31,15 @@ s = torch.tensor(2.0)
 """
 
 
+def snippets(*topics: str) -> list[Any]:
+    """The lines of files of snippets; ``;;`` separates statements."""
+    return [
+        pytest.param(line.replace(" ;; ", "\n"), id=f"{topic}-{line[:60]}")
+        for topic in topics
+        for line in (SNIPPETS / f"{topic}.txt").read_text().splitlines()
+    ]
+
+
 def outcome(source: str, module: Any) -> str:
     """What a snippet gives: the last expression (or `r`), warnings, or the exception."""
     scope: dict[str, Any] = {"torch": module, "np": np}
@@ -39,8 +52,9 @@ def outcome(source: str, module: Any) -> str:
             text = _show(_evaluate(last, scope))
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
-    shown = [f"\n{w.category.__name__}: {w.message}" for w in caught]
-    return masked(text + "".join(shown))
+    # PyTorch's own way of answering NumPy is deprecated
+    messages = [str(w.message) for w in caught if "__array_wrap__" not in str(w.message)]
+    return masked("\n".join([text, *messages]))
 
 
 def _evaluate(last: str, scope: dict[str, Any]) -> Any:
@@ -53,10 +67,10 @@ def _evaluate(last: str, scope: dict[str, Any]) -> Any:
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, tuple | list) and type(value).__name__ in ("tuple", "list"):
-        inner = ", ".join(map(_show, value))
-        return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
-    return repr(value)
+    if type(value) not in (tuple, list):
+        return repr(value)
+    inner = ", ".join(map(_show, value))
+    return f"({inner})" if type(value) is tuple else f"[{inner}]"
 
 
 def masked(text: str) -> str:

@@ -11,7 +11,7 @@ from fgrad.ops.elementwise import where
 from fgrad.ops.index import index, index_add
 from fgrad.ops.structure import astype, reshape
 from fgrad.ir import PYTHON_AVALS
-from fgrad.trace import Tracer, as_operand, record, type_of
+from fgrad.trace import Tracer, as_operand, record, refresh, type_of
 
 Parsed = tuple[tuple[Any, ...], list[Any]]
 _BASIC = frozenset({int, slice, tuple})
@@ -122,6 +122,9 @@ def _read_through(x: Tracer, key: Any) -> Any:
     """``x[key]`` of a stale view: read at the slot only, from the owner of the memory."""
     assert x.origin is not None
     owner, path = x.origin
+    if any(name == "imag" for name, _ in path):
+        refresh(x)
+        return getitem(x, key)
     _check_mask(x, key)
     at, arrays = parse_index(key)
     return index(owner, *arrays, at=at, path=path)
@@ -218,7 +221,7 @@ def take(
     if axis is None:
         a, axis = reshape(a, shape=(type_of(a).size,)), 0
     axis = axis % type_of(a).ndim
-    positions = np.asarray(indices)
+    positions = concrete(indices) if type(indices) is Tracer else np.asarray(indices)
     length = type_of(a).shape[axis]
     if mode == "wrap":
         positions = positions % length

@@ -130,8 +130,8 @@ def _ufunc_method(
         kwargs = {k: v for k, v in given.items() if v is not None or k == "axis"}
         return REDUCTIONS[ufunc](*inputs, **kwargs)
     if method == "accumulate" and ufunc in ACCUMULATIONS:
-        array, axis = (*inputs, kwargs.get("axis", 0))[:2]
-        return ACCUMULATIONS[ufunc](array, axis=axis)
+        given = {"axis": 0, **kwargs, "out": _single(kwargs.get("out"))}
+        return ACCUMULATIONS[ufunc](*inputs, **given)
     if method == "outer" and not kwargs:
         x, y = map(as_operand, inputs)
         shape = np.shape(x) + (1,) * np.ndim(y)

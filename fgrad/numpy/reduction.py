@@ -73,7 +73,7 @@ def sum(
     axes = axes_of(a, axis)
     result = bind(ops.sum_, (a,), {"axis": axes})
     if initial is not _UNSET and initial is not None:
-        result = result + initial
+        result = result + cast(initial, type_of(result).numpy_dtype)
     if keepdims is False and out is None:
         return result
     return finish(result, a, axes, keepdims, out)

@@ -11,7 +11,8 @@ from fgrad.errors import ShapeError
 from fgrad.numpy.indexing import getitem, take
 from fgrad.numpy.protocol import cast, concrete, implements, write_out
 from fgrad.ops import structure as ops
-from fgrad.ops.index import index, scatter
+from fgrad.ops.einsum import diagonal as diagonal_
+from fgrad.ops.index import scatter
 from fgrad.trace import Tracer, as_operand, is_traced, type_of
 
 Shape = tuple[int, ...]
@@ -508,11 +509,19 @@ def insert(arr: Any, obj: Any, values: Any, axis: int | None = None) -> Any:
 @implements(np.diagonal)
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """A diagonal of each matrix."""
-    a = moveaxis(a, (axis1, axis2), (-2, -1))
+    a = as_operand(a)
+    ndim = type_of(a).ndim
+    first, second = (normalize_axis_index(axis, ndim) for axis in (axis1, axis2))
+    if first == second:
+        raise ShapeError("axis1 and axis2 of a diagonal cannot be the same")
+    a = moveaxis(a, (first, second), (-2, -1))
     rows, columns = shape_of(a)[-2:]
-    count = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
-    k = np.arange(count)
-    return index(a, k - min(offset, 0), k + max(offset, 0), at=(..., "$u", "$u"))
+    top, left = -min(offset, 0), max(offset, 0)
+    count = max(min(rows - top, columns - left), 0)
+    key = (..., slice(top, top + count), slice(left, left + count))
+    letters = "abcdefghijklmnopqrstuvwxyz"[: ndim - 1]
+    line = diagonal_(getitem_any(a, key), subscripts=f"{letters}{letters[-1]}->{letters}")
+    return ops.broadcast_to(line, shape=shape_of(line))  # NumPy's view is read-only
 
 
 @implements(np.diag)

@@ -415,18 +415,22 @@ complex_sign: Primitive = elementwise(
 
 real: Primitive = elementwise(
     "real",
-    lambda x: np.real(x).copy()[()],
+    np.real,
     scales=(0,),
     linear=((0,),),
     transpose=lambda ct, x: (ct,),
+    view_step=lambda out, x, operands, params: ("real", ()),
+    aval=lambda x: x.real,
     kinds="fc",
 )
 imag: Primitive = elementwise(
     "imag",
-    lambda x: np.imag(x).copy()[()],
+    np.imag,
     scales=(0,),
     linear=((0,),),
     transpose=lambda ct, x: (ct * -1j if type_of(x).is_complex else ct * 0,),
+    view_step=lambda out, x, operands, params: ("imag", ()),
+    aval=lambda x: x.real,
     kinds="fc",
 )
 conjugate: Primitive = elementwise(

@@ -106,14 +106,17 @@ def _index_transpose(ct: Any, x: Any, *arrays: Any, **params: Any) -> Any:
 
 def _index_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
     """The static step of a basic index; None where the result is a copy or a scalar."""
-    if not type_of(operands[0]).ndim or any(type(a) is not int for a in operands[1:]):
+    if any(type(a) is not int for a in operands[1:]):
         return None
-    if not isinstance(out, np.generic):
-        numbers = iter(operands[1:])
-        at = tuple(next(numbers) if e == "$" else e for e in params["at"])
-        path = (("path", params["path"]),) if "path" in params else ()
-        return "index", (("at", at), *path)
-    return None
+    aval, at = type_of(operands[0]), params["at"]
+    if not aval.ndim and not isinstance(x, np.ndarray):
+        return None
+    numbers = iter(operands[1:])
+    static = tuple(next(numbers) if e == "$" else e for e in at)
+    if Ellipsis not in at and not slot_shape(aval, static, params.get("path", ()), ()):
+        return None
+    path = (("path", params["path"]),) if "path" in params else ()
+    return "index", (("at", static), *path)
 
 
 def _array(*shape: int, seed: int = 0) -> Any:
@@ -294,8 +297,11 @@ def _index_update_transpose(
     read = index(ct, *arrays, **params)
     if _has_repeats(params["at"], arrays):
         # x[[0, 0]] = v keeps the last value only, so only that one has a cotangent
-        shape = type_of(read).shape
-        read = where(is_last_write(*arrays, at=params["at"], shape=shape), read, 0.0)
+        aval, path = type_of(x), params.get("path", ())
+        lengths = follow(_dummy(aval), path).shape
+        sizes = {"shape": type_of(read).shape, "lengths": lengths}
+        last = is_last_write(*arrays, at=params["at"], **sizes)
+        read = where(last, read, 0.0)
     cleared = index_update(ct, 0, *arrays, **params)
     return (cleared, read, *(None for _ in arrays))
 
@@ -312,36 +318,66 @@ index_update: Primitive = Primitive(
 )
 
 
-def _is_last_write_numpy(*arrays: Any, at: At, shape: tuple[int, ...]) -> Any:
-    """For each element of the slot, whether no later element writes to its place."""
-    parts = np.broadcast_arrays(*arrays)
+def _index_axes(at: At, ndim: int) -> list[int | None]:
+    """For each entry of ``at`` the axis that it indexes (None for newaxis and ...)."""
+    used = sum(entry is not None and entry is not Ellipsis for entry in at)
+    axes: list[int | None] = []
+    axis = 0
+    for entry in at:
+        if entry is Ellipsis:
+            axes.append(None)
+            axis += ndim - used
+        else:
+            axes.append(None if entry is None else axis)
+            axis += entry is not None
+    return axes
+
+
+def _is_last_write_numpy(
+    *arrays: Any, at: At, shape: tuple[int, ...], lengths: tuple[int, ...]
+) -> Any:
+    """For each element of the slot, whether no later element writes to its place.
+
+    ``shape`` is that of the slot, ``lengths`` that of the array which is written to.
+    """
+    axes = _index_axes(at, len(lengths))
+    marked = [axis for entry, axis in zip(at, axes, strict=True) if type(entry) is str]
+    positions = [
+        np.asarray(array) % lengths[axis]
+        for array, axis in zip(arrays, marked, strict=True)
+        if axis is not None
+    ]
+    parts = np.broadcast_arrays(*positions)
     rows = np.stack([part.ravel() for part in parts], axis=1)
     if rows.shape[0] == 0:
         return np.ones(shape, bool)
     _, first_from_end = np.unique(rows[::-1], axis=0, return_index=True)
     last = np.zeros(rows.shape[0], bool)
     last[rows.shape[0] - 1 - first_from_end] = True
-    position = _advanced_position(at)
+    position = _advanced_position(at, len(lengths))
     tail = len(shape) - position - parts[0].ndim
     mask = last.reshape((1,) * position + parts[0].shape + (1,) * tail)
     return np.broadcast_to(mask, shape).copy()
 
 
-def _advanced_position(at: At) -> int:
+def _advanced_position(at: At, ndim: int) -> int:
     """The axis of the result at which NumPy puts the axes of the index arrays."""
     advanced = [k for k, entry in enumerate(at) if type(entry) in (str, int)]
     if advanced[-1] - advanced[0] + 1 != len(advanced):
         return 0
     before = at[: advanced[0]]
-    if Ellipsis in before:
-        raise NotImplementedError("an ellipsis before repeated integer indices")
-    return len(before)
+    if Ellipsis not in before:
+        return len(before)
+    used = sum(entry is not None and entry is not Ellipsis for entry in at)
+    return len(before) - 1 + ndim - used
 
 
 is_last_write: Primitive = Primitive(
     "is_last_write",
     _is_last_write_numpy,
-    lambda *arrays, at, shape: Aval(shape, bool),
+    lambda *arrays, at, shape, lengths: Aval(shape, bool),
     is_constant=True,
-    samples=lambda: [Sample((_I,), {"at": ("$",), "shape": (3, 4)})],
+    samples=lambda: [
+        Sample((_I,), {"at": ("$",), "shape": (3, 4), "lengths": (3, 4)})
+    ],
 )

@@ -4,11 +4,12 @@ The tangent rules follow M. Giles, "An extended collection of matrix derivative 
 for forward and reverse mode algorithmic differentiation" (2008), or the source that a
 comment gives. Matrices are in the last two axes.
 
-Where eigenvalues or singular values coincide, their vectors are not determined and have
-no derivative. There the rules take zero in place of the reciprocal of the difference:
-what does not depend on the choice among equals, such as the sum of the eigenvalues, has
-the right first derivative; what depends on it has none. Likewise the phases of complex
-vectors are not determined: a function that depends on them has no derivative.
+Where eigenvalues or singular values coincide, to rounding, their vectors are not
+determined and have no derivative. There the rules take zero in place of the reciprocal
+of the difference. First derivatives are right of functions of the values alone, and of
+the space that all vectors of equal values span, such as the projector on it; they are
+not of ``v f(w) v^H`` where elements of w coincide, nor are second derivatives. Likewise
+the phases of complex vectors are free: what depends on them has no derivative.
 
 `cholesky`, `eigh` and `eigvalsh` read one triangle of their operand only, as in NumPy,
 and have their gradient in this triangle (JAX takes the mean of both). The gradient
@@ -30,6 +31,8 @@ from fgrad.ops.reduce import sum_
 from fgrad.ops.structure import concatenate, reshape
 from fgrad.primitive import Primitive, Sample, linear
 from fgrad.trace import type_of
+
+WELL_CONDITIONED = 1e6  # condition number up to which an adjugate is det(a) inv(a)
 
 # --- types, samples and small functions of matrices
 
@@ -221,90 +224,23 @@ inv = Primitive(
     samples=lambda: _each_dtype(_regular),
 )
 
-
-def _pinv_aval(a: Aval, rcond: Aval) -> Aval:
-    return _matrix(a, a.shape[-1], a.shape[-2])
-
-
-def _pinv_jvp(tangents: Any, outs: Any, a: Any, rcond: Any) -> Any:
-    # at constant rank: G. Golub, V. Pereyra, SIAM J. Numer. Anal. 10 (1973) 413, (4.12)
-    t, p = tangents[0], outs[0]
-    if t is None:
-        return None
-    th, ph = adjoint(t), adjoint(p)
-    left = matmul(matmul(p, ph), th)
-    right = matmul(th, matmul(ph, p))
-    left = left - matmul(matmul(left, a), p)
-    right = right - matmul(p, matmul(a, right))
-    return left + right - matmul(matmul(p, t), p)
-
-
-pinv = Primitive(
-    "pinv",
-    lambda a, rcond: np.linalg.pinv(a, rcond),
-    _pinv_aval,
-    jvp=_pinv_jvp,
-    expression="np.linalg.pinv({0}, {1})",
-    samples=lambda: [
-        Sample((_random(4, 2), 1e-15)),
-        Sample((_random(2, 2, 3), 1e-15)),
-        Sample((_random(3, 2, dtype="complex128"), 1e-15)),
-        Sample((_random(3, 2, dtype="float32"), 1e-7)),
-    ],
-)
-
-
-def _lstsq_numpy(a: Any, b: Any, *, rcond: float) -> Any:
-    x, _, rank, s = np.linalg.lstsq(a, b, rcond)
-    return x, rank, s
-
-
-def _lstsq_aval(a: Aval, b: Aval, *, rcond: float) -> Any:
-    if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[0]:
-        raise ValueError("lstsq takes two matrices with equally many rows")
-    x = Aval((a.shape[1], b.shape[1]), _dtype(a, b))
-    return x, Aval((), np.int32), Aval((min(a.shape),), x.real.dtype)
-
-
-def _lstsq_jvp(tangents: Any, outs: Any, a: Any, b: Any, *, rcond: float) -> Any:
-    # x = a+ b with the derivative of a+ at constant rank, see `_pinv_jvp`
-    (ta, tb), x = tangents, outs[0]
-    p = pinv(a, rcond)
-    if ta is None:
-        return matmul(p, tb), None, None
-    moved = matmul(ta, x)
-    dx = matmul(p, -moved if tb is None else tb - moved)
-    ph, tah = adjoint(p), adjoint(ta)
-    dx = dx + matmul(p, matmul(ph, matmul(tah, b - matmul(a, x))))
-    kernel = matmul(tah, matmul(ph, x))
-    dx = dx + kernel - matmul(p, matmul(a, kernel))
-    u, _, vh = svd(a, full_matrices=False)
-    ds = _real(_diagonal(matmul(adjoint(u), matmul(ta, adjoint(vh)))))
-    return dx, None, ds
-
-
-lstsq = Primitive(
-    "lstsq",
-    _lstsq_numpy,
-    _lstsq_aval,
-    jvp=_lstsq_jvp,
-    multiple=True,
-    samples=lambda: [
-        Sample((_random(4, 2), _random(4, 3)), {"rcond": 1e-15}),
-        Sample((_random(2, 3), _random(2, 1)), {"rcond": 1e-15}),
-        Sample((_random(4, 2, dtype="complex128"), _random(4, 1)), {"rcond": 1e-15}),
-        Sample(
-            (_random(3, 2, dtype="float32"), _random(3, 1, dtype="float32")),
-            {"rcond": 1e-15},
-        ),
-    ],
-)
-
 # --- determinants
 
 
 def _adjugate_numpy(a: Any) -> Any:
-    """det(a) inv(a), also of singular matrices: a = u s vh, factor by factor."""
+    """det(a) inv(a), also of singular matrices."""
+    try:
+        inverse = np.linalg.inv(a)
+    except np.linalg.LinAlgError:
+        return _adjugate_by_svd(a)
+    sizes = np.linalg.norm(a, 1, (-2, -1)) * np.linalg.norm(inverse, 1, (-2, -1))
+    if not np.all(sizes < WELL_CONDITIONED):
+        return _adjugate_by_svd(a)
+    return np.linalg.det(a)[..., None, None] * inverse
+
+
+def _adjugate_by_svd(a: Any) -> Any:
+    """The product of the adjugates of vh, s and u, where a = u s vh."""
     u, s, vh = np.linalg.svd(a, full_matrices=False)
     ones = np.ones_like(s[..., :1])
     before = np.cumprod(np.concatenate([ones, s], -1), -1)[..., :-1]
@@ -558,5 +494,86 @@ qr = Primitive(
     samples=lambda: [
         Sample((x,))
         for x in _rectangles((*("float64",) * 4, "complex128", "complex128", "float32"))
+    ],
+)
+
+# --- least squares
+
+
+def _pinv_aval(a: Aval, rcond: Aval) -> Aval:
+    return _matrix(a, a.shape[-1], a.shape[-2])
+
+
+def _pinv_jvp(tangents: Any, outs: Any, a: Any, rcond: Any) -> Any:
+    # at constant rank: G. Golub, V. Pereyra, SIAM J. Numer. Anal. 10 (1973) 413, (4.12)
+    t, p = tangents[0], outs[0]
+    if t is None:
+        return None
+    th, ph = adjoint(t), adjoint(p)
+    left = matmul(matmul(p, ph), th)
+    right = matmul(th, matmul(ph, p))
+    left = left - matmul(matmul(left, a), p)
+    right = right - matmul(p, matmul(a, right))
+    return left + right - matmul(matmul(p, t), p)
+
+
+pinv = Primitive(
+    "pinv",
+    lambda a, rcond: np.linalg.pinv(a, rcond),
+    _pinv_aval,
+    jvp=_pinv_jvp,
+    expression="np.linalg.pinv({0}, {1})",
+    samples=lambda: [
+        Sample((_random(4, 2), 1e-15)),
+        Sample((_random(2, 2, 3), 1e-15)),
+        Sample((_random(3, 2, dtype="complex128"), 1e-15)),
+        Sample((_random(3, 2, dtype="float32"), 1e-7)),
+    ],
+)
+
+
+def _lstsq_numpy(a: Any, b: Any, *, rcond: float) -> Any:
+    x, _, rank, s = np.linalg.lstsq(a, b, rcond)
+    return x, rank, s
+
+
+def _lstsq_aval(a: Aval, b: Aval, *, rcond: float) -> Any:
+    if a.ndim != 2 or b.ndim != 2 or a.shape[0] != b.shape[0]:
+        raise ValueError("lstsq takes two matrices with equally many rows")
+    x = Aval((a.shape[1], b.shape[1]), _dtype(a, b))
+    return x, Aval((), np.int32), Aval((min(a.shape),), x.real.dtype)
+
+
+def _lstsq_jvp(tangents: Any, outs: Any, a: Any, b: Any, *, rcond: float) -> Any:
+    # x = a+ b with the derivative of a+ at constant rank, see `_pinv_jvp`
+    (ta, tb), x = tangents, outs[0]
+    p = pinv(a, rcond)
+    if ta is None:
+        return matmul(p, tb), None, None
+    moved = matmul(ta, x)
+    dx = matmul(p, -moved if tb is None else tb - moved)
+    ph, tah = adjoint(p), adjoint(ta)
+    dx = dx + matmul(p, matmul(ph, matmul(tah, b - matmul(a, x))))
+    kernel = matmul(tah, matmul(ph, x))
+    dx = dx + kernel - matmul(p, matmul(a, kernel))
+    u, _, vh = svd(a, full_matrices=False)
+    ds = _real(_diagonal(matmul(adjoint(u), matmul(ta, adjoint(vh)))))
+    return dx, None, ds
+
+
+lstsq = Primitive(
+    "lstsq",
+    _lstsq_numpy,
+    _lstsq_aval,
+    jvp=_lstsq_jvp,
+    multiple=True,
+    samples=lambda: [
+        Sample((_random(4, 2), _random(4, 3)), {"rcond": 1e-15}),
+        Sample((_random(2, 3), _random(2, 1)), {"rcond": 1e-15}),
+        Sample((_random(4, 2, dtype="complex128"), _random(4, 1)), {"rcond": 1e-15}),
+        Sample(
+            (_random(3, 2, dtype="float32"), _random(3, 1, dtype="float32")),
+            {"rcond": 1e-15},
+        ),
     ],
 )

@@ -97,26 +97,24 @@ transpose: Primitive = linear(
 )
 
 
-def _broadcast_numpy(x: Any, *, shape: Shape) -> Any:
+def _broadcast_lines(
+    out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
+) -> list[str]:
+    shape = params["shape"]
     if math.prod(shape) > SMALL:
-        return np.broadcast_to(x, shape)
-    out = np.empty(shape, np.result_type(x))
-    out[...] = x
-    return out
-
-
-def _broadcast_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
-    small = type_of(operands[0]).ndim == 0 or math.prod(params["shape"]) <= SMALL
-    return None if small else ("broadcast_to", tuple(params.items()))
+        return [f"{out} = np.broadcast_to({ins[0]}, {shape})"]
+    dtype = avals[0].numpy_dtype.name
+    return [f"{out} = np.empty({shape}, {dtype!r})", f"{out}[...] = {ins[0]}"]
 
 
 broadcast_to: Primitive = linear(
     "broadcast_to",
-    _broadcast_numpy,
+    lambda x, *, shape: np.broadcast_to(x, shape),
     lambda x, *, shape: Aval(shape, x.numpy_dtype),
     lambda ct, x, *, shape: (ct,),
     moves=True,
-    view_step=_broadcast_view,
+    view_step=lambda out, x, operands, params: ("broadcast_to", tuple(params.items())),
+    statements=_broadcast_lines,
     samples=lambda: [
         _sample(3, shape=(2, 3)),
         _sample(2, 1, shape=(4, 2, 3)),
@@ -130,6 +128,9 @@ def unbroadcast(ct: Any, aval: Aval) -> Any:
     shape = type_of(ct).shape
     if shape == aval.shape:
         return ct
+    if len(shape) < aval.ndim:  # NumPy assigns values with leading axes of length 1
+        ct = reshape(ct, shape=(1,) * (aval.ndim - len(shape)) + shape)
+        return unbroadcast(ct, aval)
     lead = len(shape) - aval.ndim
     spread = [lead + k for k, n in enumerate(aval.shape) if n != shape[lead + k]]
     ct = Primitive.registry["sum"](ct, axis=(*range(lead), *spread))
@@ -173,7 +174,7 @@ astype: Primitive = linear(
 
 copy: Primitive = linear(
     "copy",
-    lambda x: np.array(x)[()],
+    lambda x: x.copy() if hasattr(x, "copy") else np.asarray(x)[()],
     lambda x: Aval(x.shape, x.numpy_dtype),
     lambda ct, x: (ct,),
     elementwise=True,

@@ -87,10 +87,9 @@ def _number(self: Tensor) -> Any:
 
 @method("__float__")
 def _float(self: Tensor) -> float:
-    number = _number(self)
     if self._requires:
         warnings.warn(CONVERTS, UserWarning, stacklevel=2)
-    return float(number)
+    return float(_number(self))
 
 
 @method("__int__")
