@@ -34,8 +34,8 @@ b = b.detach()
 print(f"[+] b.requires_grad: {b.requires_grad}")
 try:
     b.requires_grad_(False)
-except RuntimeError:
-    pass
+except RuntimeError as error:
+    print(error)
 try:
     (a + z).requires_grad_(False)
 except RuntimeError as error:

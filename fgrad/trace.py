@@ -256,6 +256,8 @@ def evaluate_eagerly(trace: Trace, prim: Primitive, params: Any, values: Any) ->
 
 def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """Run a primitive; where an operand is traced, record it in the innermost trace."""
+    if len(operands) == 1 and type(operands[0]) is Tracer:
+        return _bind_one(prim, operands[0], params)
     trace = innermost(operands)
     if trace is None:
         return prim.numpy(*operands, **params)
@@ -278,7 +280,23 @@ def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> An
     if trace.abstract:
         return record(trace, prim, codes, operands, static, None)
     out = evaluate_eagerly(trace, prim, params, values)
+    if prim.is_constant and not trace.policy.constants:
+        return out
     return record(trace, prim, codes, operands, static, out)
+
+
+def _bind_one(prim: Primitive, x: Tracer, params: dict[str, Any]) -> Any:
+    """``bind`` for one operand, which is traced."""
+    trace = x.scope
+    if x.origin is not None:
+        refresh(x)
+    static = tuple(params.items())
+    if trace.abstract:
+        return record(trace, prim, (x.index,), (x,), static, None)
+    out = evaluate_eagerly(trace, prim, params, (x.value,))
+    if prim.is_constant and not trace.policy.constants:
+        return out
+    return record(trace, prim, (x.index,), (x,), static, out)
 
 
 def record(
@@ -302,7 +320,7 @@ def record(
         tracer = new_tracer(trace, child.index, child.aval, out, True)
         if child.keep:
             trace.save(child.keep, (*operands, tracer))
-        if prim.view_step is not None:
+        if prim.view_step is not None and not isinstance(out, np.generic):
             _attach_view(tracer, child, prim, operands)
         return tracer
     values = out if out is not None else (None,) * len(child.avals)

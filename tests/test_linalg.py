@@ -157,11 +157,17 @@ BINARY: dict[str, tuple[Function, list[Any], tuple[str, ...]]] = {
 }
 
 
-def rows(first_shapes: bool = False) -> list[Any]:
-    """Function and operands for each shape (or the first) and dtype of both tables."""
+# JAX takes long to compile, so it is asked for complex derivatives of these only
+COMPLEX_TOO = ("slogdet", "cholesky", "eigh projector", "svd", "solve", "pinv")
+
+
+def rows(few: bool = False) -> list[Any]:
+    """Function and operands for each shape and dtype of both tables, or for few."""
     found = []
     for name, (f, shapes, dtypes) in (UNARY | BINARY).items():
-        for shape in shapes[:1] if first_shapes else shapes:
+        if few:
+            shapes, dtypes = shapes[:1], dtypes[: 1 + (name in COMPLEX_TOO)]
+        for shape in shapes:
             for dtype in dtypes:
                 pieces = shape if name in BINARY else (shape,)
                 operands = [array(s, k, dtype) for k, s in enumerate(pieces)]
@@ -215,7 +221,7 @@ def test_values_types_and_modes(f: Function, operands: list[Any]) -> None:
     check_grads(call, operands, order=1)
 
 
-@pytest.mark.parametrize(("f", "operands"), rows(first_shapes=True))
+@pytest.mark.parametrize(("f", "operands"), rows(few=True))
 def test_first_and_second_derivatives_are_those_of_jax(
     f: Function, operands: list[Any]
 ) -> None:
@@ -367,9 +373,7 @@ def test_norm(shape: tuple[int, ...], order: Any, axis: Any) -> None:
         check_grads(lambda y: np.linalg.norm(y, order, axis), (x,))
     if order not in (0, "nuc") and shape:
         z = array(shape, 3, "complex128")
-        expected = jax.grad(lambda y: jnp.sum(jnp.linalg.norm(y, order, axis)))(z)
-        found = fgrad.grad(lambda y: np.sum(np.linalg.norm(y, order, axis)))(z)
-        np.testing.assert_allclose(found, expected, 1e-10, 1e-10)
+        check_grads(lambda y: np.linalg.norm(y, order, axis), (z,), order=1)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def snippets(*topics: str) -> list[Any]:
 
 
 def outcome(source: str, module: Any) -> str:
-    """What a snippet gives: the last expression (or `r`), warnings, or the exception."""
+    """What a snippet gives: its last expression (or `r`), warnings, the exception."""
     scope: dict[str, Any] = {"torch": module, "np": np}
     exec(NAMES, scope)
     *lines, last = source.strip().split("\n")
@@ -53,7 +53,9 @@ def outcome(source: str, module: Any) -> str:
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
     # PyTorch's own way of answering NumPy is deprecated
-    messages = [str(w.message) for w in caught if "__array_wrap__" not in str(w.message)]
+    messages = [
+        str(w.message) for w in caught if "__array_wrap__" not in str(w.message)
+    ]
     return masked("\n".join([text, *messages]))
 
 

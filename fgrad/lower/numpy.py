@@ -1,6 +1,6 @@
 """Run programs on NumPy: interpreted the first time, compiled from the second on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,15 @@ class Executable:
         self._compiled: Callable[[list[Any]], list[Any]] | None = None
         self._calls = 0
 
-    def __call__(self, arguments: Sequence[Any]) -> list[Any]:
-        """One result for each output; floating-point warnings are the caller's."""
-        values = [*self.program.values, *arguments]
+    def __call__(self, arguments: list[Any]) -> list[Any]:
+        """One result for each output; floating-point warnings are the caller's.
+
+        The list of arguments is emptied, so that each is freed after its last use.
+        """
+        values = arguments
+        if self.program.values:
+            values = [*self.program.values, *arguments]
+            arguments.clear()
         if self._compiled is not None:
             return self._compiled(values)
         self._calls += 1
@@ -39,11 +45,13 @@ class Executable:
         program, plan = self.program, self._plan
         primals = (*program.consts, *program.ins)
         env: dict[Atom, Any] = dict(zip(primals, values, strict=True))
+        values.clear()
         for number, eqn in enumerate(program.eqns):
             in_place = number in plan.in_place
             function = eqn.prim.in_place if in_place else eqn.prim.evaluate
             ins = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
             out = function(*ins, **dict(eqn.params))
+            ins.clear()
             if number in plan.reads:
                 out = out.copy()
             env.update(zip(eqn.outs, out if eqn.prim.multiple else (out,), strict=True))
@@ -56,7 +64,7 @@ class Executable:
         ]
 
 
-def run_on(executable: Executable, arguments: Sequence[Any], traced: bool) -> list[Any]:
+def run_on(executable: Executable, arguments: list[Any], traced: bool) -> list[Any]:
     """Run a program; on traced arguments record it in the enclosing trace."""
     if traced:
         return evaluate(executable.program, arguments)

@@ -95,7 +95,7 @@ def _may_overwrite(
     first = eqn.ins[0]
     if type(first) is not Var or owner[first] is not first or first in inputs:
         return False
-    if eqn.outs[0].aval is not first.aval:
+    if eqn.outs[0].aval is not first.aval or not first.aval.ndim:
         return False
     is_operand_twice = any(type(a) is Var and owner[a] is first for a in eqn.ins[1:])
     return last[first] == number and not is_operand_twice

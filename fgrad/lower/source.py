@@ -28,6 +28,7 @@ def generate(program: Program, plan: Plan) -> tuple[str, dict[str, Any]]:
     lines = ["def run(arguments):"]
     if arguments:
         lines.append(f"    {', '.join(arguments)}, = arguments")
+        lines.append("    arguments.clear()")
     for number, eqn in enumerate(program.eqns):
         comment = f"  # {eqn.site}" if eqn.site else ""
         statements = _statements(eqn, table, scope, number in plan.in_place)
@@ -81,7 +82,7 @@ def _operand(atom: Atom, table: dict[Atom, str]) -> str:
 
 
 def compile_program(program: Program, plan: Plan) -> Callable[[list[Any]], list[Any]]:
-    """A Python function of the list of constants and inputs."""
+    """A Python function of the list of constants and inputs, which it empties."""
     source, scope = generate(program, plan)
     file = f"<fgrad program {next(_numbers)}>"
     lines = source.splitlines(keepends=True)

@@ -18,12 +18,14 @@ SMALL_POWER = 64  # exponents up to which x**n is worth its own equation
 @implements(np.power)
 def power(x: Any, y: Any) -> Any:
     """``x ** y``; a Python number as exponent becomes part of the equation."""
+    if type(x) is Tracer and type(y) is int and y == 2:
+        return bind1(ops.square, x)
     if type(y) in (int, float) and type(x) is Tracer and math.isfinite(y):
-        if y == 2:
-            return bind1(ops.square, x)
         is_whole = type(y) is int or y.is_integer()
         if x.aval.is_inexact:
             exponent = int(y) if is_whole and abs(y) <= SMALL_POWER else y
+            if exponent == 2:
+                return bind1(ops.square, x)
             return ops.scalar_power(x, exponent=exponent)
     return ops.power(as_operand(x), as_operand(y))
 

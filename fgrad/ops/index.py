@@ -180,7 +180,7 @@ def _write_lines(assignment: str) -> Any:
         if "path" in params:
             return None
         slot = _index_text(params["at"], ins[2:])
-        start = [] if in_place else [f"{out} = {ins[0]}.copy()"]
+        start = [] if in_place else [f"{out} = np.array({ins[0]})"]
         if assignment == "+=" and _has_repeats(params["at"], avals[2:]):
             return [*start, f"np.add.at({out}, np.s_[{slot}], {ins[1]})"]
         return [*start, f"{out}[{slot}] {assignment} {ins[1]}"]
@@ -240,7 +240,7 @@ def _scatter_transpose(
 
 
 def _index_add_numpy(x: Any, v: Any, *arrays: Any, **params: Any) -> Any:
-    return _index_add_in_place(x.copy(), v, *arrays, **params)
+    return _index_add_in_place(np.array(x), v, *arrays, **params)
 
 
 def _index_add_in_place(x: Any, v: Any, *arrays: Any, at: At, path: Steps = ()) -> Any:
@@ -280,7 +280,7 @@ scatter: Primitive = Primitive(
 
 
 def _index_update_numpy(x: Any, v: Any, *arrays: Any, **params: Any) -> Any:
-    return _index_update_in_place(x.copy(), v, *arrays, **params)
+    return _index_update_in_place(np.array(x), v, *arrays, **params)
 
 
 def _index_update_in_place(

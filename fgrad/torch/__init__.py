@@ -1,32 +1,34 @@
 """PyTorch's define-by-run interface: ``import fgrad.torch as torch``.
 
-Tensors are handles on the recorded program, and ``backward()`` is its vjp. There is no
-engine, no derivative and no kernel here: an operation is a plain NumPy function; it runs
-on NumPy arrays where no gradient is required, and on fgrad's tracers where one is.
+Tensors are handles on the recorded program, and ``backward()`` is its vjp. There is
+no engine, no derivative and no kernel here: an operation is a plain NumPy function;
+it runs on NumPy arrays where no gradient is required, and on fgrad's tracers where
+one is.
 
 How a program is recorded, and why so
 -------------------------------------
-Each operation on tensors that require gradients is recorded by a trace of its own, with
-the core's `TAPE` policy: a *fragment*, which is a path in the core's trie of structures
-and the values that pullbacks need. A tensor holds its fragment (``grad_fn``), and the
-fragment holds those of its operands. ``backward()`` puts the fragments that the tensor
-depends on in order, joins them into one path, and has the core derive and compile the
-pullback of it; the result is kept by structure.
+Each operation on tensors that require gradients is recorded by a trace of its own,
+with the core's `TAPE` policy: a *fragment*, which is a path in the core's trie of
+structures and the values that pullbacks need. A tensor holds its fragment
+(``grad_fn``), and the fragment holds those of its operands. ``backward()`` puts the
+fragments that the tensor depends on in order, joins them into one path, and has the
+core derive and compile the pullback of it; the result is kept by structure.
 
-The alternative was one trace for all operations of a thread, closed by ``backward()``. Its
-recording is cheaper, but it cannot keep PyTorch's promises: two losses recorded one after
-the other are freed apart; what no tensor reaches is freed at once, also while another
-tensor of the same time lives on (``pred`` in an evaluation loop); tensors go from thread
-to thread. Replaying the operations under `fgrad.vjp` has these properties, too, but runs
-the forward part twice.
+The alternative was one trace for all operations of a thread, closed by
+``backward()``. Its recording is cheaper, but it cannot keep PyTorch's promises: two
+losses recorded one after the other are freed apart; what no tensor reaches is freed
+at once, also while another tensor of the same time lives on (``pred`` in an
+evaluation loop); tensors go from thread to thread. Replaying the operations under
+`fgrad.vjp` has these properties, too, but runs the forward part twice.
 
-What follows: a fragment is freed with the last tensor that depends on it; recording has no
-state but the mode (`no_grad`), which belongs to the thread; ``autograd.grad`` asks the
-same program for other variables; ``create_graph`` records the pullback as one fragment
-more, whose operands are the saved variables.
+What follows: a fragment is freed with the last tensor that depends on it; recording
+has no state but the mode (`no_grad`), which belongs to the thread; ``autograd.grad``
+asks the same program for other variables; ``create_graph`` records the pullback as
+one fragment more, whose operands are the saved variables.
 
 A tensor owns its storage: views, ``detach()`` and ``numpy()`` share its memory, and a
-version counter lets `backward` refuse a saved value that was overwritten, as in PyTorch.
+version counter lets `backward` refuse a saved value that was overwritten, as in
+PyTorch.
 """
 
 from __future__ import annotations
@@ -34,21 +36,12 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from fgrad.torch import arithmetic, autograd, indexing, inplace, printing, products
+from fgrad.torch import autograd, indexing, inplace
 from fgrad.torch.arithmetic import (
     add,
-    allclose,
     div,
-    eq,
-    equal,
     floor_divide,
-    ge,
-    gt,
-    le,
-    logical_not,
-    lt,
     mul,
-    ne,
     neg,
     pow,
     reciprocal,
@@ -62,6 +55,17 @@ from fgrad.torch.autograd import (
     is_grad_enabled,
     no_grad,
     set_grad_enabled,
+)
+from fgrad.torch.comparison import (
+    allclose,
+    eq,
+    equal,
+    ge,
+    gt,
+    le,
+    logical_not,
+    lt,
+    ne,
 )
 from fgrad.torch.conversion import (
     clone,
@@ -117,7 +121,14 @@ from fgrad.torch.pointwise import (
 )
 from fgrad.torch.printing import set_printoptions
 from fgrad.torch.products import dot, matmul, mm
-from fgrad.torch.random import Generator, manual_seed, rand, rand_like, randn, randn_like
+from fgrad.torch.random import (
+    Generator,
+    manual_seed,
+    rand,
+    rand_like,
+    randn,
+    randn_like,
+)
 from fgrad.torch.reductions import max, mean, min, sum
 from fgrad.torch.registry import install_methods
 from fgrad.torch.shapes import (
@@ -251,7 +262,7 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
-_METHOD_MODULES = (arithmetic, indexing, inplace, printing, products)
+_METHOD_MODULES = (indexing, inplace)  # imported for the methods they register
 
 
 def __getattr__(name: str) -> Any:

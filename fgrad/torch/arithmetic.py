@@ -109,21 +109,19 @@ def _shape_error(x: Any, y: Any) -> RuntimeError | None:
     return None
 
 
-def _scaled(y: Operand, alpha: Any) -> Operand:
-    return y if alpha == 1 else y * alpha
-
-
 @method("add")
 def add(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
     """``input + alpha * other``"""
-    return binary("AddBackward0", operator.add, input, _scaled(other, alpha))
+    scaled = operator.add if alpha == 1 else lambda x, y: x + alpha * y
+    return binary("AddBackward0", scaled, input, other)
 
 
 @method("sub", "subtract")
 def sub(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
     """``input - alpha * other``"""
     _refuse_bool_difference(input, other)
-    return binary("SubBackward0", operator.sub, input, _scaled(other, alpha))
+    scaled = operator.sub if alpha == 1 else lambda x, y: x - alpha * y
+    return binary("SubBackward0", scaled, input, other)
 
 
 def rsub(input: Tensor, other: Operand) -> Tensor:
@@ -133,7 +131,9 @@ def rsub(input: Tensor, other: Operand) -> Tensor:
 
 
 def _refuse_bool_difference(x: Operand, y: Operand) -> None:
-    kinds = [type(z) is bool or getattr(z, "dtype", None) is dtypes.bool_ for z in (x, y)]
+    kinds = [
+        type(z) is bool or getattr(z, "dtype", None) is dtypes.bool_ for z in (x, y)
+    ]
     if all(kinds):
         raise RuntimeError(
             "Subtraction, the `-` operator, with two bool tensors is not supported. "
@@ -170,9 +170,12 @@ def reciprocal(input: Tensor) -> Tensor:
     """``1 / input``"""
     x = require_tensor("reciprocal", input)
     target = _quotient_type(x, 1)
-    return binary(
-        "ReciprocalBackward0", lambda u, one: np.reciprocal(u), x, 1, target
-    )
+    return binary("ReciprocalBackward0", lambda u, one: np.reciprocal(u), x, 1, target)
+
+
+def _refuse_bool(kernel: str, target: dtype) -> None:
+    if target is dtypes.bool_:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
 
 
 def _refuse_integer_zero(x: Operand, y: Operand, target: dtype) -> None:
@@ -185,6 +188,7 @@ def _refuse_integer_zero(x: Operand, y: Operand, target: dtype) -> None:
 def floor_divide(input: Operand, other: Operand) -> Tensor:
     """``input // other``; it has no gradient, and `backward` through it raises."""
     target = result_type(input, other)
+    _refuse_bool("div_floor_cpu", target)
     _refuse_integer_zero(input, other, target)
     name = "NotImplemented:derivative for aten::floor_divide is not implemented"
     return binary(name, operator.floordiv, input, other, target)
@@ -194,6 +198,7 @@ def floor_divide(input: Operand, other: Operand) -> Tensor:
 def remainder(input: Operand, other: Operand) -> Tensor:
     """``input % other``, with the sign of ``other``."""
     target = result_type(input, other)
+    _refuse_bool("remainder_cpu", target)
     _refuse_integer_zero(input, other, target)
     name = "RemainderBackward1" if isinstance(other, Tensor) else "RemainderBackward0"
     return binary(name, operator.mod, input, other, target)
@@ -202,13 +207,21 @@ def remainder(input: Operand, other: Operand) -> Tensor:
 @method("pow")
 def pow(input: Operand, exponent: Operand) -> Tensor:
     """``input ** exponent``"""
+    target = result_type(input, exponent)
+    if target is dtypes.bool_:
+        return _power_of_bools(input, exponent)
     if isinstance(exponent, Tensor):
         name = "PowBackward1" if isinstance(input, Tensor) else "PowBackward2"
-        return binary(name, _power, input, exponent)
-    target = result_type(input, exponent)
+        return binary(name, _power, input, exponent, target)
     if target.category < 2 and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     return _power_of(convert_if_constant(input, target), exponent, target)
+
+
+def _power_of_bools(x: Operand, y: Operand) -> Tensor:
+    if isinstance(y, Tensor):
+        _refuse_bool("pow", dtypes.bool_)
+    return make(np.logical_or(x._array, not y))
 
 
 def convert_if_constant(x: Tensor, target: dtype) -> Tensor:
@@ -237,14 +250,14 @@ def neg(input: Tensor) -> Tensor:
 
 
 def _reflected_div(self: Tensor, other: Operand) -> Tensor:
-    return reciprocal(self) * other  # type: ignore[operator, no-any-return]
+    return mul(reciprocal(self), other)
 
 
 def _reflected_sub(self: Tensor, other: Operand) -> Tensor:
     return sub(other, self) if isinstance(other, Tensor) else rsub(self, other)
 
 
-def _operator(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Any]:
+def operator_of(function: Callable[..., Tensor]) -> Callable[[Tensor, Any], Any]:
     """An operator: other types than tensors and numbers are left to their own."""
 
     def apply_operator(self: Tensor, other: Any) -> Any:
@@ -268,95 +281,9 @@ _OPERATORS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
     "pow": (pow, _swapped(pow)),
 }
 for _name, (_forward, _backward) in _OPERATORS.items():
-    METHODS[f"__{_name}__"] = _operator(_forward)
-    METHODS[f"__r{_name}__"] = _operator(_backward)
-    METHODS[f"__i{_name}__"] = _operator(in_place(_forward))
+    METHODS[f"__{_name}__"] = operator_of(_forward)
+    METHODS[f"__r{_name}__"] = operator_of(_backward)
+    METHODS[f"__i{_name}__"] = operator_of(in_place(_forward))
 for _name in ("add", "sub", "mul", "div", "pow", "floor_divide", "remainder"):
     METHODS[f"{_name}_"] = in_place(METHODS[_name])
 METHODS["__pos__"] = lambda self: self
-
-
-def _comparison(
-    name: str, function: Callable[[Any, Any], Any]
-) -> Callable[[Operand, Operand], Tensor]:
-    def compare(input: Operand, other: Operand) -> Tensor:
-        arrays = [
-            make(x._array) if isinstance(x, Tensor) else x for x in (input, other)
-        ]
-        return binary("", function, *arrays, result_type(input, other))
-
-    compare.__name__ = name
-    compare.__doc__ = f"Elementwise ``{name}``, a tensor of booleans."
-    METHODS[name] = compare
-    METHODS[f"__{name}__"] = _operator(compare)
-    return compare
-
-
-eq = _comparison("eq", operator.eq)
-ne = _comparison("ne", operator.ne)
-lt = _comparison("lt", operator.lt)
-le = _comparison("le", operator.le)
-gt = _comparison("gt", operator.gt)
-ge = _comparison("ge", operator.ge)
-
-
-@method("equal")
-def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have the same shape and elements."""
-    x, y = input._array, other._array
-    return x.shape == y.shape and bool(np.all(x == y))
-
-
-@method("allclose")
-def allclose(
-    input: Tensor,
-    other: Tensor,
-    rtol: float = 1e-5,
-    atol: float = 1e-8,
-    equal_nan: bool = False,
-) -> bool:
-    """Whether all elements are equal within tolerances."""
-    if input._array.dtype != other._array.dtype:
-        raise RuntimeError(
-            f"{input.dtype.kind} did not match {other.dtype.kind}"
-        )
-    return bool(np.allclose(input._array, other._array, rtol, atol, equal_nan))
-
-
-@method("logical_not")
-def logical_not(input: Tensor) -> Tensor:
-    """Whether elements are zero."""
-    return make(np.logical_not(input._array))
-
-
-def _invert(self: Tensor) -> Tensor:
-    if self._array.dtype.kind == "f":
-        raise TypeError(
-            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
-        )
-    return make(~self._array)
-
-
-METHODS["__invert__"] = _invert
-
-
-def _bitwise(
-    name: str, function: Callable[[Any, Any], Any]
-) -> Callable[[Tensor, Any], Any]:
-    def apply_bitwise(self: Tensor, other: Operand) -> Tensor:
-        target = result_type(self, other)
-        if target.is_floating_point:
-            raise NotImplementedError(
-                f"\"bitwise_{name}_cpu\" not implemented for '{target.kind}'"
-            )
-        return binary("", function, self, other, target)
-
-    return _operator(apply_bitwise)
-
-
-for _name, _function in (
-    ("and", operator.and_),
-    ("or", operator.or_),
-    ("xor", operator.xor),
-):
-    METHODS[f"__{_name}__"] = METHODS[f"__r{_name}__"] = _bitwise(_name, _function)

@@ -45,9 +45,7 @@ def _checked_seeds(
         TypeError: one is not a tensor.
     """
     if len(seeds) != len(outputs):
-        raise RuntimeError(
-            f"got {len(outputs)} tensors and {len(seeds)} gradients"
-        )
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(seeds)} gradients")
     for number, (output, seed) in enumerate(zip(outputs, seeds, strict=True)):
         if seed is None:
             if output._requires and output._array.size != 1:
@@ -98,8 +96,16 @@ def backward(
     targets = None if inputs is None else _as_list(inputs)
     wanted = None if targets is None else [edge_of(x) for x in targets]
     retain = create_graph if retain_graph is None else retain_graph
-    by_target = {} if targets is None else dict(
-        zip([(id(parent), number) for parent, number in wanted or []], targets, strict=True)
+    by_target = (
+        {}
+        if targets is None
+        else dict(
+            zip(
+                [(id(parent), number) for parent, number in wanted or []],
+                targets,
+                strict=True,
+            )
+        )
     )
     for edge, gradient in pull_back(outputs, seeds, wanted, retain, create_graph):
         parent, number = edge
@@ -140,7 +146,7 @@ def grad(
     allow_unused: bool | None = None,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of the sum of outputs, one for each input; ``.grad`` is not touched.
+    """The gradients of the sum of outputs, one for each input; no ``.grad`` changes.
 
     Args:
         outputs: a tensor or several.
@@ -169,5 +175,3 @@ def grad(
         if gradient is None and not allow_unused:
             raise RuntimeError(UNUSED.format(number))
     return tuple(found)
-
-

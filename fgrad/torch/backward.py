@@ -259,9 +259,7 @@ def _saved(order: list[Node]) -> list[Any]:
     return saved
 
 
-def _recorded(
-    program: Program, order: list[Node], seeds: list[Tensor]
-) -> list[Tensor]:
+def _recorded(program: Program, order: list[Node], seeds: list[Tensor]) -> list[Tensor]:
     """Run a pullback as one more recorded operation, which can be differentiated.
 
     Its inputs are the variables that were saved: results of the operations, their

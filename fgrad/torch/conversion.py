@@ -59,9 +59,7 @@ def numpy(self: Tensor) -> Array:
 def from_numpy(ndarray: Any) -> Tensor:
     """A tensor that shares the memory of an array."""
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(
-            f"expected np.ndarray (got {type(ndarray).__name__})"
-        )
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     dtypes.of_numpy(ndarray.dtype)
     return make(ndarray)
 
@@ -124,7 +122,9 @@ def _len(self: Tensor) -> int:
 @method("__format__")
 def _format(self: Tensor, spec: str) -> str:
     """A tensor without axes formats as its number."""
-    return object.__format__(self, spec) if self._array.ndim else format(item(self), spec)
+    return (
+        object.__format__(self, spec) if self._array.ndim else format(item(self), spec)
+    )
 
 
 @method("size")
@@ -145,8 +145,6 @@ def numel(input: Tensor) -> int:
     return input._array.size
 
 
-
-
 @method("element_size")
 def element_size(self: Tensor) -> int:
     """Bytes of one element."""
@@ -161,7 +159,7 @@ def is_tensor(obj: Any) -> bool:
 @method("is_floating_point")
 def is_floating_point(input: Tensor) -> bool:
     """Whether the elements are floating-point numbers."""
-    return input._array.dtype.kind == "f"
+    return input.dtype.is_floating_point
 
 
 @method("clone")

@@ -23,9 +23,7 @@ COPY_CONSTRUCT = (
 )
 
 
-def finish(
-    array: Any, requires_grad: bool = False, device: Any = None
-) -> Tensor:
+def finish(array: Any, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A new leaf.
 
     Raises:
@@ -49,7 +47,9 @@ def _check_ragged(data: Any, depth: int = 0) -> None:
         return
     nested = [element for element in data if isinstance(element, Sequence)]
     if nested and len(nested) < len(data):
-        raise TypeError("not a sequence" if data[0] is nested[0] else _no_number(nested))
+        raise TypeError(
+            "not a sequence" if data[0] is nested[0] else _no_number(nested)
+        )
     for element in nested:
         if len(element) != len(nested[0]):
             raise ValueError(
@@ -126,7 +126,7 @@ def tensor(
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor of the data, sharing memory where that is possible."""
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)  # type: ignore[no-any-return]
+        return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray):
         wanted = data.dtype if dtype is None else as_dtype(dtype).numpy
         dtypes.of_numpy(wanted)
@@ -139,7 +139,11 @@ def _dtype_or_default(dtype: Any) -> Any:
 
 
 def ones(
-    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kw: Any
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **kw: Any,
 ) -> Tensor:
     """Ones of a shape, given as numbers or as one sequence."""
     shape = size_arguments("ones", size, kw.get("size"))
@@ -147,7 +151,11 @@ def ones(
 
 
 def zeros(
-    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kw: Any
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **kw: Any,
 ) -> Tensor:
     """Zeros of a shape, given as numbers or as one sequence."""
     shape = size_arguments("zeros", size, kw.get("size"))
@@ -155,7 +163,11 @@ def zeros(
 
 
 def empty(
-    *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, **kw: Any
+    *size: Any,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **kw: Any,
 ) -> Tensor:
     """A tensor to be filled; the elements are zeros."""
     shape = size_arguments("empty", size, kw.get("size"))

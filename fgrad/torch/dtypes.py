@@ -125,9 +125,7 @@ def as_dtype(given: Any) -> dtype:
         return given
     if given in _BY_PYTHON:
         return _BY_PYTHON[given]
-    raise TypeError(
-        f"argument 'dtype' must be torch.dtype, not {type(given).__name__}"
-    )
+    raise TypeError(f"argument 'dtype' must be torch.dtype, not {type(given).__name__}")
 
 
 def of_number(number: Any) -> dtype:

@@ -1,10 +1,11 @@
 """Recording: each operation becomes a fragment of the program, linked to its operands.
 
-`apply` runs a plain NumPy function. Where an operand requires a gradient, the function
-runs on tracers of a trace of its own; what that recorded (a path of the core's trie, and
-the values that pullbacks need) is the fragment, and the tensors that entered are its
-edges. A fragment knows nothing of the tensors made from it, so what no tensor reaches is
-freed by reference counting, and no thread has state that another one could see.
+`apply` runs a plain NumPy function. Where an operand requires a gradient, the
+function runs on tracers of a trace of its own; what that recorded (a path of the
+core's trie, and the values that pullbacks need) is the fragment, and the tensors that
+entered are its edges. A fragment knows nothing of the tensors made from it, so what
+no tensor reaches is freed by reference counting, and no thread has state that another
+one could see.
 """
 
 from __future__ import annotations
@@ -137,10 +138,10 @@ class Node:
         kind = of_numpy(array.dtype).kind
         return (
             "one of the variables needed for gradient computation has been modified by "
-            f"an inplace operation: [torch.{kind}Tensor {list(array.shape)}]{origin} is "
-            f"at version {storage.version}; expected version {version} instead. Hint: "
-            "enable anomaly detection to find the operation that failed to compute its "
-            "gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+            f"an inplace operation: [torch.{kind}Tensor {list(array.shape)}]{origin} "
+            f"is at version {storage.version}; expected version {version} instead. "
+            "Hint: enable anomaly detection to find the operation that failed to "
+            "compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
         )
 
     def release(self) -> None:
@@ -155,6 +156,7 @@ class Node:
             return
         if self.has_number or any(type(x) not in PYTHON_AVALS for x in saved):
             self.trace = None
+            self.guards = ()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {hex(id(self))}>"
@@ -257,7 +259,7 @@ def apply(
         name: PyTorch's name of the operation's node, such as ``AddBackward0``; a text
             after a colon is the error that `backward` raises at this node.
         function: plain NumPy code that returns one array or a tuple of arrays.
-        operands: tensors, and constants of other types, which are passed on as they are.
+        operands: tensors, and constants of other types, which are passed on.
         view: the results may share memory with the first operand.
 
     Returns:

@@ -1,8 +1,8 @@
 """Reading and writing parts of tensors, by PyTorch's rules.
 
 As PyTorch does, numbers, slices, None and ``...`` are applied first, as a view; index
-tensors and masks then, in one gather. (NumPy takes numbers along with index arrays, which
-gives other shapes for ``x[0, :, [0, 1]]``.)
+tensors and masks then, in one gather. (NumPy takes numbers along with index arrays,
+which gives other shapes for ``x[0, :, [0, 1]]``.)
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from fgrad.torch.tensor import Tensor, make
 
 FULL = slice(None)
 NOT_AN_INDEX = (
-    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are "
-    "valid indices (got {})"
+    "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
+    "are valid indices (got {})"
 )
 SEQUENCE = (
-    "Using a non-tuple sequence for multidimensional indexing is deprecated and will be "
-    "changed in pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this "
-    "will be interpreted as tensor index, x[torch.tensor(seq)], which will result "
+    "Using a non-tuple sequence for multidimensional indexing is deprecated and will "
+    "be changed in pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 "
+    "this will be interpreted as tensor index, x[torch.tensor(seq)], which will result "
     "either in an error or a different result"
 )
 BYTES = (
@@ -74,7 +74,7 @@ class Index:
     def _add(
         self, component: Any, basic: list[Any], arrays: list[Any], rest: int
     ) -> None:
-        """Add a component; ``rest`` is the number of axes that an ellipsis stands for."""
+        """Add a component; ``rest`` is the number of axes that ``...`` stands for."""
         if component is None:
             basic.append(None)
             arrays.append(FULL)
@@ -202,7 +202,9 @@ def _index_array(array: Any) -> Any:
         warnings.warn(BYTES, UserWarning, stacklevel=6)
         array = array.astype(bool)
     if array.dtype.kind not in "bi":
-        raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        raise IndexError(
+            "tensors used as indices must be long, int, byte or bool tensors"
+        )
     if array.ndim == 0:
         return bool(array) if array.dtype == bool else int(array)
     return array
@@ -233,9 +235,7 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     source = value if isinstance(value, Tensor) else make(np.asarray(value))
     _check_slot(self, index, source)
     if STATE.enabled and (self._requires or source._requires):
-        written = apply(
-            "CopySlices", lambda x, v: _written(x, v, index), self, source
-        )
+        written = apply("CopySlices", lambda x, v: _written(x, v, index), self, source)
         overwrite(self, written)
         return
     with np.errstate(all="ignore"):
@@ -272,20 +272,23 @@ def _check_slot(target: Tensor, index: Index, value: Tensor) -> None:
             f"broadcast to indexing result of shape {list(slot)}"
         )
     axis = next(
-        (k for k in range(-1, -min(len(given), len(slot)) - 1, -1)
-         if given[k] not in (1, slot[k])),
+        (
+            k
+            for k in range(-1, -min(len(given), len(slot)) - 1, -1)
+            if given[k] not in (1, slot[k])
+        ),
         None,
     )
     if axis is None:
         raise RuntimeError(
-            f"expand(torch.{value.dtype.kind}Tensor{{{list(value.shape)}}}, size={list(slot)}): the number of sizes "
-            f"provided ({len(slot)}) must be greater or equal to the number of "
-            f"dimensions in the tensor ({len(given)})"
+            f"expand(torch.{value.dtype.kind}Tensor{{{list(value.shape)}}}, "
+            f"size={list(slot)}): the number of sizes provided ({len(slot)}) must be "
+            f"greater or equal to the number of dimensions in the tensor ({len(given)})"
         )
     raise RuntimeError(
         f"The expanded size of the tensor ({slot[axis]}) must match the existing size "
-        f"({given[axis]}) at non-singleton dimension {len(slot) + axis}.  Target sizes: "
-        f"{list(slot)}.  Tensor sizes: {list(given)}"
+        f"({given[axis]}) at non-singleton dimension {len(slot) + axis}.  Target "
+        f"sizes: {list(slot)}.  Tensor sizes: {list(given)}"
     )
 
 
@@ -304,5 +307,3 @@ def _written(x: Any, v: Any, index: Index) -> Any:
     changed[...] = x
     _assign(changed, index, v)
     return changed
-
-

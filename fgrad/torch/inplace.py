@@ -1,8 +1,8 @@
 """In-place operations: they change the memory that views and `detach()` share.
 
-Where a gradient is involved, the tensor becomes the result of the recorded operation. The
-storage's version counts the changes, so that `backward` refuses to use a saved value that
-was overwritten.
+Where a gradient is involved, the tensor becomes the result of the recorded operation.
+The storage's version counts the changes, so that `backward` refuses to use a saved
+value that was overwritten.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEAF = "a leaf Variable that requires grad is being used in an in-place operatio
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The in-place variant of a function: its result is written into the first operand."""
+    """The in-place variant of a function: the result goes into the first operand."""
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         check_writable(self)
@@ -39,8 +39,8 @@ def check_writable(tensor: Tensor) -> None:
     """Refuse what would lose the gradient of a leaf.
 
     Raises:
-        RuntimeError: a leaf that requires a gradient, or a view of one, is changed while
-            operations are recorded.
+        RuntimeError: a leaf that requires a gradient, or a view of one, is changed
+            while operations are recorded.
     """
     if not STATE.enabled:
         return

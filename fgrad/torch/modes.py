@@ -61,9 +61,7 @@ def _in_mode(mode: bool, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _generator_in_mode(
-    mode: bool, function: Callable[..., Any]
-) -> Callable[..., Any]:
+def _generator_in_mode(mode: bool, function: Callable[..., Any]) -> Callable[..., Any]:
     """A generator function whose steps run in a mode, its consumer in its own."""
 
     @functools.wraps(function)

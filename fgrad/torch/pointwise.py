@@ -31,7 +31,7 @@ def _floating(name: str, node: str, function: Callable[[Any], Any]) -> Any:
 
 
 def _sigmoid(x: Any) -> Any:
-    # each branch where its exponential cannot overflow; `where` is NaN-safe in gradients
+    # each branch where its exponential does not overflow: `where` is NaN-safe
     rising, falling = np.exp(x), np.exp(-x)
     low = np.where(np.isinf(falling), 0.0, rising / (1 + rising))
     return np.where(x < 0, low, 1 / (1 + falling))
@@ -82,7 +82,9 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     x = require_tensor("clamp", input)
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
-        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+        raise RuntimeError(
+            "torch.clamp: At least one of 'min' or 'max' must not be None"
+        )
     for bound in bounds:
         if as_number_or_tensor(bound) is NotImplemented or isinstance(bound, Tensor):
             raise NotImplementedError("clamp takes numbers as bounds so far")

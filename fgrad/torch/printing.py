@@ -1,9 +1,9 @@
 """How tensors print: to the letter as in PyTorch.
 
-One format serves all elements: fixed point, or scientific where the largest magnitude is
-more than 1000 times the smallest, above 1e8, or the smallest is below 1e-4; whole numbers
-get a bare point. Beyond `threshold` elements only the `edgeitems` at the ends of each
-axis are shown. Zeros, infinities and NaNs have no say in format and width.
+One format serves all elements: fixed point, or scientific where the largest magnitude
+is more than 1000 times the smallest, above 1e8, or the smallest is below 1e-4; whole
+numbers get a bare point. Beyond `threshold` elements only the `edgeitems` at the ends
+of each axis are shown. Zeros, infinities and NaNs have no say in format and width.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Formatter:
 def _is_scientific(magnitudes: Array) -> bool:
     if OPTIONS.sci_mode is not None:
         return OPTIONS.sci_mode
-    low, high = magnitudes.min(), magnitudes.max()
+    low, high = float(magnitudes.min()), float(magnitudes.max())
     return bool(high / low > LARGE_RATIO or high > LARGE or low < SMALL)
 
 

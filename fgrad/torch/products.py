@@ -57,7 +57,8 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
     x, y = require_tensor("dot", input), require_tensor("dot", tensor, 2)
     if x._array.ndim != 1 or y._array.ndim != 1:
         raise RuntimeError(
-            f"1D tensors expected, but got {x._array.ndim}D and {y._array.ndim}D tensors"
+            f"1D tensors expected, but got {x._array.ndim}D and {y._array.ndim}D "
+            "tensors"
         )
     return matmul(x, y)
 
@@ -89,8 +90,8 @@ def _mismatch(first: tuple[int, ...], second: tuple[int, ...]) -> str:
     if len(first) == 1 and len(second) == 1:
         return (
             f"inconsistent tensor size, expected tensor [{first[0]}] and src "
-            f"[{second[0]}] to have the same number of elements, but got {first[0]} and "
-            f"{second[0]} elements respectively"
+            f"[{second[0]}] to have the same number of elements, but got {first[0]} "
+            f"and {second[0]} elements respectively"
         )
     if len(first) == 2 and len(second) == 1:
         return (

@@ -1,4 +1,4 @@
-"""Random tensors. The generator is NumPy's PCG64: seeds repeat, values are not PyTorch's."""
+"""Random tensors, by NumPy's PCG64: seeds repeat, the values are not PyTorch's."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def _draw(
         kernel = "check_uniform_bounds" if name == "rand" else "normal_kernel_cpu"
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{wanted.kind}'")
     source = (generator or default_generator).numpy
-    method = source.random if name == "rand" else source.standard_normal
+    method: Any = source.random if name == "rand" else source.standard_normal
     is_double = wanted.itemsize == 8
-    values: Any = method(shape, np.float64 if is_double else np.float32)  # type: ignore[operator]
+    values: Any = method(shape, np.float64 if is_double else np.float32)
     return np.asarray(values).astype(wanted.numpy, copy=False)
 
 

@@ -82,9 +82,7 @@ def _mean(x: Any, axis: Any, keepdims: bool) -> Any:
     return total / count if count else total * np.nan
 
 
-def _reduced(
-    name: str, function: Any, x: Tensor, dim: Any, keepdim: bool
-) -> Tensor:
+def _reduced(name: str, function: Any, x: Tensor, dim: Any, keepdim: bool) -> Tensor:
     node = f"{name}Backward{0 if dim is _ALL else 1}"
     axes = axes_of(None if dim is _ALL else dim, x._array.ndim)
     return apply(node, lambda u: function(u, axis=axes, keepdims=keepdim), x)  # type: ignore[no-any-return]

@@ -105,8 +105,8 @@ def axis_of(dim: int, ndim: int) -> int:
     bound = max(ndim, 1)
     if not -bound <= dim < bound:
         raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}]"
-            f", but got {dim})"
+            "Dimension out of range (expected to be in range of "
+            f"[{-bound}, {bound - 1}], but got {dim})"
         )
     return dim % bound
 
@@ -124,7 +124,5 @@ def axes_of(dim: Any, ndim: int) -> tuple[int, ...]:
     axes = [axis_of(operator.index(each), ndim) for each in named]
     for axis in axes:
         if axes.count(axis) > 1:
-            raise RuntimeError(
-                f"dim {axis} appears multiple times in the list of dims"
-            )
+            raise RuntimeError(f"dim {axis} appears multiple times in the list of dims")
     return tuple(axes) if ndim else ()

@@ -75,12 +75,16 @@ class Tape:
         self._trace = trace
         result = trace.run(function, trace.inputs(values))
         leaves, self.treedef = tree.flatten(result)
-        self.outs = tuple(_variable(leaf, trace) for leaf in leaves)
-        self.results = [strip(leaf, trace) for leaf in leaves]
-        self.out_avals = [
-            leaf.aval if number is not None else None
-            for leaf, number in zip(leaves, self.outs, strict=True)
-        ]
+        self.outs: list[int | None] = []
+        self.results: list[Any] = []
+        self.out_avals: list[Aval | None] = []
+        for leaf in leaves:
+            is_own = type(leaf) is Tracer and leaf.scope is trace
+            if is_own and leaf.origin is not None:
+                refresh(leaf)
+            self.outs.append(leaf.index if is_own else None)
+            self.out_avals.append(leaf.aval if is_own else None)
+            self.results.append(exported(leaf) if is_own else leaf)
         self._path = trace.finish()
 
     def pull_back(self, seeds: dict[int, Any]) -> list[Any]:
@@ -128,24 +132,14 @@ class Tape:
         if trace.watched:
             trace.verify_constants()
         traced = trace.nested or any(map(is_traced, linear))
-        arguments = [*trace.saved, *linear]
         if last:
-            trace.saved.clear()
-        return run_on(executable, arguments, traced)
+            trace.saved += linear
+            return run_on(executable, trace.saved, traced)
+        return run_on(executable, [*trace.saved, *linear], traced)
 
 
-def _variable(leaf: Any, trace: Trace) -> int | None:
-    if type(leaf) is not Tracer or leaf.scope is not trace:
-        return None
-    if leaf.origin is not None:
-        refresh(leaf)
-    return leaf.index
-
-
-def strip(leaf: Any, trace: Trace) -> Any:
-    """The value of a leaf outside ``trace``; a copy where the trace still needs it."""
-    if type(leaf) is not Tracer or leaf.scope is not trace:
-        return leaf
+def exported(leaf: Tracer) -> Any:
+    """The value of a result outside its trace; a copy where the trace still needs it."""
     value = leaf.value
     is_exclusive = leaf.owned and leaf.origin is None
     if is_exclusive or isinstance(value, np.generic):

@@ -1,0 +1,96 @@
+"""Comparisons and bitwise operators; they have no gradients."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.arithmetic import Operand, binary, operator_of, result_type
+from fgrad.torch.registry import METHODS, method
+from fgrad.torch.tensor import Tensor, make
+
+
+def _comparison(
+    name: str, function: Callable[[Any, Any], Any]
+) -> Callable[[Operand, Operand], Tensor]:
+    def compare(input: Operand, other: Operand) -> Tensor:
+        x, y = (make(z._array) if isinstance(z, Tensor) else z for z in (input, other))
+        return binary("", function, x, y, result_type(x, y))
+
+    compare.__name__ = name
+    compare.__doc__ = f"Elementwise ``{name}``, a tensor of booleans."
+    METHODS[name] = compare
+    METHODS[f"__{name}__"] = operator_of(compare)
+    return compare
+
+
+eq = _comparison("eq", operator.eq)
+ne = _comparison("ne", operator.ne)
+lt = _comparison("lt", operator.lt)
+le = _comparison("le", operator.le)
+gt = _comparison("gt", operator.gt)
+ge = _comparison("ge", operator.ge)
+
+
+@method("equal")
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether two tensors have the same shape and elements."""
+    x, y = input._array, other._array
+    return x.shape == y.shape and bool(np.all(x == y))
+
+
+@method("allclose")
+def allclose(
+    input: Tensor,
+    other: Tensor,
+    rtol: float = 1e-5,
+    atol: float = 1e-8,
+    equal_nan: bool = False,
+) -> bool:
+    """Whether all elements are equal within tolerances."""
+    if input._array.dtype != other._array.dtype:
+        raise RuntimeError(f"{input.dtype.kind} did not match {other.dtype.kind}")
+    return bool(np.allclose(input._array, other._array, rtol, atol, equal_nan))
+
+
+@method("logical_not")
+def logical_not(input: Tensor) -> Tensor:
+    """Whether elements are zero."""
+    return make(np.logical_not(input._array))
+
+
+def _invert(self: Tensor) -> Tensor:
+    if self._array.dtype.kind == "f":
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type "
+            "tensors"
+        )
+    return make(~self._array)
+
+
+METHODS["__invert__"] = _invert
+
+
+def _bitwise(
+    name: str, function: Callable[[Any, Any], Any]
+) -> Callable[[Tensor, Any], Any]:
+    def apply_bitwise(self: Tensor, other: Operand) -> Tensor:
+        target = result_type(self, other)
+        if target.is_floating_point:
+            raise NotImplementedError(
+                f"\"bitwise_{name}_cpu\" not implemented for '{target.kind}'"
+            )
+        return binary("", function, self, other, target)
+
+    return operator_of(apply_bitwise)
+
+
+for _name, _function in (
+    ("and", operator.and_),
+    ("or", operator.or_),
+    ("xor", operator.xor),
+):
+    METHODS[f"__{_name}__"] = METHODS[f"__r{_name}__"] = _bitwise(_name, _function)
