@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fgrad import errors
-from fgrad.numpy.protocol import FUNCTIONS, PRIMITIVES, UFUNCS
+from fgrad.functions.protocol import FUNCTIONS, PRIMITIVES, UFUNCS
 from fgrad.primitive import Primitive
 
 FOLDER = Path(__file__).parent

@@ -1,7 +1,6 @@
 """fgrad differentiates plain NumPy code."""
 
-import fgrad.numpy
-from fgrad import errors
+from fgrad import errors, numpy, testing
 from fgrad.api import grad, jvp, linearize, make_program, value_and_grad, vjp
 from fgrad.ir import Aval, Program, check
 from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
@@ -23,8 +22,10 @@ __all__ = [
     "jvp",
     "linearize",
     "make_program",
+    "numpy",
     "parse",
     "stop_gradient",
+    "testing",
     "value_and_grad",
     "vjp",
 ]

@@ -66,7 +66,7 @@ class Executable:
 
 def run_on(executable: Executable, arguments: list[Any], traced: bool) -> list[Any]:
     """Run a program; on traced arguments record it in the enclosing trace."""
-    if traced:
-        return evaluate(executable.program, arguments)
     with np.errstate(all="ignore"):
+        if traced:
+            return evaluate(executable.program, arguments)
         return executable(arguments)

@@ -1,52 +1,55 @@
 """NumPy's names: the complete front door, ``import fgrad.numpy as np``.
 
-All of NumPy is here. Functions that fgrad composes, and creation functions, take part in
-the trace; everything else is NumPy's own and reaches fgrad through NumPy's protocols.
+All of NumPy is here. Creation functions take part in the trace: what they make can receive
+traced values. Functions that have a rule also take lists of traced numbers. Everything
+else is NumPy's own.
 """
 
 from typing import Any
 
 import numpy as _np
 
-from fgrad.numpy import (
-    calculus,
-    creation,
-    elementwise,
-    indexing,
-    linalg,
-    methods,
-    nan,
-    products,
-    protocol,
-    reduction,
-    scan,
-    shape,
-    sorting,
+from fgrad.functions.creation import (
+    arange,
+    array,
+    asarray,
+    empty,
+    eye,
+    full,
+    geomspace,
+    identity,
+    joining,
+    linspace,
+    logspace,
+    ones,
+    tri,
+    zeros,
 )
-from fgrad.numpy.creation import array, asarray
-from fgrad.numpy.einsum import einsum
+from fgrad.functions.protocol import is_supported
+from fgrad.numpy import linalg
 
-protocol.install_protocol()
-methods.install_methods()
-
-__all__ = ["array", "asarray", "einsum"]
-_FAMILIES = (
-    calculus,
-    creation,
-    elementwise,
-    indexing,
-    linalg,
-    nan,
-    products,
-    reduction,
-    scan,
-    shape,
-    sorting,
-)
+__all__ = [
+    "arange",
+    "array",
+    "asarray",
+    "empty",
+    "eye",
+    "full",
+    "geomspace",
+    "identity",
+    "linalg",
+    "linspace",
+    "logspace",
+    "ones",
+    "tri",
+    "zeros",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in creation.__all__:
-        return getattr(creation, name)
     found = getattr(_np, name)
-    return creation.joining(found) if protocol.is_supported(found) else found
+    return joining(found) if is_supported(found) else found
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *dir(_np)})

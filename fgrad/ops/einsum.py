@@ -1,7 +1,7 @@
 """Sums of products over named axes.
 
 ``subscripts`` is explicit: one letter for each axis, no ellipsis, and axes of length 1
-do not broadcast (`fgrad.numpy.einsum` resolves all that).
+do not broadcast (`fgrad.functions.einsum` resolves all that).
 """
 
 import functools

@@ -27,6 +27,13 @@ from fgrad.torch.tensor import Array, Storage, Tensor, make
 from fgrad.trace import Trace, Tracer, refresh
 from fgrad.transforms.tape import TAPE
 
+CHANGED = (
+    "one of the variables needed for gradient computation has been modified by an "
+    "inplace operation: [{}]{} is at version {}; expected version {} instead. Hint: "
+    "enable anomaly detection to find the operation that failed to compute its "
+    "gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+)
+
 Edge = tuple[Any, int]  # a node and one of its variables, or a leaf tensor and 0
 
 _serials = itertools.count()
@@ -135,14 +142,8 @@ class Node:
             name = "" if isinstance(parent, Tensor) else parent.name()
             name = name and (storage.writer or name)
         origin = f", which is output 0 of {_bare(name)}," if name else ""
-        kind = of_numpy(array.dtype).kind
-        return (
-            "one of the variables needed for gradient computation has been modified by "
-            f"an inplace operation: [torch.{kind}Tensor {list(array.shape)}]{origin} "
-            f"is at version {storage.version}; expected version {version} instead. "
-            "Hint: enable anomaly detection to find the operation that failed to "
-            "compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
-        )
+        what = f"torch.{of_numpy(array.dtype).kind}Tensor {list(array.shape)}"
+        return CHANGED.format(what, origin, storage.version, version)
 
     def release(self) -> None:
         """Free what was saved, so that a second `backward` is refused.

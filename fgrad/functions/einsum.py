@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.numpy.protocol import cast, implements, write_out
-from fgrad.numpy.shape import moveaxis
+from fgrad.functions.protocol import cast, implements, write_out
+from fgrad.functions.shape import moveaxis
 from fgrad.ops.contract import matmul
 from fgrad.ops.einsum import diagonal, distinct, lengths, split
 from fgrad.ops.einsum import einsum as einsum_

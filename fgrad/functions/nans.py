@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.numpy.protocol import REDUCTIONS, cast, implements, write_out
+from fgrad.functions.protocol import REDUCTIONS, cast, implements, write_out
 from fgrad.ops.elementwise import square
 from fgrad.trace import as_operand, type_of
 

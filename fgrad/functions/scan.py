@@ -6,8 +6,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from fgrad.errors import UnsupportedFunctionError
-from fgrad.numpy.nan import replace_nan
-from fgrad.numpy.protocol import (
+from fgrad.functions.nans import replace_nan
+from fgrad.functions.protocol import (
     ACCUMULATIONS,
     REDUCTIONS,
     cast,
@@ -15,7 +15,7 @@ from fgrad.numpy.protocol import (
     implements,
     write_out,
 )
-from fgrad.numpy.reduction import axes_of, finish
+from fgrad.functions.reduction import axes_of, finish
 from fgrad.ops import scan as ops
 from fgrad.ops.index import index, scatter
 from fgrad.ops.structure import reshape

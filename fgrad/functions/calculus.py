@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from fgrad.numpy.creation import asarray
-from fgrad.numpy.protocol import implements
-from fgrad.numpy.scan import as_type
+from fgrad.functions.creation import asarray
+from fgrad.functions.protocol import implements
+from fgrad.functions.scan import as_type
 from fgrad.ops.cut import stop_gradient
 from fgrad.ops.index import index
 from fgrad.ops.scan import convolve as convolve_

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from fgrad.errors import UnsupportedFunctionError
-from fgrad.numpy.protocol import REDUCTIONS, cast, implements, write_out
+from fgrad.functions.protocol import REDUCTIONS, cast, implements, write_out
 from fgrad.ops import elementwise
 from fgrad.ops import reduce as ops
 from fgrad.ops.structure import reshape
@@ -187,6 +187,9 @@ def _extremum(
     axes = axes_of(a, axis)
     if not count(a, axes) and not given:
         raise ValueError(f"zero-size array to reduction operation {prim.name}")
+    if not count(a, axes):
+        shape = ops.reduced_shape(type_of(a).shape, axes)
+        return finish(np.full(shape, initial, type_of(a).dtype), a, axes, keepdims, out)
     result = reduce_with(prim, a, axes)
     return finish(combine(result, initial) if given else result, a, axes, keepdims, out)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.numpy.protocol import cast, implements
-from fgrad.numpy.shape import stack
+from fgrad.functions.protocol import cast, implements
+from fgrad.functions.shape import stack
 from fgrad.ops import structure as ops
 from fgrad.trace import (
     Tracer,
@@ -22,23 +22,6 @@ from fgrad.trace import (
     record,
     type_of,
 )
-
-
-__all__ = [
-    "arange",
-    "array",
-    "asarray",
-    "empty",
-    "eye",
-    "full",
-    "geomspace",
-    "identity",
-    "linspace",
-    "logspace",
-    "ones",
-    "tri",
-    "zeros",
-]
 
 
 def _like(

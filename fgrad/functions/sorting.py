@@ -9,9 +9,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from fgrad.errors import UnsupportedFunctionError
-from fgrad.numpy.protocol import cast, implements, write_out
-from fgrad.numpy.reduction import axes_of, finish
-from fgrad.numpy.scan import plain
+from fgrad.functions.protocol import cast, implements, write_out
+from fgrad.functions.reduction import axes_of, finish
+from fgrad.functions.scan import plain
 from fgrad.ops import sorting as ops
 from fgrad.ops.index import index
 from fgrad.ops.reduce import kept_shape, reduced_shape

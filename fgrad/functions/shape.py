@@ -8,8 +8,8 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from fgrad.errors import ShapeError
-from fgrad.numpy.indexing import getitem, take
-from fgrad.numpy.protocol import cast, concrete, implements, write_out
+from fgrad.functions.indexing import getitem, take
+from fgrad.functions.protocol import cast, concrete, implements, write_out
 from fgrad.ops import structure as ops
 from fgrad.ops.einsum import diagonal as diagonal_
 from fgrad.ops.index import scatter

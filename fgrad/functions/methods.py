@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from fgrad.inplace import assign, is_mutable
-from fgrad.numpy import elementwise, indexing, shape
-from fgrad.numpy.protocol import FUNCTIONS, array_function
+from fgrad.functions import elementwise, indexing, shape
+from fgrad.functions.protocol import FUNCTIONS, array_function
 from fgrad.ops import contract, logic
 from fgrad.ops import elementwise as ops
 from fgrad.ops.structure import astype, copy

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.numpy.protocol import concrete, implements, write_out
+from fgrad.functions.protocol import concrete, implements, write_out
 from fgrad.ops import elementwise as ops
 from fgrad.ops import logic
 from fgrad.ops.cut import stop

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.inplace import assign, write
-from fgrad.numpy.protocol import concrete, implements
+from fgrad.functions.protocol import concrete, implements
 from fgrad.ops.elementwise import where
 from fgrad.ops.index import index, index_add
 from fgrad.ops.structure import astype, reshape

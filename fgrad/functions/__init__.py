@@ -1,0 +1,42 @@
+"""What NumPy's functions, operators and methods do on traced values.
+
+One file per family. A function that is a composition of primitives is written here under
+``@implements(np.the_function)``; importing this package teaches tracers all of them.
+"""
+
+from fgrad.functions import (
+    calculus,
+    creation,
+    einsum,
+    elementwise,
+    indexing,
+    linalg,
+    methods,
+    nans,
+    products,
+    protocol,
+    reduction,
+    scan,
+    shape,
+    sorting,
+)
+
+__all__ = [
+    "calculus",
+    "creation",
+    "einsum",
+    "elementwise",
+    "indexing",
+    "linalg",
+    "methods",
+    "nans",
+    "products",
+    "protocol",
+    "reduction",
+    "scan",
+    "shape",
+    "sorting",
+]
+
+protocol.install_protocol()
+methods.install_methods()
