@@ -1,6 +1,9 @@
 """fgrad differentiates plain NumPy code."""
 
-from fgrad import errors, numpy, testing
+import importlib
+from typing import Any
+
+from fgrad import errors, numpy
 from fgrad.api import grad, jvp, linearize, make_program, value_and_grad, vjp
 from fgrad.ir import Aval, Program, check
 from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
@@ -25,7 +28,13 @@ __all__ = [
     "numpy",
     "parse",
     "stop_gradient",
-    "testing",
     "value_and_grad",
     "vjp",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`fgrad.testing` is imported on first use, to keep ``import fgrad`` quick."""
+    if name == "testing":
+        return importlib.import_module("fgrad.testing")
+    raise AttributeError(f"module 'fgrad' has no attribute {name!r}")

@@ -66,10 +66,8 @@ def binary(
     target: dtype | None = None,
 ) -> Tensor:
     """An elementwise operation in the promoted dtype, with PyTorch's shape error."""
-    if target is None:
-        same = isinstance(x, Tensor) and isinstance(y, Tensor)
-        if not same or x._array.dtype != y._array.dtype:
-            target = result_type(x, y)
+    if target is None and not _fit_as_they_are(x, y):
+        target = result_type(x, y)
     if target is not None:
         x, y = _fitting(x, target), _fitting(y, target)
         function = _casting(function, x, y, target)
@@ -77,6 +75,15 @@ def binary(
         return apply(name, function, x, y)  # type: ignore[no-any-return]
     except ValueError as error:
         raise _shape_error(x, y) or RuntimeError(str(error)) from error
+
+
+def _fit_as_they_are(x: Operand, y: Operand) -> bool:
+    """Whether NumPy promotes as PyTorch: equal dtypes, or floats and a number."""
+    if not isinstance(x, Tensor):
+        return isinstance(y, Tensor) and y._array.dtype.kind == "f"
+    if not isinstance(y, Tensor):
+        return x._array.dtype.kind == "f"
+    return x._array.dtype == y._array.dtype
 
 
 def _casting(
@@ -153,15 +160,13 @@ def mul(input: Operand, other: Operand) -> Tensor:
     return binary("MulBackward0", operator.mul, input, other)
 
 
-def _quotient_type(x: Operand, y: Operand) -> dtype:
-    found = result_type(x, y)
-    return found if found.is_floating_point else dtypes.get_default_dtype()
-
-
 @method("div", "divide", "true_divide")
 def div(input: Operand, other: Operand) -> Tensor:
     """``input / other``; integers give the default dtype."""
-    target = _quotient_type(input, other)
+    is_float = any(
+        isinstance(x, Tensor) and x._array.dtype.kind == "f" for x in (input, other)
+    )
+    target = None if is_float else dtypes.get_default_dtype()
     return binary("DivBackward0", operator.truediv, input, other, target)
 
 

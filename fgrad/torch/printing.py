@@ -169,7 +169,7 @@ def _suffixes(tensor: Tensor) -> list[str]:
 @method("__repr__", "__str__")
 def format_tensor(self: Tensor) -> str:
     """The text of a tensor."""
-    prefix = f"{type(self).__name__.replace('Tensor', 'tensor', 1)}("
+    prefix = "tensor(" if type(self) is Tensor else f"{type(self).__name__}("
     indent, array = len(prefix), self._array
     is_summary = array.size > OPTIONS.threshold
     if array.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def mean(
 
 
 def _mean(x: Any, axis: Any, keepdims: bool) -> Any:
-    count = int(np.prod([x.shape[k] for k in axis]))
+    count = math.prod([x.shape[k] for k in axis])
     total = np.sum(x, axis=axis, keepdims=keepdims)
     return total / count if count else total * np.nan
 
