@@ -178,8 +178,8 @@ def elementwise_samples(ranges: tuple[Range, ...], kinds: str) -> list[Sample]:
     count = len(ranges)
     shapes: list[tuple[tuple[int, ...], ...]] = [((2, 3),) * count, ((),) * count]
     if count > 1:
-        shapes.append((((2, 3), (3,), (2, 1))[:count]))
-        shapes.append((((1,), (2, 3), ())[:count]))
+        shapes.append(((2, 3), (3,), (2, 1))[:count])
+        shapes.append(((1,), (2, 3), ())[:count])
     samples = []
     for kind in kinds:
         for dtype in dtypes[kind]:

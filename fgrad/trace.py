@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.errors import FgradError, MutatedConstantError, ShapeError
-from fgrad.ir import PYTHON_AVALS, Aval, aval_of
+from fgrad.ir import Aval, aval_of
 from fgrad.path import FINISHED, TRIE, UNKNOWN, Params, Path, Policy
 from fgrad.primitive import Primitive
 from fgrad.tracer import (
@@ -44,8 +44,6 @@ __all__ = [
     "active_trace",
     "as_operand",
     "bind",
-    "bind1",
-    "bind2",
     "innermost",
     "is_traced",
     "new_tracer",
@@ -58,7 +56,6 @@ COPY_LIMIT = 8192  # bytes up to which a constant that the gradient needs is cop
 FINGERPRINT = 512  # elements of a large constant that are compared to detect a change
 
 _serials = itertools.count()
-_new = Tracer.__new__
 
 
 class _Active(threading.local):
@@ -89,7 +86,16 @@ class Trace:
         copies: small constants, and the copies saved of them, where these are shared.
     """
 
-    __slots__ = ("abstract", "copies", "nested", "path", "policy", "saved", "serial", "watched")
+    __slots__ = (
+        "abstract",
+        "copies",
+        "nested",
+        "path",
+        "policy",
+        "saved",
+        "serial",
+        "watched",
+    )
 
     def __init__(
         self, policy: Policy, avals: tuple[Aval, ...], abstract: bool = False
@@ -176,6 +182,7 @@ class Trace:
 
     def _copy_of(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """A copy; the same one for an array that has not changed since the last."""
+        known: np.ndarray[Any, Any] | None
         _, known = self.copies.get(id(array), (None, None))
         if known is None or known.tobytes() != array.tobytes():
             known = array.copy()
@@ -362,89 +369,3 @@ def _attach_view(
 
 
 Primitive.bind = bind
-
-
-def bind1(prim: Primitive, x: Tracer) -> Any:
-    """``bind`` for one traced operand, an elementwise primitive, and no params."""
-    trace = x.scope
-    if trace.nested or trace.abstract:
-        return bind(prim, (x,), {})
-    if x.origin is not None:
-        refresh(x)
-    if prim.is_constant and not trace.policy.constants:
-        return prim.evaluate(x.value)
-    index = x.index
-    key = (prim, (), index)
-    child = trace.path.children.get(key)
-    if child is None:
-        return bind(prim, (x,), {})
-    out = prim.evaluate(x.value)
-    trace.path = child
-    tracer = _new(Tracer)
-    tracer.scope = trace
-    tracer.index = child.index
-    tracer.value = out
-    tracer.aval = child.aval
-    tracer.origin = None
-    tracer.version = 0
-    tracer.owned = True
-    if child.keep:
-        trace.save(child.keep, (x, tracer))
-    return tracer
-
-
-def bind2(prim: Primitive, x: Any, y: Any) -> Any:
-    """``bind`` for two operands, an elementwise primitive, and no params."""
-    if type(x) is Tracer:
-        trace = x.scope
-        if x.origin is not None:
-            refresh(x)
-        a: Any = x.index
-        u = x.value
-        if type(y) is Tracer:
-            if y.scope is not trace:
-                return bind(prim, (x, y), {})
-            if y.origin is not None:
-                refresh(y)
-            b: Any = y.index
-            v = y.value
-        else:
-            b = PYTHON_AVALS.get(type(y))
-            if b is None:
-                y = as_operand(y)
-                b = aval_of(y)
-            v = y
-    else:
-        trace = y.scope
-        if y.origin is not None:
-            refresh(y)
-        a = PYTHON_AVALS.get(type(x))
-        if a is None:
-            x = as_operand(x)
-            a = aval_of(x)
-        u = x
-        b = y.index
-        v = y.value
-    if trace.nested or trace.abstract:
-        return bind(prim, (x, y), {})
-    if prim.is_constant and not trace.policy.constants:
-        return prim.evaluate(u, v)
-    child = trace.path.children.get((prim, (), a, b))
-    if child is None:
-        return bind(prim, (x, y), {})
-    try:
-        out = prim.evaluate(u, v)
-    except ValueError:
-        return bind(prim, (x, y), {})  # raises with the shapes and the line
-    trace.path = child
-    tracer = _new(Tracer)
-    tracer.scope = trace
-    tracer.index = child.index
-    tracer.value = out
-    tracer.aval = child.aval
-    tracer.origin = None
-    tracer.version = 0
-    tracer.owned = True
-    if child.keep:
-        trace.save(child.keep, (x, y, tracer))
-    return tracer

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.functions.joining import stack
 from fgrad.functions.protocol import cast, implements
-from fgrad.functions.shape import stack
 from fgrad.ops import structure as ops
 from fgrad.trace import (
     Tracer,

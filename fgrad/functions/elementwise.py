@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.fast import bind1
 from fgrad.functions.protocol import concrete, implements, write_out
 from fgrad.ops import elementwise as ops
-from fgrad.ops import logic
+from fgrad.ops import logic, transcendental
 from fgrad.ops.cut import stop
 from fgrad.ops.structure import astype, copy
-from fgrad.trace import Tracer, as_operand, bind1, type_of
+from fgrad.trace import Tracer, as_operand, type_of
 
 SMALL_POWER = 64  # exponents up to which x**n is worth its own equation
 
@@ -26,8 +27,8 @@ def power(x: Any, y: Any) -> Any:
             exponent = int(y) if is_whole and abs(y) <= SMALL_POWER else y
             if exponent == 2:
                 return bind1(ops.square, x)
-            return ops.scalar_power(x, exponent=exponent)
-    return ops.power(as_operand(x), as_operand(y))
+            return transcendental.scalar_power(x, exponent=exponent)
+    return transcendental.power(as_operand(x), as_operand(y))
 
 
 @implements(np.float_power)
@@ -59,13 +60,13 @@ def modf(x: Any) -> tuple[Any, Any]:
 @implements(np.degrees)
 def degrees(x: Any) -> Any:
     """Radians to degrees."""
-    return ops.rad2deg(as_operand(x))
+    return transcendental.rad2deg(as_operand(x))
 
 
 @implements(np.radians)
 def radians(x: Any) -> Any:
     """Degrees to radians."""
-    return ops.deg2rad(as_operand(x))
+    return transcendental.deg2rad(as_operand(x))
 
 
 @implements(np.ldexp)
@@ -159,7 +160,7 @@ def nan_to_num(
 @implements(np.sinc)
 def sinc(x: Any) -> Any:
     """``sin(pi x) / (pi x)``"""
-    return ops.sinc(as_operand(x))
+    return transcendental.sinc(as_operand(x))
 
 
 @implements(np.real)

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.inplace import assign, write
 from fgrad.functions.protocol import concrete, implements
+from fgrad.inplace import assign, write
+from fgrad.ir import PYTHON_AVALS
 from fgrad.ops.elementwise import where
 from fgrad.ops.index import index, index_add
 from fgrad.ops.structure import astype, reshape
-from fgrad.ir import PYTHON_AVALS
 from fgrad.trace import Tracer, as_operand, record, refresh, type_of
 
 Parsed = tuple[tuple[Any, ...], list[Any]]

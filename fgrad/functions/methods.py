@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.inplace import assign, is_mutable
+from fgrad.fast import bind1, bind2
 from fgrad.functions import elementwise, indexing, shape
 from fgrad.functions.protocol import FUNCTIONS, array_function
-from fgrad.ops import contract, logic
+from fgrad.inplace import assign, is_mutable
+from fgrad.ops import contract, logic, transcendental
 from fgrad.ops import elementwise as ops
 from fgrad.ops.structure import astype, copy
 from fgrad.primitive import Primitive
-from fgrad.trace import Tracer, as_operand, bind1, bind2, refresh
+from fgrad.trace import Tracer, as_operand, refresh
 
 
 def _binary(prim: Primitive) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -175,7 +176,7 @@ def install_methods() -> None:
         methods[f"__{name}__"] = _binary(prim)[0]
     methods |= {
         "__pow__": elementwise.power,
-        "__rpow__": lambda self, other: bind2(ops.power, other, self),
+        "__rpow__": lambda self, other: bind2(transcendental.power, other, self),
         "__ipow__": _in_place(elementwise.power),
         "__divmod__": elementwise.divmod_,
         "__rdivmod__": lambda self, other: elementwise.divmod_(other, self),

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from fgrad.functions.diagonals import diagonal
 from fgrad.functions.protocol import implements, write_out
-from fgrad.functions.shape import diagonal, moveaxis, reshape, transpose
+from fgrad.functions.shape import moveaxis, reshape, transpose
 from fgrad.ops.contract import matmul as matmul_
 from fgrad.trace import as_operand, type_of
 

@@ -12,10 +12,11 @@ from fgrad.errors import (
     TracerConversionError,
     UnsupportedFunctionError,
 )
+from fgrad.fast import bind1, bind2
 from fgrad.inplace import assign
 from fgrad.ops.elementwise import where as where_
 from fgrad.primitive import Primitive
-from fgrad.trace import Tracer, as_operand, bind, bind1, bind2, refresh
+from fgrad.trace import Tracer, as_operand, bind, refresh
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 UFUNCS: dict[Any, Callable[..., Any]] = {}

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from fgrad.ir import Atom, Eqn, Program, Var
 
-
 READ_FRACTION = 8  # a part that many times smaller than its buffer is copied
 
 

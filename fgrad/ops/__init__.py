@@ -8,6 +8,7 @@ table test and the row of the operations page.
 from fgrad.ops import (
     contract,
     cut,
+    decompositions,
     einsum,
     elementwise,
     index,
@@ -17,11 +18,13 @@ from fgrad.ops import (
     scan,
     sorting,
     structure,
+    transcendental,
 )
 
 __all__ = [
     "contract",
     "cut",
+    "decompositions",
     "einsum",
     "elementwise",
     "index",
@@ -31,4 +34,5 @@ __all__ = [
     "scan",
     "sorting",
     "structure",
+    "transcendental",
 ]

@@ -377,7 +377,5 @@ is_last_write: Primitive = Primitive(
     _is_last_write_numpy,
     lambda *arrays, at, shape, lengths: Aval(shape, bool),
     is_constant=True,
-    samples=lambda: [
-        Sample((_I,), {"at": ("$",), "shape": (3, 4), "lengths": (3, 4)})
-    ],
+    samples=lambda: [Sample((_I,), {"at": ("$",), "shape": (3, 4), "lengths": (3, 4)})],
 )

@@ -80,10 +80,10 @@ def binary(
 def _fit_as_they_are(x: Operand, y: Operand) -> bool:
     """Whether NumPy promotes as PyTorch: equal dtypes, or floats and a number."""
     if not isinstance(x, Tensor):
-        return isinstance(y, Tensor) and y._array.dtype.kind == "f"
+        return isinstance(y, Tensor) and y.dtype.is_floating_point
     if not isinstance(y, Tensor):
-        return x._array.dtype.kind == "f"
-    return x._array.dtype == y._array.dtype
+        return x.dtype.is_floating_point
+    return bool(x._array.dtype == y._array.dtype)
 
 
 def _casting(
@@ -174,8 +174,9 @@ def div(input: Operand, other: Operand) -> Tensor:
 def reciprocal(input: Tensor) -> Tensor:
     """``1 / input``"""
     x = require_tensor("reciprocal", input)
-    target = _quotient_type(x, 1)
-    return binary("ReciprocalBackward0", lambda u, one: np.reciprocal(u), x, 1, target)
+    if x._array.dtype.kind != "f":
+        x = convert(x, dtypes.get_default_dtype())
+    return apply("ReciprocalBackward0", np.reciprocal, x)  # type: ignore[no-any-return]
 
 
 def _refuse_bool(kernel: str, target: dtype) -> None:

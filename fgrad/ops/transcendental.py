@@ -1,0 +1,189 @@
+"""Powers, exponential, trigonometric and hyperbolic functions."""
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+from fgrad.ops.elementwise import NONZERO, POSITIVE, WIDE, real, square, where
+from fgrad.ops.logic import is_equal, is_less, is_less_equal
+from fgrad.primitive import Primitive, Sample, elementwise
+
+# --- powers
+
+
+def _power_wrt_base(t: Any, out: Any, x: Any, y: Any) -> Any:
+    # y x**(y-1) is 0 where y is 0, also at x = 0 where x**(-1) is infinite
+    return t * where(is_equal(y, 0), 0.0, y * x ** (y - 1))
+
+
+def _power_wrt_exponent(t: Any, out: Any, x: Any, y: Any) -> Any:
+    # x**y log x tends to 0 as x -> 0, for y >= 0
+    return where(is_equal(x, 0) & is_less_equal(0, real(y)), 0.0, t * (out * log(x)))
+
+
+power: Primitive = elementwise(
+    "power",
+    np.power,
+    _power_wrt_base,
+    _power_wrt_exponent,
+    ranges=(*NONZERO, *WIDE),
+    kinds="fc",
+    operator=operator.pow,
+)
+
+
+def _scalar_power(x: Any, *, exponent: Any) -> Any:
+    return x**exponent
+
+
+def _scalar_power_derivative(t: Any, out: Any, x: Any, *, exponent: Any) -> Any:
+    if exponent == 0:
+        return t * 0
+    if exponent == 1:
+        return t
+    return t * (exponent * x ** (exponent - 1))
+
+
+scalar_power: Primitive = elementwise(
+    "scalar_power",
+    _scalar_power,
+    _scalar_power_derivative,
+    expression="{0} ** {exponent!r}",
+    samples=lambda: [
+        Sample((np.array([0.5, 1.5, 0.0]),), {"exponent": 3}),
+        Sample((np.array([0.5, 1.5], "float32"),), {"exponent": -2}),
+        Sample((np.array([0.5, 1.5]),), {"exponent": 1.5}),
+        Sample((np.array([1.0 + 2j, -0.5j]),), {"exponent": 3}),
+        Sample((np.float64(0.7),), {"exponent": 0}),
+        Sample((np.array([0.0, 2.0]),), {"exponent": 1}),
+    ],
+)
+
+# --- exponentials and logarithms
+
+exp: Primitive = elementwise("exp", np.exp, lambda t, out, x: t * out, kinds="fc")
+exp2: Primitive = elementwise(
+    "exp2", np.exp2, lambda t, out, x: t * (out * math.log(2)), kinds="fc"
+)
+expm1: Primitive = elementwise(
+    "expm1", np.expm1, lambda t, out, x: t * (out + 1), kinds="fc"
+)
+log: Primitive = elementwise(
+    "log", np.log, lambda t, out, x: t / x, ranges=POSITIVE, kinds="fc"
+)
+log2: Primitive = elementwise(
+    "log2",
+    np.log2,
+    lambda t, out, x: t / (x * math.log(2)),
+    ranges=POSITIVE,
+    kinds="fc",
+)
+log10: Primitive = elementwise(
+    "log10",
+    np.log10,
+    lambda t, out, x: t / (x * math.log(10)),
+    ranges=POSITIVE,
+    kinds="fc",
+)
+log1p: Primitive = elementwise(
+    "log1p", np.log1p, lambda t, out, x: t / (1 + x), ranges=POSITIVE, kinds="fc"
+)
+sqrt: Primitive = elementwise(
+    "sqrt", np.sqrt, lambda t, out, x: 0.5 * t / out, ranges=POSITIVE, kinds="fc"
+)
+cbrt: Primitive = elementwise(
+    "cbrt", np.cbrt, lambda t, out, x: t / (3 * square(out)), ranges=POSITIVE
+)
+logaddexp: Primitive = elementwise(
+    "logaddexp",
+    np.logaddexp,
+    lambda t, out, x, y: t * _softmax_term(x, out),
+    lambda t, out, x, y: t * _softmax_term(y, out),
+)
+logaddexp2: Primitive = elementwise(
+    "logaddexp2",
+    np.logaddexp2,
+    lambda t, out, x, y: t * exp2(_difference(x, out)),
+    lambda t, out, x, y: t * exp2(_difference(y, out)),
+)
+
+
+def _difference(x: Any, out: Any) -> Any:
+    # x - out where both are the same infinity: the derivative there is 1, or 0 at -inf
+    return where(is_equal(x, out), where(is_less(x, -1e308), x, 0.0), x - out)
+
+
+def _softmax_term(x: Any, out: Any) -> Any:
+    return exp(_difference(x, out))
+
+
+# --- trigonometric and hyperbolic functions
+
+sin: Primitive = elementwise("sin", np.sin, lambda t, out, x: t * cos(x), kinds="fc")
+cos: Primitive = elementwise("cos", np.cos, lambda t, out, x: -t * sin(x), kinds="fc")
+tan: Primitive = elementwise(
+    "tan", np.tan, lambda t, out, x: t * (1 + square(out)), kinds="fc"
+)
+arcsin: Primitive = elementwise(
+    "arcsin", np.arcsin, lambda t, out, x: t / sqrt(1 - square(x)), kinds="fc"
+)
+arccos: Primitive = elementwise(
+    "arccos", np.arccos, lambda t, out, x: -t / sqrt(1 - square(x)), kinds="fc"
+)
+arctan: Primitive = elementwise(
+    "arctan", np.arctan, lambda t, out, x: t / (1 + square(x)), kinds="fc"
+)
+sinh: Primitive = elementwise(
+    "sinh", np.sinh, lambda t, out, x: t * cosh(x), kinds="fc"
+)
+cosh: Primitive = elementwise(
+    "cosh", np.cosh, lambda t, out, x: t * sinh(x), kinds="fc"
+)
+tanh: Primitive = elementwise(
+    "tanh", np.tanh, lambda t, out, x: t * (1 - square(out)), kinds="fc"
+)
+arcsinh: Primitive = elementwise(
+    "arcsinh", np.arcsinh, lambda t, out, x: t / sqrt(1 + square(x)), kinds="fc"
+)
+arccosh: Primitive = elementwise(
+    "arccosh",
+    np.arccosh,
+    lambda t, out, x: t / (sqrt(x - 1) * sqrt(x + 1)),
+    ranges=((1.2, 3.0),),
+    kinds="fc",
+)
+arctanh: Primitive = elementwise(
+    "arctanh", np.arctanh, lambda t, out, x: t / (1 - square(x)), kinds="fc"
+)
+arctan2: Primitive = elementwise(
+    "arctan2",
+    np.arctan2,
+    lambda t, out, y, x: t * (x / (square(x) + square(y))),
+    lambda t, out, y, x: -t * (y / (square(x) + square(y))),
+    ranges=(*NONZERO, *NONZERO),
+)
+hypot: Primitive = elementwise(
+    "hypot",
+    np.hypot,
+    lambda t, out, x, y: t * (x / out),
+    lambda t, out, x, y: t * (y / out),
+    ranges=(*NONZERO, *NONZERO),
+)
+deg2rad: Primitive = elementwise(
+    "deg2rad", np.deg2rad, lambda t, out, x: t * (np.pi / 180)
+)
+rad2deg: Primitive = elementwise(
+    "rad2deg", np.rad2deg, lambda t, out, x: t * (180 / np.pi)
+)
+
+
+def _sinc_derivative(t: Any, out: Any, x: Any) -> Any:
+    # (cos(pi x) - sinc x) / x, and 0 at x = 0 by symmetry
+    return t * where(is_equal(x, 0), 0.0, (cos(np.pi * x) - out) / x)
+
+
+sinc: Primitive = elementwise(
+    "sinc", lambda x: np.sinc(x)[()], _sinc_derivative, ranges=NONZERO
+)
