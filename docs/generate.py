@@ -38,9 +38,9 @@ def operations():
     head = f"""
         # Operations
 
-        The {len(rows)} primitives, from their records in `fgrad/ops/`. This page is made by
-        `python docs/generate.py`. The last column counts the samples on which the table
-        test runs the primitive.
+        The {len(rows)} primitives, from their records in `fgrad/ops/`. This page is
+        made by `python docs/generate.py`. The last column counts the samples on which
+        the table test runs the primitive.
 
         | primitive | derivative | elementwise | samples |
         |---|---|---|---|
@@ -88,7 +88,7 @@ def error_classes():
 
 
 def as_markdown(docstring):
-    """A docstring's literal blocks as fenced Python, its double backquotes as single."""
+    """A docstring with its literal blocks as fenced code."""
     lines, fenced = [], False
     for line in inspect.cleandoc(docstring).splitlines():
         is_code = line.startswith("    ")
@@ -110,9 +110,9 @@ def error_page():
         # Errors
 
         Every error that fgrad raises of its own accord, with a program that fails, the
-        reason, and the program repaired. All are `fgrad.errors.FgradError`s and also the
-        built-in error that Python users expect. This page is made by
-        `python docs/generate.py`.
+        reason, and the program repaired. All are `fgrad.errors.FgradError`s and also
+        the built-in error that Python users expect. This page is made by `python
+        docs/generate.py`.
     """
     parts = [textwrap.dedent(head).strip()]
     for cls in error_classes():

@@ -1,10 +1,11 @@
 """Train a classifier on handwritten digits; model and loss are plain NumPy.
 
-Run ``python examples/digits.py``. It prints the test accuracy and writes the course of the
-loss to ``examples/output/digits.png``.
+Run ``python examples/digits.py``. It prints the test accuracy and writes the course of
+the loss to ``examples/output/digits.png``.
 """
 
 import argparse
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -16,14 +17,14 @@ from sklearn.model_selection import train_test_split
 import fgrad
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of the back end)
+import matplotlib.pyplot as plt
 
 LAYERS = (64, 128, 64, 10)
 
 
 def make_params(rng):
     """A nested dict of weights and biases, scaled for tanh layers."""
-    sizes = zip(LAYERS[:-1], LAYERS[1:], strict=True)
+    sizes = pairwise(LAYERS)
     return {
         f"layer{number}": {
             "weights": rng.normal(0.0, np.sqrt(1.0 / inputs), (inputs, outputs)),

@@ -1,7 +1,7 @@
 """Minimise a function with SciPy; its gradient and Hessian products come from fgrad.
 
-Run ``python examples/minimise.py``. The function is the energy of a chain of masses between
-two fixed points, hanging under gravity: springs and weights, in plain NumPy.
+Run ``python examples/minimise.py``. The function is the energy of a chain of masses
+between two fixed points, hanging under gravity: springs and weights, in plain NumPy.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """The functional core: gradients, products with Jacobians, programs.
 
-Complex numbers follow JAX's convention: the gradient of a real function f of z = x + iy is
-``df/dx - i df/dy``, and products with Jacobians pair ``ct`` and ``t`` as ``Re(sum(ct * t))``.
+Complex numbers follow JAX's convention: the gradient of a real function f of z = x + iy
+is ``df/dx - i df/dy``, and products with Jacobians pair ``ct`` and ``t`` as ``Re(sum(ct
+* t))``.
 """
 
 import functools
@@ -206,8 +207,8 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
 
     Returns:
         ``(value, pullback)``, or ``(value, pullback, aux)``. ``pullback(ct)`` takes a
-        cotangent with the structure and shapes of the value and returns a tuple with one
-        cotangent for each primal. It may be called any number of times.
+        cotangent with the structure and shapes of the value and returns a tuple with
+        one cotangent for each primal. It may be called any number of times.
 
     Raises:
         TreeError: a cotangent's structure or shape is not that of the value.
@@ -297,8 +298,8 @@ def make_program(f: Function) -> Callable[..., Program]:
     """A function that traces ``f`` and returns its program.
 
     The arguments are values, or ``fgrad.Aval``s where only shapes and dtypes are known
-    (then Python control flow on values raises ``ConcretizationError``). With values, the
-    program holds the branches that these values took.
+    (then Python control flow on values raises ``ConcretizationError``). With values,
+    the program holds the branches that these values took.
 
     >>> import numpy as np, fgrad
     >>> print(fgrad.make_program(lambda x: np.sum(np.sin(x) * 2.0))(np.ones(3)))

@@ -99,9 +99,9 @@ def as_input(leaf: Any, where: str) -> Any:
         return leaf if cls is Tracer or value.dtype.isnative else _native(leaf)
     if kind in "biu":
         raise IntegerInputError(
-            f"{where} has dtype {value.dtype}; gradients are defined for floating-point "
-            "values: pass a float (1.0 in place of 1), or choose other arguments with "
-            "argnums"
+            f"{where} has dtype {value.dtype}; gradients are defined for floating-"
+            "point values: pass a float (1.0 in place of 1), or choose other arguments "
+            "with argnums"
         )
     raise TypeError(f"{where} of type {cls.__name__} is not numeric")
 

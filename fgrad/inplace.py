@@ -127,7 +127,8 @@ def _write_value(
 
 
 def assign(target: Tracer, result: Any) -> Tracer:
-    """``target[...] = result`` for ``+=`` and ``out=``: shape and dtype are the target's.
+    """``target[...] = result`` for ``+=`` and ``out=``: shape and dtype are the
+    target's.
 
     Raises:
         ShapeError: the result does not have the target's shape.

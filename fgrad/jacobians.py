@@ -26,7 +26,7 @@ def _basis(leaves: Sequence[Any], number: int) -> list[list[Any]]:
 
 
 def _stack(rows: Sequence[Any], shape: tuple[int, ...], axis: int) -> Any:
-    """Arrays of one shape joined along a new axis, which is then split into ``shape``."""
+    """Arrays of one shape joined along a new axis, which is split into ``shape``."""
     inner = type_of(rows[0]).shape if rows else ()
     full = (*shape, *inner) if axis == 0 else (*inner, *shape)
     if not any(map(is_traced, rows)):
@@ -191,8 +191,8 @@ def hvp(f: Callable[..., Any], argnums: int = 0) -> Function:
         argnums: the argument to differentiate twice.
 
     Returns:
-        A function of ``f``'s arguments and, last, a vector with the structure and shapes
-        of the chosen argument. It fits SciPy's ``hessp=``.
+        A function of ``f``'s arguments and, last, a vector with the structure and
+        shapes of the chosen argument. It fits SciPy's ``hessp=``.
 
     >>> import numpy as np, fgrad
     >>> fgrad.hvp(lambda x: np.sum(x**3))(np.array([1.0, 2.0]), np.array([1.0, 0.0]))

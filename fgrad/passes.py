@@ -209,7 +209,7 @@ def _scalar(atom: Atom, source: dict[Atom, Eqn]) -> Any:
 
 
 def _identity(eqn: Eqn, source: dict[Atom, Eqn]) -> Atom | None:
-    """An operand (or an earlier variable) that this equation equals, if there is one."""
+    """An operand or an earlier variable that this equation equals, if there is one."""
     out = eqn.outs[0].aval
     name = eqn.prim.name
     if name in ("multiply", "divide") and _value(eqn.ins[1], source) == 1:

@@ -1,7 +1,8 @@
 """The trie of structures: what traces record into, and where caches hang.
 
-A node stands for a recorded structure, from the root (the types of the inputs) to its last
-equation. Where a structure was seen before, recording an operation is one dict look-up.
+A node stands for a recorded structure, from the root (the types of the inputs) to its
+last equation. Where a structure was seen before, recording an operation is one dict
+look-up.
 """
 
 from __future__ import annotations

@@ -39,14 +39,14 @@ class Primitive:
     Attributes:
         name: its name in programs.
         numpy: evaluates it on NumPy arrays: ``numpy(*operands, **params)``.
-        aval: ``aval(*operand_avals, **params)``, an ``Aval`` or, if ``multiple``, a tuple.
-        derivs: elementwise: for operand i, the map ``derivs[i](t, out, *operands)`` that
-            multiplies ``t`` by the partial derivative, or None where that is zero.
+        aval: ``aval(*operand_avals, **params)``: an ``Aval``, a tuple if ``multiple``.
+        derivs: elementwise: for operand i, the map ``derivs[i](t, out, *operands)``
+            that multiplies ``t`` by the partial derivative, or None where it is zero.
         linear: groups of operand positions; the primitive is linear in each group.
         transpose: for ``linear``: ``transpose(ct, *operands, **params)`` gives one
             cotangent (or None) for each operand.
-        jvp: ``jvp(tangents, outs, *operands, **params)`` gives the tangents of the outputs;
-            a tangent that is zero comes and goes as None.
+        jvp: ``jvp(tangents, outs, *operands, **params)`` gives the tangents of the
+            outputs; a tangent that is zero comes and goes as None.
         is_constant: its outputs do not vary with its operands (comparisons, argmax).
         multiple: it has several outputs and returns a tuple.
         elementwise: its operands broadcast against each other.
@@ -54,8 +54,8 @@ class Primitive:
         scales: elementwise: operands that the output is a multiple of, so that a zero
             there is a zero in the output.
         view_step: NumPy's result may share memory with the first operand:
-            ``view_step(out, value, operands, params)`` gives the ``(name, params)`` that
-            lead from the operand to the view, or None where the result is a copy.
+            ``view_step(out, value, operands, params)`` gives the ``(name, params)``
+            that lead from the operand to the view, or None where the result is a copy.
         depends_on_layout: whether that depends on the operand's memory layout.
         accumulate: the primitive that adds this one's result to an array given as first
             operand, and the names of the params that it takes over.
@@ -63,8 +63,8 @@ class Primitive:
         operator: a faster equal of ``numpy`` on NumPy values, such as ``operator.mul``.
         expression: format of its NumPy source, such as ``{0} * {1}``.
         augmented: the same for `in_place`, such as ``{0} += {1}``.
-        statements: for source that is no expression: ``statements(out, ins, avals, params,
-            in_place)`` gives the lines that bind the name ``out``, or None.
+        statements: for source that is no expression: ``statements(out, ins, avals,
+            params, in_place)`` gives the lines that bind the name ``out``, or None.
         samples: makes the operands and params that tests use.
     """
 
@@ -124,7 +124,7 @@ class Primitive:
         return out if self.multiple else (out,)
 
     def linear_groups(self, count: int) -> tuple[tuple[int, ...], ...]:
-        """Groups of operand positions, for ``count`` operands, of a linear primitive."""
+        """Groups of operand positions of a linear primitive of ``count`` operands."""
         if self.linear == "all":
             return (tuple(range(count)),)
         if self.linear == "each":
@@ -172,7 +172,7 @@ def _draw(
 
 
 def elementwise_samples(ranges: tuple[Range, ...], kinds: str) -> list[Sample]:
-    """Samples of each dtype kind (``f``, ``c``, ``i``, ``b``) with broadcasting shapes."""
+    """Samples of the dtype kinds (``f``, ``c``, ``i``, ``b``), with broadcasting."""
     dtypes = {"f": ("float64", "float32"), "c": ("complex128",), "i": ("int64",)}
     dtypes["b"] = ("bool",)
     count = len(ranges)
@@ -207,7 +207,8 @@ def elementwise(
     Args:
         name: its name.
         numpy: a NumPy ufunc or a function that broadcasts like one.
-        derivs: for each operand the map ``(t, out, *operands) -> t * partial``, or None.
+        derivs: for each operand the map ``(t, out, *operands) -> t * partial``,
+            or None where it is zero.
         ranges: for each operand the interval that samples are drawn from.
         kinds: dtype kinds of the samples.
         fields: further fields of the record.

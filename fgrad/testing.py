@@ -34,11 +34,12 @@ def check_grads(
 ) -> None:
     """Check the derivatives of ``f`` at ``args`` against central differences.
 
-    The derivative along one random direction is compared with central differences, taken
-    in double precision at several step sizes, of which the one that agrees best counts.
-    With both modes, ``Re<J t, ct> = Re<t, J^T ct>`` is checked to rounding, too. Order 2
-    does the same for the products ``J t`` and ``J^T ct`` as functions of the arguments and
-    of ``t`` and ``ct``. Integer arguments are held fixed; integer results are ignored.
+    The derivative along one random direction is compared with central differences,
+    taken in double precision at several step sizes, of which the one that agrees best
+    counts. With both modes, ``Re<J t, ct> = Re<t, J^T ct>`` is checked to rounding,
+    too. Order 2 does the same for the products ``J t`` and ``J^T ct`` as functions of
+    the arguments and of ``t`` and ``ct``. Integer arguments are held fixed; integer
+    results are ignored.
 
     Args:
         f: a function of NumPy arrays or nested containers, returning the same.
@@ -171,7 +172,8 @@ def _is_inexact(x: Any) -> bool:
 
 
 def _bits(x: Any) -> int:
-    return min(type_of(as_operand(x)).real.dtype.itemsize * 8, 64)
+    bits: int = type_of(as_operand(x)).real.dtype.itemsize * 8
+    return min(bits, 64)
 
 
 def pair(cotangents: Sequence[Any], tangents: Sequence[Any]) -> float:

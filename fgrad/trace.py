@@ -2,9 +2,9 @@
 
 A trace does not build a graph. It walks the trie of structures (`fgrad.path`): each
 operation steps from the structure so far to a child keyed by primitive, params and
-operands. All that depends on the structure alone (types, equations, derived and compiled
-programs) hangs on the trie; what differs between two runs of one structure is only the
-list `Trace.saved`.
+operands. All that depends on the structure alone (types, equations, derived and
+compiled programs) hangs on the trie; what differs between two runs of one structure is
+only the list `Trace.saved`.
 
 Values are computed at once, so Python control flow works. The value of a tracer is a
 NumPy array or scalar, or a tracer of an enclosing trace (transforms nest that way), or

@@ -14,11 +14,19 @@ from fgrad.testing import check_grads
 # name: function, partial derivatives by operand (x, y are already of one shape)
 BINARY: dict[str, tuple[Any, Any, Any]] = {
     "add": (np.add, lambda x, y: np.ones_like(x), lambda x, y: np.ones_like(x)),
-    "subtract": (np.subtract, lambda x, y: np.ones_like(x), lambda x, y: -np.ones_like(x)),
+    "subtract": (
+        np.subtract,
+        lambda x, y: np.ones_like(x),
+        lambda x, y: -np.ones_like(x),
+    ),
     "multiply": (np.multiply, lambda x, y: y, lambda x, y: x),
     "divide": (np.divide, lambda x, y: 1 / y, lambda x, y: -x / y**2),
     "power": (np.power, lambda x, y: y * x ** (y - 1), lambda x, y: x**y * np.log(x)),
-    "hypot": (np.hypot, lambda x, y: x / np.hypot(x, y), lambda x, y: y / np.hypot(x, y)),
+    "hypot": (
+        np.hypot,
+        lambda x, y: x / np.hypot(x, y),
+        lambda x, y: y / np.hypot(x, y),
+    ),
     "arctan2": (
         np.arctan2,
         lambda y, x: x / (x**2 + y**2),
@@ -100,7 +108,9 @@ def test_three_operands_of_mixed_types(shapes: Any, dtypes: Any) -> None:
 
     args = [
         draw_array(shape, k, dtype)
-        for k, (shape, dtype) in enumerate(zip(shapes.input_shapes, dtypes, strict=True))
+        for k, (shape, dtype) in enumerate(
+            zip(shapes.input_shapes, dtypes, strict=True)
+        )
     ]
     value, pullback = fgrad.vjp(f, *args)
     np.testing.assert_array_equal(value, f(*args), strict=True)
@@ -109,10 +119,19 @@ def test_three_operands_of_mixed_types(shapes: Any, dtypes: Any) -> None:
     check_grads(f, args, order=1)
 
 
-@pytest.mark.parametrize("shapes", [((2, 3, 4), (4, 5)), ((3, 4), (6, 4, 2)),
-                                    ((1, 3, 4), (5, 4, 2)), ((4,), (5, 4, 2)),
-                                    ((2, 1, 3, 4), (5, 4, 2)), ((2, 5, 3, 4), (4,)),
-                                    ((0, 3), (3, 2)), ((2, 0), (0, 3))])
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((2, 3, 4), (4, 5)),
+        ((3, 4), (6, 4, 2)),
+        ((1, 3, 4), (5, 4, 2)),
+        ((4,), (5, 4, 2)),
+        ((2, 1, 3, 4), (5, 4, 2)),
+        ((2, 5, 3, 4), (4,)),
+        ((0, 3), (3, 2)),
+        ((2, 0), (0, 3)),
+    ],
+)
 def test_matmul_broadcasts_leading_axes(shapes: Any) -> None:
     x, y = (draw_array(shape, k) for k, shape in enumerate(shapes))
     value, pullback = fgrad.vjp(np.matmul, x, y)
@@ -158,8 +177,10 @@ def test_writing_broadcasts_the_value(shapes: Any) -> None:
     np.testing.assert_allclose(ct_v, sum_to(2.0 * ct, shape), 1e-12, 1e-12)
 
 
-@pytest.mark.parametrize("scalar", [2, 2.5, True, np.float32(1.5), np.int8(3),
-                                    np.array(2.0), np.float64(0.5)])
+@pytest.mark.parametrize(
+    "scalar",
+    [2, 2.5, True, np.float32(1.5), np.int8(3), np.array(2.0), np.float64(0.5)],
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_scalars_of_every_kind(scalar: Any, dtype: str) -> None:
     """Python numbers, NumPy scalars and 0-d arrays promote as NumPy promotes them."""

@@ -1,4 +1,4 @@
-"""README, documentation, docstrings and examples are executed; generated pages match."""
+"""README, docs, docstrings and examples are executed; generated pages match."""
 
 import doctest
 import importlib

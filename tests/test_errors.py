@@ -188,7 +188,7 @@ def test_argnums_and_structures():
     assert "argnames='b'" in raised(
         TypeError, fgrad.grad(lambda a: a, argnames="b"), 1.0
     )
-    value, pullback = fgrad.vjp(lambda x: {"y": x * 2}, np.ones(2))
+    _, pullback = fgrad.vjp(lambda x: {"y": x * 2}, np.ones(2))
     raised(errors.TreeError, pullback, np.ones(2))
     assert "(3,)" in raised(errors.TreeError, pullback, {"y": np.ones(3)})
     raised(errors.TreeError, fgrad.jvp, np.sin, (1.0,), (1.0, 2.0))

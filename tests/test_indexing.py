@@ -230,7 +230,9 @@ READS: dict[str, Callable[[Any], Any]] = {
     "0-d array": lambda x: x[np.array(1)],
     "empty list": lambda x: x[[]],
     "empty slice": lambda x: x[2:1],
-    "separated": lambda x: x[None, [0, 1], :, None, [1, 2]] if x.ndim > 2 else x[[0], [1]],
+    "separated": lambda x: (
+        x[None, [0, 1], :, None, [1, 2]] if x.ndim > 2 else x[[0], [1]]
+    ),
     "computed": lambda x: x[np.argmax(x, axis=0), np.arange(4)],
     "computed mask": lambda x: x[x > 0.5],
     "mask and int": lambda x: x[np.array([True, False, True]), 1],
@@ -334,17 +336,33 @@ def test_writes(name: str) -> None:
         ct = weights((3, 4))
         ct_x, ct_v = pullback(ct)
         np.testing.assert_allclose(ct_v, np.array(columns) @ ct.ravel(), 1e-9, 1e-9)
-        np.testing.assert_allclose(ct_x.ravel(), np.array(rows) @ ct.ravel(), 1e-9, 1e-9)
+        np.testing.assert_allclose(
+            ct_x.ravel(), np.array(rows) @ ct.ravel(), 1e-9, 1e-9
+        )
         tangents = weights((3, 4)), weights((4,))
         moved = fgrad.jvp(f, (X, v), tangents)[1]
-        reference = tangents[0].ravel() @ np.array(rows) + tangents[1] @ np.array(columns)
+        reference = tangents[0].ravel() @ np.array(rows) + tangents[1] @ np.array(
+            columns
+        )
         np.testing.assert_allclose(moved.ravel(), reference, 1e-9, 1e-9)
     np.testing.assert_array_equal(X, before)
 
 
 @pytest.mark.parametrize(
-    "key", [3, (0, 4), (0, 0, 0), 1.0, "a", [0, 3], [1.5], np.ones((3, 3), bool),
-            np.ones(4, bool), (..., ...), np.array([0.0])],
+    "key",
+    [
+        3,
+        (0, 4),
+        (0, 0, 0),
+        1.0,
+        "a",
+        [0, 3],
+        [1.5],
+        np.ones((3, 3), bool),
+        np.ones(4, bool),
+        (..., ...),
+        np.array([0.0]),
+    ],
 )
 def test_wrong_indices_raise_as_in_numpy(key: Any) -> None:
     """Reads and writes with an index that is none raise IndexError."""

@@ -176,15 +176,20 @@ def histories(draw: Any, arrays: Sequence[Any], longest: int = 8) -> list[Step]:
 
 
 REAL = (np.arange(1.0, 13.0).reshape(3, 4) / 7 - 0.6, np.array([0.3, -0.8, 0.5, 1.1]))
-SQUARE = (np.arange(1.0, 10.0).reshape(3, 3) / 7 - 0.6, np.array([[0.4], [-0.3], [0.2]]))
+SQUARE = (
+    np.arange(1.0, 10.0).reshape(3, 3) / 7 - 0.6,
+    np.array([[0.4], [-0.3], [0.2]]),
+)
 COMPLEX = (REAL[0] + 1j * REAL[0][::-1], REAL[1] * (1 - 0.5j))
 
 
 def cotangents(values: Handles) -> Handles:
     rng = np.random.default_rng(7)
     drawn = [rng.standard_normal(np.shape(y)) for y in values]
-    return [np.asarray(ct).astype(np.result_type(y))[()] for ct, y in zip(
-        drawn, values, strict=True)]
+    return [
+        np.asarray(ct).astype(np.result_type(y))[()]
+        for ct, y in zip(drawn, values, strict=True)
+    ]
 
 
 def pair(xs: Sequence[Any], ys: Sequence[Any]) -> float:
@@ -342,8 +347,11 @@ def test_histories_at_length(check: Any, arrays: Any, data: Any) -> None:
 @given(data=st.data())
 def test_complex_histories(data: Any) -> None:
     ordered = {"mask", "copyto where", "where"}  # complex numbers are not ordered
-    history = data.draw(histories(COMPLEX).filter(
-        lambda steps: not ordered & {step[0] for step in steps}))
+    history = data.draw(
+        histories(COMPLEX).filter(
+            lambda steps: not ordered & {step[0] for step in steps}
+        )
+    )
     check_history(history, COMPLEX)
 
 

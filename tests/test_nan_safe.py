@@ -108,9 +108,24 @@ def piecewise(x: Any) -> Any:
 
 
 FUNCTIONS = [
-    log_where, sinc_where, sqrt_where, power_where, general_power_where, entropy_where,
-    reciprocal_where, arcsin_where, exp_where, nested_where, reversed_where, chain_where,
-    norm_where, filled_where, masked_write, masked_read, selected, piecewise,
+    log_where,
+    sinc_where,
+    sqrt_where,
+    power_where,
+    general_power_where,
+    entropy_where,
+    reciprocal_where,
+    arcsin_where,
+    exp_where,
+    nested_where,
+    reversed_where,
+    chain_where,
+    norm_where,
+    filled_where,
+    masked_write,
+    masked_read,
+    selected,
+    piecewise,
 ]
 
 # What lies between the singular branch and the select, or behind the select.
@@ -188,16 +203,18 @@ def test_second_order(f: Any, chain: str) -> None:
     ]
     for found in nestings:
         np.testing.assert_allclose(found, expected, 1e-9, 1e-9)
-    twice = lambda x: fgrad.jvp(
-        lambda y: fgrad.jvp(total, (y,), (t,))[1], (x,), (t,)
-    )[1]
+    twice = lambda x: fgrad.jvp(lambda y: fgrad.jvp(total, (y,), (t,))[1], (x,), (t,))[
+        1
+    ]
     np.testing.assert_allclose(twice(X), expected @ t, 1e-9, 1e-9)
     moved = np.where(X == 0, 0.0, t)
     along = fgrad.jvp(gradient, (X,), (moved,))[1]
     errors = []
     for step in (1e-4, 1e-5):
         slope = (gradient(X + step * moved) - gradient(X - step * moved)) / (2 * step)
-        errors.append(np.max(np.abs(slope - along)[X != 0] / (1 + np.abs(slope))[X != 0]))
+        errors.append(
+            np.max(np.abs(slope - along)[X != 0] / (1 + np.abs(slope))[X != 0])
+        )
     assert min(errors) < 1e-5
 
 
@@ -303,13 +320,16 @@ def test_maximum_of_a_singular_branch() -> None:
     np.testing.assert_array_equal(gradient(np.array([-1.0, 4.0])), [0.0, 0.25])
 
 
-@pytest.mark.parametrize("f", [
-    lambda x: np.where(x[:, None] > 0, np.log(x[:, None]) * np.ones(2), 0.0),
-    lambda x: np.where(x > 0, np.log(x), 0.0) @ np.ones(6),
-    lambda x: np.concatenate([np.where(x > 0, np.sqrt(x), 0.0), x]),
-    lambda x: np.cumsum(np.where(x > 0, np.sqrt(x), 0.0)),
-    lambda x: np.where(x > 0, np.sqrt(np.broadcast_to(x, (2, 6))), 0.0),
-])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.where(x[:, None] > 0, np.log(x[:, None]) * np.ones(2), 0.0),
+        lambda x: np.where(x > 0, np.log(x), 0.0) @ np.ones(6),
+        lambda x: np.concatenate([np.where(x > 0, np.sqrt(x), 0.0), x]),
+        lambda x: np.cumsum(np.where(x > 0, np.sqrt(x), 0.0)),
+        lambda x: np.where(x > 0, np.sqrt(np.broadcast_to(x, (2, 6))), 0.0),
+    ],
+)
 def test_other_operations_around_the_select(f: Any) -> None:
     """Finite in both modes; right away from the singular points."""
     gradient = fgrad.grad(lambda x: np.sum(f(x) ** 2))(X)

@@ -144,8 +144,12 @@ INPUTS = (  # in general position, so that ties and kinks are rare
 
 def weights(values: Arrays) -> Arrays:
     rng = np.random.default_rng(5)
-    return [rng.standard_normal(np.shape(y)).astype(np.result_type(y))[()] if np.ndim(y)
-            else np.result_type(y).type(rng.standard_normal()) for y in values]
+    return [
+        rng.standard_normal(np.shape(y)).astype(np.result_type(y))[()]
+        if np.ndim(y)
+        else np.result_type(y).type(rng.standard_normal())
+        for y in values
+    ]
 
 
 def check_values(steps: list[Step]) -> None:
@@ -278,4 +282,6 @@ def test_every_operation_is_reached() -> None:
     square = np.arange(1.0, 5.0).reshape(2, 2) / 5
     inputs = [(square, square * 0.5), INPUTS[::-1], (INPUTS[0], INPUTS[0].T * 0.5)]
     for name in OPERATIONS:
-        assert any(_usable([(name, 0, 1, 1)], pair) is not None for pair in inputs), name
+        assert any(_usable([(name, 0, 1, 1)], pair) is not None for pair in inputs), (
+            name
+        )

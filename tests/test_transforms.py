@@ -24,8 +24,17 @@ def product(x: Any, y: Any, z: Any = 1.0) -> Any:
 
 @pytest.mark.parametrize(
     ("argnums", "expected"),
-    [(0, 9.0), (1, 12.0), (-1, 12.0), (-2, 9.0), ((0, 1), (9.0, 12.0)),
-     ((1, 0), (12.0, 9.0)), ((-1,), (12.0,)), ([0], (9.0,)), ((), ())],
+    [
+        (0, 9.0),
+        (1, 12.0),
+        (-1, 12.0),
+        (-2, 9.0),
+        ((0, 1), (9.0, 12.0)),
+        ((1, 0), (12.0, 9.0)),
+        ((-1,), (12.0,)),
+        ([0], (9.0,)),
+        ((), ()),
+    ],
 )
 def test_argnums(argnums: Any, expected: Any) -> None:
     assert fgrad.grad(product, argnums)(2.0, 3.0) == expected
@@ -36,10 +45,14 @@ def test_argnums(argnums: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [({"argnames": "y"}, 12.0), ({"argnames": "z"}, 18.0),
-     ({"argnames": ("z", "x")}, (18.0, 9.0)), ({"argnames": ["y"]}, (12.0,)),
-     ({"argnums": (1,), "argnames": "z"}, (12.0, 18.0)),
-     ({"argnums": 1, "argnames": "z"}, (12.0, 18.0))],
+    [
+        ({"argnames": "y"}, 12.0),
+        ({"argnames": "z"}, 18.0),
+        ({"argnames": ("z", "x")}, (18.0, 9.0)),
+        ({"argnames": ["y"]}, (12.0,)),
+        ({"argnums": (1,), "argnames": "z"}, (12.0, 18.0)),
+        ({"argnums": 1, "argnames": "z"}, (12.0, 18.0)),
+    ],
 )
 def test_argnames(options: Any, expected: Any) -> None:
     assert fgrad.grad(product, **options)(2.0, 3.0, z=1.0) == expected
@@ -50,8 +63,16 @@ def test_argnames_find_positional_arguments() -> None:
     assert fgrad.grad(product, argnames="z")(2.0, 3.0, 1.0) == 18.0
 
 
-@pytest.mark.parametrize("options", [{"argnums": 2}, {"argnums": -3}, {"argnums": (0, 5)},
-                                     {"argnames": "q"}, {"argnames": "z"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"argnums": 2},
+        {"argnums": -3},
+        {"argnums": (0, 5)},
+        {"argnames": "q"},
+        {"argnames": "z"},
+    ],
+)
 def test_arguments_that_are_not_there(options: Any) -> None:
     with pytest.raises(TypeError, match="names no argument"):
         fgrad.grad(product, **options)(2.0, 3.0)
@@ -167,7 +188,12 @@ def test_gradient_has_the_structure_of_its_argument() -> None:
     np.testing.assert_allclose(layer.bias, [np.sum(X**2) * 2, 6.0])
     assert layer.bias[1].dtype == np.float32
     np.testing.assert_allclose(point.y[0], np.ones(2))
-    assert (point.x, point.y[1], gradient["none"], gradient["empty"]) == (2, None, None, [])
+    assert (point.x, point.y[1], gradient["none"], gradient["empty"]) == (
+        2,
+        None,
+        None,
+        [],
+    )
     check_grads(tree_loss, (PARAMS,))
 
 
@@ -191,15 +217,17 @@ def test_products_take_and_return_trees() -> None:
 
 @pytest.mark.parametrize(
     "call",
-    [lambda: fgrad.jvp(lambda p: p["a"], ({"a": 1.0},), ({"b": 1.0},)),
-     lambda: fgrad.jvp(np.sin, (1.0,), (1.0, 2.0)),
-     lambda: fgrad.jvp(np.sin, 1.0, 1.0),
-     lambda: fgrad.jvp(np.sin, (np.ones(3),), (np.ones(2),)),
-     lambda: fgrad.jvp(np.sin, (np.ones(3),), (1j * np.ones(3),)),
-     lambda: fgrad.vjp(np.sin, np.ones(3))[1](1.0),
-     lambda: fgrad.vjp(lambda x: (x, x), 1.0)[1](1.0),
-     lambda: fgrad.vjp(np.sin, 1.0)[1](1j),
-     lambda: fgrad.linearize(np.sin, 1.0)[1](1.0, 1.0)],
+    [
+        lambda: fgrad.jvp(lambda p: p["a"], ({"a": 1.0},), ({"b": 1.0},)),
+        lambda: fgrad.jvp(np.sin, (1.0,), (1.0, 2.0)),
+        lambda: fgrad.jvp(np.sin, 1.0, 1.0),
+        lambda: fgrad.jvp(np.sin, (np.ones(3),), (np.ones(2),)),
+        lambda: fgrad.jvp(np.sin, (np.ones(3),), (1j * np.ones(3),)),
+        lambda: fgrad.vjp(np.sin, np.ones(3))[1](1.0),
+        lambda: fgrad.vjp(lambda x: (x, x), 1.0)[1](1.0),
+        lambda: fgrad.vjp(np.sin, 1.0)[1](1j),
+        lambda: fgrad.linearize(np.sin, 1.0)[1](1.0, 1.0),
+    ],
 )
 def test_wrong_structures_raise(call: Any) -> None:
     with pytest.raises(fgrad.errors.TreeError):
@@ -207,8 +235,15 @@ def test_wrong_structures_raise(call: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "result", [lambda x: x, lambda x: (np.sum(x),), lambda x: [x], lambda x: None,
-               lambda x: {"a": np.sum(x)}, lambda x: x[:1]],
+    "result",
+    [
+        lambda x: x,
+        lambda x: (np.sum(x),),
+        lambda x: [x],
+        lambda x: None,
+        lambda x: {"a": np.sum(x)},
+        lambda x: x[:1],
+    ],
 )
 def test_gradient_of_anything_but_one_number_raises(result: Any) -> None:
     with pytest.raises(fgrad.errors.NonScalarOutputError):
@@ -361,8 +396,23 @@ def test_deep_programs_need_no_stack() -> None:
 
 # --- third derivatives of every smooth unary function
 
-KINKED = {"absolute", "fabs", "sign", "complex_sign", "angle", "nan_to_num", "real",
-          "imag", "conjugate", "floor", "ceil", "trunc", "rint", "positive", "negative"}
+KINKED = {
+    "absolute",
+    "fabs",
+    "sign",
+    "complex_sign",
+    "angle",
+    "nan_to_num",
+    "real",
+    "imag",
+    "conjugate",
+    "floor",
+    "ceil",
+    "trunc",
+    "rint",
+    "positive",
+    "negative",
+}
 UNARY = sorted(
     name
     for name, prim in Primitive.registry.items()
@@ -393,8 +443,12 @@ def test_third_derivatives(name: str) -> None:
         return fgrad.grad(lambda y: np.sum(f(y)))
 
     third = fgrad.grad(lambda y: np.sum(backward(fgrad.grad(total))(y)))(x)
-    for chain in ((forward, forward, forward), (backward, forward, backward),
-                  (forward, backward, forward), (backward, backward, forward)):
+    for chain in (
+        (forward, forward, forward),
+        (backward, forward, backward),
+        (forward, backward, forward),
+        (backward, backward, forward),
+    ):
         f: Any = ufunc
         for transform in chain:
             f = transform(f)
@@ -512,7 +566,12 @@ def test_jacobian_of_the_jacobian() -> None:
 
 
 def squares(p: Any) -> Any:
-    return {"y": p["x"] ** 2 * p["s"], "same": p["x"], "view": p["x"].T, "sum": p["s"] * 2}
+    return {
+        "y": p["x"] ** 2 * p["s"],
+        "same": p["x"],
+        "view": p["x"].T,
+        "sum": p["s"] * 2,
+    }
 
 
 def overwrite(leaf: Any) -> Any:
@@ -550,9 +609,13 @@ def test_pullback_is_linear_in_changing_cotangents() -> None:
     value, pullback = fgrad.vjp(squares, {"x": X, "s": 2.0})
     rng = np.random.default_rng(0)
     for k in range(4):
-        ct = fgrad.tree.map_leaves(lambda y: rng.standard_normal(np.shape(y))[()], value)
+        ct = fgrad.tree.map_leaves(
+            lambda y: rng.standard_normal(np.shape(y))[()], value
+        )
         expected = 2 * ct["y"] * X * 2.0 + ct["same"] + ct["view"].T
-        np.testing.assert_allclose(pullback(ct)[0]["x"], expected, 1e-12, err_msg=str(k))
+        np.testing.assert_allclose(
+            pullback(ct)[0]["x"], expected, 1e-12, err_msg=str(k)
+        )
 
 
 def test_tangent_map_may_be_called_many_times() -> None:
@@ -589,9 +652,7 @@ def test_gradients_do_not_alias_arguments() -> None:
     for f in (lambda x, y: np.sum(x * y), lambda x, y: np.sum(x.T @ y)):
         for _ in range(3):
             by_x, by_y = fgrad.grad(f, (0, 1))(x, y)
-            assert not any(
-                np.shares_memory(a, b) for a in (by_x, by_y) for b in (x, y)
-            )
+            assert not any(np.shares_memory(a, b) for a in (by_x, by_y) for b in (x, y))
             assert not np.shares_memory(by_x, by_y)
 
 
@@ -608,7 +669,12 @@ def test_cotangents_do_not_alias_each_other() -> None:
 
 def test_values_do_not_alias_arguments() -> None:
     x = X.copy()
-    for f in (lambda x: x, lambda x: x.T, lambda x: x[0], lambda x: np.broadcast_to(x, (4, 2, 3))):
+    for f in (
+        lambda x: x,
+        lambda x: x.T,
+        lambda x: x[0],
+        lambda x: np.broadcast_to(x, (4, 2, 3)),
+    ):
         value, _ = fgrad.vjp(f, x)
         assert not np.shares_memory(value, x)
         value[...] = 5.0
@@ -618,8 +684,9 @@ def test_values_do_not_alias_arguments() -> None:
 # --- types
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64",
-                                   "complex128", "longdouble"])
+@pytest.mark.parametrize(
+    "dtype", ["float16", "float32", "float64", "complex64", "complex128", "longdouble"]
+)
 def test_derivatives_have_the_dtype_of_their_primals(dtype: str) -> None:
     x = np.ones((2, 3), dtype) * np.asarray(0.5, dtype)
 
@@ -659,10 +726,17 @@ def test_results_are_plain_numpy() -> None:
     assert type(fgrad.grad(lambda z: np.abs(z) ** 2)(1 + 2j)) is np.complex128
 
 
-@pytest.mark.parametrize("view", [
-    lambda x: x[::2], lambda x: x.T, lambda x: x[::-1], lambda x: np.asfortranarray(x),
-    lambda x: np.broadcast_to(x[0], x.shape), lambda x: x.astype(">f8"),
-])
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: x[::2],
+        lambda x: x.T,
+        lambda x: x[::-1],
+        lambda x: np.asfortranarray(x),
+        lambda x: np.broadcast_to(x[0], x.shape),
+        lambda x: x.astype(">f8"),
+    ],
+)
 def test_any_memory_layout(view: Any) -> None:
     x = view(X)
     np.testing.assert_allclose(fgrad.grad(lambda x: np.sum(x**3))(x), 3 * x**2)
@@ -690,7 +764,9 @@ def test_subclass_and_list_arguments() -> None:
 
 def test_complex_gradients() -> None:
     z = np.array([1 + 2j, -0.5 + 0.3j])
-    np.testing.assert_allclose(fgrad.grad(lambda z: np.sum(np.abs(z) ** 2))(z), 2 * z.conj())
+    np.testing.assert_allclose(
+        fgrad.grad(lambda z: np.sum(np.abs(z) ** 2))(z), 2 * z.conj()
+    )
     np.testing.assert_allclose(fgrad.grad(lambda z: np.sum(z.real))(z), [1, 1])
     np.testing.assert_allclose(fgrad.grad(lambda z: np.sum(z.imag))(z), [-1j, -1j])
     holomorphic = fgrad.grad(lambda z: np.sum(z**3), holomorphic=True)(z)
@@ -758,4 +834,7 @@ def test_assert_program_shows_the_difference() -> None:
 
 def test_samples_by_name_and_record() -> None:
     assert len(fgrad.testing.samples("sin")) == len(Primitive.registry["sin"].samples())
-    assert fgrad.testing.samples(Primitive.registry["sin"])[0].operands[0].shape == (2, 3)
+    assert fgrad.testing.samples(Primitive.registry["sin"])[0].operands[0].shape == (
+        2,
+        3,
+    )

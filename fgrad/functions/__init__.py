@@ -1,7 +1,8 @@
 """What NumPy's functions, operators and methods do on traced values.
 
-One file per family. A function that is a composition of primitives is written here under
-``@implements(np.the_function)``; importing this package teaches tracers all of them.
+One file per family. A function that is a composition of primitives is written here
+under ``@implements(np.the_function)``; importing this package teaches tracers all of
+them.
 """
 
 from fgrad.functions import (

@@ -204,7 +204,7 @@ def asarray(a: Any, dtype: Any = None, **kwargs: Any) -> Any:
 
 @functools.cache
 def joining(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A NumPy function that also takes a list of traced numbers as its first argument."""
+    """A NumPy function that also takes a list of traced numbers as first argument."""
     if function in _TAKE_LISTS:
         return function
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.functions.protocol import concrete, implements
+from fgrad.functions.protocol import concrete, implements, write_out
 from fgrad.inplace import assign, write
 from fgrad.ir import PYTHON_AVALS
 from fgrad.ops.elementwise import where
@@ -119,7 +119,7 @@ def getitem(x: Tracer, key: Any) -> Any:
 
 
 def _read_through(x: Tracer, key: Any) -> Any:
-    """``x[key]`` of a stale view: read at the slot only, from the owner of the memory."""
+    """``x[key]`` of a stale view: read at the slot only, from the memory's owner."""
     assert x.origin is not None
     owner, path = x.origin
     if any(name == "imag" for name, _ in path):
@@ -136,8 +136,8 @@ def _check_mask(x: Any, key: Any) -> None:
         shape = type_of(x).shape[: key.ndim]
         if key.shape != shape:
             raise IndexError(
-                f"boolean index of shape {key.shape} does not match the indexed array of "
-                f"shape {type_of(x).shape}"
+                f"boolean index of shape {key.shape} does not match the indexed array "
+                f"of shape {type_of(x).shape}"
             )
 
 
@@ -228,7 +228,7 @@ def take(
     elif mode == "clip":
         positions = np.clip(positions, 0, length - 1)
     result = getitem(a, (slice(None),) * axis + (positions,))
-    return result
+    return result if out is None else write_out((out,), result)
 
 
 @implements(np.compress)

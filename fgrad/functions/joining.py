@@ -1,6 +1,7 @@
 """Functions that join, split, repeat, roll, flip and pad arrays."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -140,10 +141,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> Any:
         each, extra = divmod(length, count)
         sizes = [each + (k < extra) for k in range(count)]
         bounds = [0, *np.cumsum(sizes).tolist()]
-    return [
-        _part(ary, axis, start, stop)
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    return [_part(ary, axis, start, stop) for start, stop in pairwise(bounds)]
 
 
 @implements(np.split)

@@ -72,11 +72,38 @@ def _function(numpy_function: Any) -> Callable[..., Any]:
     return method
 
 
-NAMED = (
-    "all any argmax argmin argsort argpartition clip compress cumprod cumsum diagonal dot "
-    "max mean min nonzero prod ptp put ravel repeat round searchsorted squeeze std sum "
-    "swapaxes take trace var"
-).split()
+NAMED = [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "argsort",
+    "argpartition",
+    "clip",
+    "compress",
+    "cumprod",
+    "cumsum",
+    "diagonal",
+    "dot",
+    "max",
+    "mean",
+    "min",
+    "nonzero",
+    "prod",
+    "ptp",
+    "put",
+    "ravel",
+    "repeat",
+    "round",
+    "searchsorted",
+    "squeeze",
+    "std",
+    "sum",
+    "swapaxes",
+    "take",
+    "trace",
+    "var",
+]
 
 
 def _astype(self: Tracer, dtype: Any, *args: Any, **kwargs: Any) -> Any:

@@ -1,8 +1,8 @@
 """NumPy's names: the complete front door, ``import fgrad.numpy as np``.
 
-All of NumPy is here. Creation functions take part in the trace: what they make can receive
-traced values. Functions that have a rule also take lists of traced numbers. Everything
-else is NumPy's own.
+All of NumPy is here. Creation functions take part in the trace: what they make can
+receive traced values. Functions that have a rule also take lists of traced numbers.
+Everything else is NumPy's own.
 """
 
 from typing import Any

@@ -1,10 +1,11 @@
 """Reading and writing parts of arrays: index, scatter, index_add, index_update.
 
-An index is written as the static param ``at``, a tuple with one entry for each component:
-``None``, ``...``, ``(start, stop, step)`` for a slice, an int, or ``'$'`` for the next
-operand (a Python int or an integer array; ``'$u'`` for an array known to have no repeats).
-``path`` leads from an array to the view of it that is indexed, so that a write through a
-view touches its slot only: a tuple of ``(primitive name, params)``.
+An index is written as the static param ``at``, a tuple with one entry for each
+component: ``None``, ``...``, ``(start, stop, step)`` for a slice, an int, or ``'$'``
+for the next operand (a Python int or an integer array; ``'$u'`` for an array known to
+have no repeats). ``path`` leads from an array to the view of it that is indexed, so
+that a write through a view touches its slot only: a tuple of ``(primitive name,
+params)``.
 """
 
 import functools

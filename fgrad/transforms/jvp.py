@@ -110,7 +110,8 @@ def tangent_program(
 
 
 def forward(program: Program, wrt: Sequence[Var]) -> tuple[Program, Flags]:
-    """The tangents of the outputs as a program that is linear in the tangents of ``wrt``.
+    """The tangents of the outputs as a program that is linear in the tangents of
+    ``wrt``.
 
     Its inputs are the inputs and constants of ``program``, the variables of all its
     equations, and the tangents, in this order; its equations are the linear ones only.

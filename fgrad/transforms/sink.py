@@ -1,9 +1,9 @@
 """NaN-safe selects: move ``where(c, ct, 0)`` behind the linear chain that follows it.
 
-``where(c, ct, 0) * p`` becomes ``where(c, ct * p, 0)``: what a mask has set to zero stays
-an exact zero, also where ``p`` is infinite or NaN. It costs nothing: there is one select
-at the end of the chain in place of one at its beginning. It is for cotangents only: in a
-user's own expression ``0 * inf`` is NaN, as NumPy has it.
+``where(c, ct, 0) * p`` becomes ``where(c, ct * p, 0)``: what a mask has set to zero
+stays an exact zero, also where ``p`` is infinite or NaN. It costs nothing: there is one
+select at the end of the chain in place of one at its beginning. It is for cotangents
+only: in a user's own expression ``0 * inf`` is NaN, as NumPy has it.
 """
 
 from dataclasses import dataclass

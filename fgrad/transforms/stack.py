@@ -1,9 +1,9 @@
 """Stack the products that an unrolled loop adds up: many small ones become one.
 
-The gradient of a weight that is used in each of n steps is ``a1.T @ b1 + ... + an.T @ bn``.
-It equals ``concatenate(a).T @ concatenate(b)``, one matrix product in place of n products
-and n - 1 additions; a sum over rows (the gradient of a bias) likewise. The order in which
-terms are added changes, so results agree to rounding.
+The gradient of a weight that is used in each of n steps is ``a1.T @ b1 + ... + an.T @
+bn``. It equals ``concatenate(a).T @ concatenate(b)``, one matrix product in place of n
+products and n - 1 additions; a sum over rows (the gradient of a bias) likewise. The
+order in which terms are added changes, so results agree to rounding.
 """
 
 from collections import Counter

@@ -36,7 +36,7 @@ Numbers = tuple[int, ...]
 def _keep_residuals(
     prim: Primitive, params: Params, avals: Avals, traced: Flags, out_avals: Avals
 ) -> tuple[int, ...]:
-    """Positions of the operands and outputs that the derivatives of an equation read."""
+    """Positions of the operands and outputs that an equation's derivatives read."""
     active = tuple(
         is_var and aval.is_inexact for is_var, aval in zip(traced, avals, strict=True)
     )
@@ -139,7 +139,7 @@ class Tape:
 
 
 def exported(leaf: Tracer) -> Any:
-    """The value of a result outside its trace; a copy where the trace still needs it."""
+    """The value of a result outside its trace; a copy where the trace needs it."""
     value = leaf.value
     is_exclusive = leaf.owned and leaf.origin is None
     if is_exclusive or isinstance(value, np.generic):

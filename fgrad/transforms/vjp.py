@@ -1,8 +1,8 @@
 """Reverse mode: one loop over equations, backwards.
 
-The pullback of one equation comes from its primitive's record as a small program, cached
-for each primitive, params and types, and stamped out wherever that equation occurs.
-A cotangent that is absent is zero. The pairing of cotangents and tangents is
+The pullback of one equation comes from its primitive's record as a small program,
+cached for each primitive, params and types, and stamped out wherever that equation
+occurs. A cotangent that is absent is zero. The pairing of cotangents and tangents is
 ``Re(sum(ct * t))``, JAX's convention for complex numbers.
 """
 
