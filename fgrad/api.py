@@ -162,12 +162,12 @@ def _flat_call(f: Function, treedef: Any, has_aux: bool) -> Function:
 
 
 def _tape_of(
-    f: Function, primals: tuple[Any, ...], has_aux: bool
+    f: Function, primals: tuple[Any, ...], has_aux: bool, protect: bool
 ) -> tuple[Tape, tree.TreeDef, int, tree.TreeDef, Any, Any]:
     """Record ``f``; also the trees of arguments and result, the result and aux."""
     values, treedef = inputs_of(primals)
     assert treedef is not None
-    tape = Tape(_flat_call(f, treedef, has_aux), values)
+    tape = Tape(_flat_call(f, treedef, has_aux), values, protect)
     out, aux = tree.unflatten(tape.treedef, tape.results)
     leaves, out_tree = tree.flatten(out)
     return tape, treedef, len(leaves), out_tree, out, aux
@@ -218,7 +218,9 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(np.array([1.0, 2.0]))
     (array([1., 2.]),)
     """
-    tape, treedef, count, out_tree, out, aux = _tape_of(f, primals, has_aux)
+    tape, treedef, count, out_tree, out, aux = _tape_of(
+        f, primals, has_aux, protect=True
+    )
     out_avals = tape.out_avals[:count]
 
     def pullback(ct: Any) -> Any:
@@ -250,7 +252,13 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     >>> f_jvp(3.0)
     np.float64(3.0)
     """
-    tape, treedef, count, out_tree, out, aux = _tape_of(f, primals, has_aux)
+    return _linearize(f, primals, has_aux, protect=True)
+
+
+def _linearize(
+    f: Function, primals: tuple[Any, ...], has_aux: bool, protect: bool
+) -> Any:
+    tape, treedef, count, out_tree, out, aux = _tape_of(f, primals, has_aux, protect)
 
     def f_jvp(*tangents: Any) -> Any:
         leaves = tree.flatten_like(treedef, tangents, "the tangents", "the primals")
@@ -290,7 +298,8 @@ def jvp(
     """
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise TreeError("jvp takes a tuple of primals and a tuple of tangents")
-    value, f_jvp, *aux = linearize(f, *primals, has_aux=has_aux)
+    linear = _linearize(f, tuple(primals), has_aux, protect=False)
+    value, f_jvp, *aux = linear
     return (value, f_jvp(*tangents), *aux)
 
 

@@ -14,6 +14,7 @@ from fgrad.tracer import (
 )
 
 _new = Tracer.__new__
+_COMPLEX = PYTHON_AVALS[complex]
 
 
 def bind1(prim: Primitive, x: Tracer) -> Any:
@@ -77,8 +78,8 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
         u = x
         b = y.index
         v = y.value
-    if trace.nested or trace.abstract:
-        return bind(prim, (x, y), {})
+    if trace.nested or trace.abstract or a is _COMPLEX or b is _COMPLEX:
+        return bind(prim, (x, y), {})  # complex + np.float64 would be Python's own
     if prim.is_constant and not trace.policy.constants:
         return prim.evaluate(u, v)
     child = trace.path.children.get((prim, (), a, b))

@@ -25,10 +25,13 @@ def _basis(leaves: Sequence[Any], number: int) -> list[list[Any]]:
     return rows
 
 
-def _stack(rows: Sequence[Any], shape: tuple[int, ...], axis: int) -> Any:
-    """Arrays of one shape joined along a new axis, which is split into ``shape``."""
-    inner = type_of(rows[0]).shape if rows else ()
+def _stack(rows: Sequence[Any], shape: tuple[int, ...], axis: int, like: Any) -> Any:
+    """Arrays like ``like`` joined along a new axis, which is split into ``shape``."""
+    aval = type_of(as_operand(like))
+    inner = aval.shape
     full = (*shape, *inner) if axis == 0 else (*inner, *shape)
+    if not rows:
+        return np.zeros(full, aval.numpy_dtype)
     if not any(map(is_traced, rows)):
         return np.stack(rows, axis=axis).reshape(full)[()]
     unit = (1, *inner) if axis == 0 else (*inner, 1)
@@ -96,8 +99,11 @@ def jacrev(
                 for row in _basis(leaves, number)
             ]
             shape = type_of(as_operand(leaf)).shape
-            columns = [_stack(column, shape, 0) for column in zip(*rows, strict=True)]
-            _, in_tree = tree.flatten(chosen)
+            inputs, in_tree = tree.flatten(chosen)
+            columns = [
+                _stack([row[k] for row in rows], shape, 0, like)
+                for k, like in enumerate(inputs)
+            ]
             blocks.append(tree.unflatten(in_tree, columns))
         jacobian = tree.unflatten(out_tree, blocks)
         return (jacobian, aux) if has_aux else jacobian
@@ -145,8 +151,12 @@ def jacfwd(
                 for column in _basis(leaves, number)
             ]
             shape = type_of(as_operand(leaf)).shape
-            by_out = zip(*moved, strict=True)
-            columns.append([_stack(tangents, shape, -1) for tangents in by_out])
+            columns.append(
+                [
+                    _stack([row[k] for row in moved], shape, -1, like)
+                    for k, like in enumerate(out_leaves)
+                ]
+            )
         blocks = [
             tree.unflatten(in_tree, [column[k] for column in columns])
             for k in range(len(out_leaves))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
+from fgrad.ir import PYTHON_NUMBERS, Atom, Aval, Eqn, Lit, Program, Var
 from fgrad.primitive import Primitive
 from fgrad.sites import Site
 
@@ -196,6 +196,8 @@ def _fold_full(eqn: Eqn, source: dict[Atom, Eqn]) -> Eqn:
         scalars = [_scalar(atom, source) for atom in eqn.ins]
         with np.errstate(all="ignore"):
             value = prim.numpy(*scalars).item()
+        if type(value) not in PYTHON_NUMBERS:  # a longdouble
+            return eqn
     else:
         return eqn
     params = {"shape": aval.shape, "dtype": aval.dtype.name, "value": value}

@@ -112,8 +112,11 @@ class Trace:
             Path(None, None, (), (), avals, ()) if fresh else TRIE.root(policy, avals)
         )
 
-    def inputs(self, values: Sequence[Any]) -> list[Tracer]:
-        """One tracer for each input of the trace."""
+    def inputs(self, values: Sequence[Any], protect: bool = False) -> list[Tracer]:
+        """One tracer for each input of the trace.
+
+        ``protect``: the caller may change its arrays while what is saved is in use.
+        """
         tracers = []
         for index, (aval, value) in enumerate(
             zip(self.path.avals, values, strict=True)
@@ -121,6 +124,8 @@ class Trace:
             if type(value) is Tracer:
                 self.nested = True
                 value = alias(value)
+            elif protect and type(value) is np.ndarray:
+                value = value.copy()
             tracers.append(new_tracer(self, index, aval, value, False))
         return tracers
 

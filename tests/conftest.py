@@ -1,4 +1,4 @@
-"""Settings of the test run: double precision in JAX, hypothesis profiles, known gaps."""
+"""Settings of the run: double precision in JAX, hypothesis profiles, known gaps."""
 
 import os
 

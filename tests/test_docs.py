@@ -46,7 +46,8 @@ def test_docstring_examples_run(name):
     module = importlib.import_module(name)
     finder = doctest.DocTestFinder(exclude_empty=True)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
-    for test in finder.find(module, name, globs={"np": np, "fgrad": fgrad}):
+    scope = {**vars(module), "np": np, "fgrad": fgrad}
+    for test in finder.find(module, name, globs=scope):
         runner.run(test)
     assert runner.summarize(verbose=False).failed == 0
 

@@ -1,7 +1,7 @@
 """Indexing: any NumPy index reads and writes the same elements, and so do gradients.
 
-The reference for a read is ``np.add.at``; for a write, NumPy itself writes the number of
-each written element into an array of labels, which shows which write came last.
+The reference for a read is ``np.add.at``; for a write, NumPy itself writes the number
+of each written element into an array of labels, which shows which write came last.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ SHAPES = hnp.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=4)
 
 @st.composite
 def mixed_indices(draw: Any, shape: tuple[int, ...]) -> Any:
-    """Ints, slices, None, an ellipsis, arrays that broadcast, and a mask, in one index."""
+    """Ints, slices, None, an ellipsis, arrays that broadcast, a mask, in one index."""
     target = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=1, max_side=3))
     key: list[Any] = []
     axis = 0

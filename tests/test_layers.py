@@ -15,6 +15,7 @@ LAYERS = [  # lower layers first; a module may import from its own layer and bel
     ["text", "path"],
     ["tracer"],
     ["trace"],
+    ["fast"],
     ["passes"],
     ["record"],
     ["ops"],

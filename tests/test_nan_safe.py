@@ -1,8 +1,8 @@
 """``where`` is NaN-safe: what a mask removes is exactly zero in every derivative.
 
-Each function selects, by a mask, between a branch that is singular where it is not taken
-and a harmless one. No double-where is needed. The reference is the same function on the
-masked-in elements alone.
+Each function selects, by a mask, between a branch that is singular where it is not
+taken and a harmless one. No double-where is needed. The reference is the difference
+quotient, away from the singular points.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,7 +1,7 @@
 """Gradients and Hessian-vector products of realistic functions against JAX.
 
-Each function takes the array module first, so that the same body runs with NumPy's names
-under fgrad and with jax.numpy under JAX, both in double precision.
+Each function takes the array module first, so that the same body runs with NumPy's
+names under fgrad and with jax.numpy under JAX, both in double precision.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Random whole programs: values bit for bit as NumPy's, both modes, second order, text.
 
-A program is a list of steps, each of which applies one of some sixty operations to arrays
-made before. Steps whose results are not finite, or large, are left out.
+A program is a list of steps, each of which applies one of some sixty operations to
+arrays made before. Steps whose results are not finite, or large, are left out.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Every primitive on each of its samples: value, types, both modes, second order, text.
 
 The rows come from `Primitive.registry`, so a new record is tested without a line here.
-``KNOWN_GAPS`` is the counted list of what does not hold yet; an entry that starts to hold
-fails the run until it is removed.
+``KNOWN_GAPS`` is the counted list of what does not hold yet; an entry that starts to
+hold fails the run until it is removed.
 """
 
 from collections.abc import Callable, Iterator
@@ -251,7 +251,7 @@ def test_no_gradient_flows(prim: Primitive, sample: Sample) -> None:
 
 @over(ROWS, "program")
 def test_program(prim: Primitive, sample: Sample) -> None:
-    """The program is well formed, is the same from types alone, and can be read back."""
+    """The program is well formed, the same from types alone, and can be read back."""
     f, arrays = function_of(prim, sample)
     program = fgrad.check(fgrad.make_program(f)(*arrays))
     assert fgrad.parse(str(program)) == program

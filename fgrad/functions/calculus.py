@@ -396,6 +396,5 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
         return c / c
     deviation = np.sqrt(np.real(np.diag(c)))
     c = c / np.reshape(deviation, (-1, 1)) / np.reshape(deviation, (1, -1))
-    if not type_of(c).is_complex:
-        return np.clip(c, -1, 1)
-    return np.clip(np.real(c), -1, 1) + 1j * np.clip(np.imag(c), -1, 1)
+    real = np.clip(np.real(c), -1, 1)
+    return real + 1j * np.clip(np.imag(c), -1, 1) if type_of(c).is_complex else real

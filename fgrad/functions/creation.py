@@ -13,6 +13,7 @@ import numpy as np
 
 from fgrad.functions.joining import stack
 from fgrad.functions.protocol import cast, implements
+from fgrad.ir import PYTHON_NUMBERS
 from fgrad.ops import structure as ops
 from fgrad.trace import (
     Tracer,
@@ -35,7 +36,7 @@ def _like(
     }
     if type_of(value).ndim or is_traced(value):
         return cast(np.broadcast_to(value, params["shape"]), params["dtype"])
-    params["value"] = np.asarray(value).astype(params["dtype"]).item()
+    params["value"] = _number(value, params["dtype"])
     out = None if x.scope.abstract else np.full(params["shape"], value, params["dtype"])
     return record(x.scope, ops.full, (), (), tuple(params.items()), out)
 
@@ -66,6 +67,12 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, **kwargs: Any) -> Any:
         shape = np.shape(a) if kwargs.get("shape") is None else kwargs["shape"]
         return cast(ops.copy(np.broadcast_to(fill_value, shape)), dtype)
     return _like(a, as_operand(fill_value), dtype, kwargs.get("shape"))
+
+
+def _number(value: Any, dtype: Any) -> Any:
+    """A fill value as the Python number that it is in the dtype."""
+    number = np.asarray(value).astype(dtype).item()
+    return number if type(number) in PYTHON_NUMBERS else float(number)
 
 
 def _lift(array: Any) -> Any:
@@ -101,7 +108,7 @@ def _constant(shape: Any, value: Any, dtype: Any) -> Any:
     params = {
         "shape": array.shape,
         "dtype": array.dtype.name,
-        "value": array.dtype.type(value).item(),
+        "value": _number(value, array.dtype),
     }
     out = None if trace.abstract else array
     return record(trace, ops.full, (), (), tuple(params.items()), out)

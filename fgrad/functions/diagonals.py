@@ -55,7 +55,7 @@ def diagflat(v: Any, k: int = 0) -> Any:
 
 def _triangle(m: Any, k: int, lower: bool) -> Any:
     m = as_operand(m)
-    rows, columns = shape_of(m)[-2:]
+    rows, columns = (shape_of(m) * 2)[-2:]  # a vector is broadcast to a matrix
     keep = (
         np.tri(rows, columns, k, dtype=bool)
         if lower

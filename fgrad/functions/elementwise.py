@@ -72,7 +72,8 @@ def radians(x: Any) -> Any:
 @implements(np.ldexp)
 def ldexp(x: Any, exponent: Any) -> Any:
     """``x * 2**exponent``"""
-    return as_operand(x) * np.exp2(exponent)
+    x = as_operand(x)
+    return x * np.exp2(exponent).astype(type_of(x).numpy_dtype)
 
 
 @implements(np.clip)

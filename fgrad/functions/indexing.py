@@ -149,7 +149,7 @@ def setitem(x: Tracer, key: Any, v: Any) -> None:
     v = _cast_to(v, x)
     if _is_full_mask(x, key) and not type_of(v).ndim:
         mask = key if type(key) is Tracer else np.asarray(key)
-        write(x, (...,), (), where(mask, v, x))
+        assign(x, where(mask, v, x))
         return
     _check_mask(x, key)
     at, arrays = parse_index(key)

@@ -200,7 +200,7 @@ def tile(A: Any, reps: Any) -> Any:
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     """Each element repeated."""
     a = as_operand(a)
-    if axis is None:
+    if axis is None or not type_of(a).ndim:
         a, axis = ravel(a), 0
     axis = normalize_axis_index(axis, type_of(a).ndim)
     return take(a, np.repeat(np.arange(shape_of(a)[axis]), repeats), axis)

@@ -1,5 +1,6 @@
 """Products: dot, inner, outer, tensordot, kron, vdot, trace, cross."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -65,17 +66,11 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     a_shape, b_shape = type_of(a).shape, type_of(b).shape
     if [a_shape[k] for k in first] != [b_shape[k] for k in second]:
         raise ValueError(f"tensordot of shapes {a_shape} and {b_shape}: lengths differ")
-    inner_size = int(np.prod([a_shape[k] for k in first]))
-    rows = (
-        reshape(transpose(a, [*a_free, *first]), (-1, inner_size))
-        if a_free
-        else (reshape(transpose(a, first), (1, inner_size)))
-    )
-    columns = (
-        reshape(transpose(b, [*second, *b_free]), (inner_size, -1))
-        if b_free
-        else (reshape(transpose(b, second), (inner_size, 1)))
-    )
+    inner_size = math.prod(a_shape[k] for k in first)
+    row_count = math.prod(a_shape[k] for k in a_free)
+    column_count = math.prod(b_shape[k] for k in b_free)
+    rows = reshape(transpose(a, [*a_free, *first]), (row_count, inner_size))
+    columns = reshape(transpose(b, [*second, *b_free]), (inner_size, column_count))
     shape = [a_shape[k] for k in a_free] + [b_shape[k] for k in b_free]
     return reshape(matmul_(rows, columns), shape)
 

@@ -1,6 +1,7 @@
 """How plain NumPy calls reach fgrad: ufuncs, functions, conversions to numbers."""
 
 import difflib
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -216,7 +217,7 @@ def install_protocol() -> None:
         "tolist": _converts("tolist()"),
         "__bool__": lambda self: bool(concrete(self)),
         "__int__": lambda self: int(concrete(self)),
-        "__index__": lambda self: concrete(self).__index__(),
+        "__index__": lambda self: operator.index(concrete(self)),
         "__trunc__": lambda self: int(concrete(self)),
         "__repr__": lambda self: f"<traced {self.aval}: {_shown(self)}>",
         "__format__": lambda self, spec: format(concrete(self), spec),

@@ -20,7 +20,7 @@ _UNSET = np._NoValue
 def axes_of(x: Any, axis: Any) -> Axes:
     """The sorted, non-negative axes that ``axis`` names; None is all."""
     ndim = type_of(x).ndim
-    if axis is None:
+    if axis is None or (not ndim and axis in (0, -1)):
         return tuple(range(ndim))
     if type(axis) is int and -ndim <= axis < ndim:
         return (axis % ndim,)

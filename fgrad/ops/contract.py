@@ -78,7 +78,8 @@ def _matmul_lines(
     out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
 ) -> list[str]:
     x, y = ins
-    if max(aval.ndim for aval in avals) <= 2:
+    first, second = avals
+    if max(first.ndim, second.ndim) <= 2 and first.dtype == second.dtype:
         return [f"{out} = {x}.dot({y})"]  # the same BLAS call, at half the overhead
     return [f"{out} = {x} @ {y}"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fgrad.ir import Atom, Eqn, Lit, Program
 from fgrad.ops.elementwise import add, where
-from fgrad.ops.logic import logical_and, logical_not
+from fgrad.ops.logic import logical_and, logical_not, logical_or
 from fgrad.ops.reduce import any_, sum_
 from fgrad.ops.structure import broadcast_to
 from fgrad.passes import Emitter
@@ -21,11 +21,16 @@ ZERO = Lit(0.0)
 
 @dataclass
 class Masked:
-    """A variable that is ``value`` where ``mask`` is ``keep``, and zero elsewhere."""
+    """A variable that is ``value`` where ``mask`` is ``keep``, and zero elsewhere.
+
+    ``is_exact``: the value itself is zero elsewhere, so that no select is needed to
+    read it; the mask still tells what must stay zero further on.
+    """
 
     value: Atom
     mask: Atom
     keep: bool
+    is_exact: bool = False
 
 
 def sink_selects(program: Program) -> Program:
@@ -44,6 +49,7 @@ class _Sink:
         self.emitter = Emitter()
         self.masked: dict[Atom, Masked] = {}
         self.plain: dict[Atom, Atom] = {}
+        self.conjuncts: dict[Atom, frozenset[tuple[Atom, bool]]] = {}
 
     def run(self) -> Program:
         for eqn in self.program.eqns:
@@ -75,11 +81,13 @@ class _Sink:
             mask = self._spread(found.mask, eqn.ins[0])
             moved = self._emit(eqn, (mask, *eqn.ins[1:]), bool)
             value = self._spread(found.value, eqn.ins[0])
-            return Masked(self._replace(eqn, 0, value), moved, found.keep)
+            value = self._replace(eqn, 0, value)
+            return Masked(value, moved, found.keep, found.is_exact)
         if eqn.prim is sum_:
             mask = self._spread(found.mask, eqn.ins[0])
             any_kept = self._reduce_mask(eqn, mask, found.keep)
-            return Masked(self._replace(eqn, 0, self._read(eqn.ins[0])), any_kept, True)
+            total = self._replace(eqn, 0, self._read(eqn.ins[0]))
+            return Masked(total, any_kept, True, is_exact=True)
         return None
 
     def _select(self, eqn: Eqn) -> Masked | None:
@@ -91,22 +99,35 @@ class _Sink:
             condition = self._read(condition)
             if inner is None:
                 return Masked(self._read(kept), condition, keep)
-            if (inner.mask, inner.keep) == (condition, keep):
+            known = self._conjuncts(inner.mask, inner.keep)
+            if (condition, keep) in known:
                 return inner
             both = self._call(
                 logical_and,
                 self._positive(condition, keep),
                 self._positive(inner.mask, inner.keep),
             )
+            self.conjuncts[both] = known | {(condition, keep)}
             return Masked(inner.value, both, True)
         return None
 
+    def _conjuncts(self, mask: Atom, keep: bool) -> frozenset[tuple[Atom, bool]]:
+        """The conditions that all hold where a mask keeps."""
+        known = self.conjuncts.get(mask) if keep else None
+        return frozenset({(mask, keep)}) if known is None else known
+
     def _add(self, eqn: Eqn) -> Masked | None:
         x, y = (self.masked.get(atom) for atom in eqn.ins)
-        if x is None or y is None or (x.mask, x.keep) != (y.mask, y.keep):
+        if x is None or y is None:
             return None
-        value = self._emit(eqn, (x.value, y.value))
-        return Masked(value, x.mask, x.keep)
+        if (x.mask, x.keep) == (y.mask, y.keep):
+            value = self._emit(eqn, (x.value, y.value))
+            return Masked(value, x.mask, x.keep, x.is_exact and y.is_exact)
+        either = self._call(
+            logical_or, self._positive(x.mask, x.keep), self._positive(y.mask, y.keep)
+        )
+        total = self._emit(eqn, tuple(map(self._read, eqn.ins)))
+        return Masked(total, either, True, is_exact=True)
 
     def _replace(self, eqn: Eqn, position: int, atom: Atom) -> Atom:
         """Emit the equation with this operand, and the others as they are."""
@@ -134,6 +155,8 @@ class _Sink:
         found = self.masked.get(atom)
         if found is None:
             return self.plain.get(atom, atom)
+        if found.is_exact:
+            return found.value
         if atom not in self.plain:
             branches = (found.value, ZERO) if found.keep else (ZERO, found.value)
             self.plain[atom] = self._call(where, found.mask, *branches)

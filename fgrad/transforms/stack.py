@@ -109,7 +109,9 @@ class _Sums:
 
     def _term(self, atom: Atom) -> _Term | None:
         eqn = self.source.get(atom) if type(atom) is Var else None
-        if eqn is None or self.uses[atom] != 1 or eqn.ins[0].aval.ndim != 2:
+        if eqn is None or self.uses[atom] != 1 or not eqn.ins:
+            return None
+        if eqn.ins[0].aval.ndim != 2:
             return None
         if eqn.prim is sum_ and dict(eqn.params)["axis"] == (0,):
             return _Term(None, eqn.ins[0])

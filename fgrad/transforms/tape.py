@@ -67,13 +67,17 @@ class Tape:
         outs: for each leaf its variable number, or None where it is a constant.
         treedef: the structure of the result.
         avals: the types of the inputs.
+
+    ``protect``: the inputs may be changed by their owner while the tape is in use.
     """
 
-    def __init__(self, function: Callable[..., Any], values: Sequence[Any]) -> None:
+    def __init__(
+        self, function: Callable[..., Any], values: Sequence[Any], protect: bool = False
+    ) -> None:
         self.avals = tuple(map(type_of, values))
         trace = Trace(TAPE, self.avals)
         self._trace = trace
-        result = trace.run(function, trace.inputs(values))
+        result = trace.run(function, trace.inputs(values, protect))
         leaves, self.treedef = tree.flatten(result)
         self.outs: list[int | None] = []
         self.results: list[Any] = []
