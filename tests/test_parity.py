@@ -1,8 +1,8 @@
 """NumPy parity: tracing never changes what a function returns.
 
 Each expression is evaluated on NumPy arrays and on tracers, in several dtypes; values
-(bit for bit), shapes and dtypes must be equal. Python numbers follow NEP 50. ``ROUNDED``
-names the few expressions whose last bit may differ, with the reason.
+(bit for bit), shapes and dtypes must be equal. Python numbers follow NEP 50.
+``ROUNDED`` names the few expressions whose last bit may differ, with the reason.
 """
 
 import warnings
