@@ -147,6 +147,13 @@ def _accepted(history: list[Step], arrays: Sequence[Any]) -> Handles | None:
         return None
 
 
+def _is_sensible(name: str, a: Any, b: Any) -> bool:
+    """Leave out what NumPy accepts without effect, and its holes in read-only."""
+    if name in WRITES or name in UPDATES:
+        return isinstance(a, np.ndarray) and a.flags.writeable and np.size(b) > 0
+    return isinstance(a, np.ndarray) or name in {"sin", "add", "where"}
+
+
 def _factors(draw: Any, size: int) -> tuple[int, ...]:
     divisors = [d for d in range(1, size + 1) if size % d == 0] or [0]
     first = draw(st.sampled_from(divisors))
@@ -169,6 +176,8 @@ def histories(draw: Any, arrays: Sequence[Any], longest: int = 8) -> list[Step]:
             argument = draw(hnp.basic_indices(shape, allow_newaxis=False))
         elif "reshape" in name:
             argument = _factors(draw, int(np.size(handles[i])))
+        if not _is_sensible(name, handles[i], handles[j]):
+            continue
         found = _accepted([*history, (name, i, j, argument)], arrays)
         if found is not None:
             history.append((name, i, j, argument))

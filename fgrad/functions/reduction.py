@@ -9,6 +9,7 @@ from fgrad.errors import UnsupportedFunctionError
 from fgrad.functions.protocol import REDUCTIONS, cast, implements, write_out
 from fgrad.ops import elementwise
 from fgrad.ops import reduce as ops
+from fgrad.ops.cut import stop
 from fgrad.ops.structure import reshape
 from fgrad.primitive import Primitive
 from fgrad.trace import Tracer, as_operand, bind, type_of
@@ -249,7 +250,24 @@ def all_(
     return _logical(ops.all_, a, axis, out, keepdims)
 
 
+def logsumexp(
+    a: Any, axis: Any = None, keepdims: Any = False, out: Any = None, **kwargs: Any
+) -> Any:
+    """``log(sum(exp(a)))`` over axes without overflow: ``np.logaddexp.reduce``."""
+    if kwargs:
+        raise UnsupportedFunctionError(f"np.logaddexp.reduce({', '.join(kwargs)}=)")
+    a = as_operand(a)
+    axes = axes_of(a, axis)
+    largest = stop(ops.max_(a, axis=axes))
+    shift = np.where(np.isfinite(largest), largest, 0.0)
+    shape = ops.kept_shape(type_of(a).shape, axes)
+    terms = np.exp(a - np.reshape(shift, shape))
+    result = np.log(ops.sum_(terms, axis=axes)) + shift
+    return finish(result, a, axes, keepdims, out)
+
+
 REDUCTIONS |= {
+    np.logaddexp: logsumexp,
     np.add: sum,
     np.maximum: max_,
     np.minimum: min_,
