@@ -122,7 +122,7 @@ def _read_through(x: Tracer, key: Any) -> Any:
     """``x[key]`` of a stale view: read at the slot only, from the memory's owner."""
     assert x.origin is not None
     owner, path = x.origin
-    if any(name == "imag" for name, _ in path):
+    if any(name in ("imag", "broadcast_to") for name, _ in path):
         refresh(x)
         return getitem(x, key)
     _check_mask(x, key)

@@ -73,13 +73,18 @@ def _locate(
     """An array that shares memory with ``x``, and the index of the slot in it."""
     target = follow(x, path)
     slot = build_index(at, arrays)
-    if not path or np.may_share_memory(target, x):
+    if not path or not target.size or np.may_share_memory(target, x):
         return target, slot
     # the layout of x does not allow the view, so address the slot by flat positions
     flat = x.reshape(-1)
     assert np.may_share_memory(flat, x)
     positions = follow(np.arange(x.size).reshape(x.shape), path)
     return flat, (positions[slot],)
+
+
+def _in_c_order(x: Any, path: Steps) -> Any:
+    """The array itself, or a copy where a path needs its memory in C order."""
+    return np.asarray(x, order="C") if path else x
 
 
 def _add_at(x: Any, v: Any, at: At, path: Steps, arrays: tuple[Any, ...]) -> None:
@@ -245,6 +250,7 @@ def _index_add_numpy(x: Any, v: Any, *arrays: Any, **params: Any) -> Any:
 
 
 def _index_add_in_place(x: Any, v: Any, *arrays: Any, at: At, path: Steps = ()) -> Any:
+    x = _in_c_order(x, path)
     _add_at(x, v, at, path, arrays)
     return x
 
@@ -287,6 +293,7 @@ def _index_update_numpy(x: Any, v: Any, *arrays: Any, **params: Any) -> Any:
 def _index_update_in_place(
     x: Any, v: Any, *arrays: Any, at: At, path: Steps = ()
 ) -> Any:
+    x = _in_c_order(x, path)
     target, slot = _locate(x, at, path, arrays)
     target[slot] = v
     return x

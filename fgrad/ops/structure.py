@@ -45,11 +45,23 @@ def _reshape_numpy(x: Any, *, shape: Shape) -> Any:
     return np.reshape(x, shape)
 
 
+def _is_view_of_types(x: Tracer, shape: Shape) -> bool:
+    """Whether NumPy's reshape would be a view, by the steps from memory in C order."""
+    owner, steps = (x, ()) if x.origin is None else x.origin
+    dummy = np.empty(owner.aval.shape, np.int8)
+    for name, params in steps:
+        if name not in ("real", "imag"):
+            dummy = Primitive.registry[name].numpy(dummy, **dict(params))
+    return np.may_share_memory(np.reshape(dummy, shape), dummy)
+
+
 def _reshape_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
     if isinstance(out, Tracer):
         is_view = out.origin is not None
+    elif out is None:
+        is_view = _is_view_of_types(operands[0], params["shape"])
     else:
-        is_view = out is None or np.may_share_memory(out, x)
+        is_view = np.may_share_memory(out, x)
     return ("reshape", tuple(params.items())) if is_view else None
 
 
