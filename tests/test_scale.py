@@ -1,6 +1,7 @@
 """Deep programs, memory, and structures that are learnt once; no times are asserted."""
 
 import gc
+import linecache
 import tracemalloc
 
 import numpy as np
@@ -102,6 +103,20 @@ def test_trie_is_bounded_and_clearable(monkeypatch):
     assert TRIE.size <= 50
     TRIE.clear()
     assert TRIE.size == 0
+
+
+def test_source_of_forgotten_programs_is_forgotten():
+    def generated():
+        gc.collect()
+        return {name for name in linecache.cache if name.startswith("<fgrad program")}
+
+    gradient = fgrad.grad(lambda x: np.sum(np.cosh(x) * np.sinh(x)))
+    before = generated()
+    for _ in range(3):
+        gradient(np.ones(7))
+    assert len(generated() - before) == 1
+    TRIE.clear()
+    assert not generated() - before
 
 
 def test_nothing_is_kept_after_a_gradient():

@@ -3,6 +3,7 @@
 import itertools
 import keyword
 import linecache
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -88,4 +89,6 @@ def compile_program(program: Program, plan: Plan) -> Callable[[list[Any]], list[
     lines = source.splitlines(keepends=True)
     linecache.cache[file] = (len(source), None, lines, file)
     exec(compile(source, file, "exec"), scope)
-    return scope["run"]  # type: ignore[no-any-return]
+    run: Callable[[list[Any]], list[Any]] = scope["run"]
+    weakref.finalize(run, linecache.cache.pop, file, None)
+    return run
