@@ -6,7 +6,7 @@ from typing import Any
 
 from fgrad.ir import PYTHON_AVALS, aval_of
 from fgrad.primitive import Primitive
-from fgrad.trace import bind
+from fgrad.trace import Trace, bind
 from fgrad.tracer import (
     Tracer,
     as_operand,
@@ -15,6 +15,15 @@ from fgrad.tracer import (
 
 _new = Tracer.__new__
 _COMPLEX = PYTHON_AVALS[complex]
+
+
+def _save(trace: Trace, x: Any) -> None:
+    """Save the value of one operand; a constant that is an array is copied."""
+    if type(x) is not Tracer or x.origin is not None:
+        trace.save((0,), (x,))
+    else:
+        x.owned = False
+        trace.saved.append(x.value)
 
 
 def bind1(prim: Primitive, x: Tracer) -> Any:
@@ -41,8 +50,8 @@ def bind1(prim: Primitive, x: Tracer) -> Any:
     tracer.origin = None
     tracer.version = 0
     tracer.owned = True
-    if child.keep:
-        trace.save(child.keep, (x, tracer))
+    for position in child.keep:
+        _save(trace, tracer if position else x)
     return tracer
 
 
@@ -66,6 +75,8 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
             if b is None:
                 y = as_operand(y)
                 b = aval_of(y)
+            elif b is _COMPLEX:
+                return bind(prim, (x, y), {})  # with np.float64, Python would answer
             v = y
     else:
         trace = y.scope
@@ -75,11 +86,13 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
         if a is None:
             x = as_operand(x)
             a = aval_of(x)
+        elif a is _COMPLEX:
+            return bind(prim, (x, y), {})
         u = x
         b = y.index
         v = y.value
-    if trace.nested or trace.abstract or a is _COMPLEX or b is _COMPLEX:
-        return bind(prim, (x, y), {})  # complex + np.float64 would be Python's own
+    if trace.nested or trace.abstract:
+        return bind(prim, (x, y), {})
     if prim.is_constant and not trace.policy.constants:
         return prim.evaluate(u, v)
     child = trace.path.children.get((prim, (), a, b))
@@ -98,6 +111,6 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
     tracer.origin = None
     tracer.version = 0
     tracer.owned = True
-    if child.keep:
-        trace.save(child.keep, (x, y, tracer))
+    for position in child.keep:
+        _save(trace, x if position == 0 else y if position == 1 else tracer)
     return tracer

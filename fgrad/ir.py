@@ -31,12 +31,25 @@ class Aval:
     True
     """
 
-    __slots__ = ("dtype", "ndim", "shape", "size")
+    __slots__ = (
+        "dtype",
+        "is_complex",
+        "is_inexact",
+        "is_python",
+        "ndim",
+        "numpy_dtype",
+        "shape",
+        "size",
+    )
     _interned: ClassVar[dict[Any, "Aval"]] = {}
     shape: tuple[int, ...]
     dtype: Any
     ndim: int
     size: int
+    is_python: bool  # whether this is the type of a Python number
+    is_inexact: bool  # whether values are floating-point or complex
+    is_complex: bool
+    numpy_dtype: Any  # the dtype that NumPy gives to a value on its own
 
     def __new__(cls, shape: Sequence[int], dtype: Any) -> "Aval":
         dtype = np.dtype(dtype)
@@ -44,12 +57,8 @@ class Aval:
         found = cls._interned.get(key)
         if found is not None:
             return found
-        self = object.__new__(cls)
-        self.shape = tuple(int(length) for length in shape)
-        self.dtype = dtype
-        self.ndim = len(self.shape)
-        self.size = math.prod(self.shape)
-        return cls._interned.setdefault(key, self)
+        lengths = tuple(int(length) for length in shape)
+        return cls._interned.setdefault(key, _new_aval(lengths, dtype))
 
     def __repr__(self) -> str:
         if self.is_python:
@@ -62,38 +71,23 @@ class Aval:
         return Aval, (self.shape, self.dtype)
 
     @property
-    def is_python(self) -> bool:
-        """Whether this is the type of a Python number."""
-        return type(self.dtype) is type
-
-    @property
-    def numpy_dtype(self) -> Any:
-        """The dtype that NumPy gives to a value of this type on its own."""
-        return np.dtype(self.dtype)
-
-    @property
-    def is_inexact(self) -> bool:
-        """Whether values are floating-point or complex."""
-        return self.numpy_dtype.kind in "fc"
-
-    @property
-    def is_complex(self) -> bool:
-        """Whether values are complex."""
-        return bool(self.numpy_dtype.kind == "c")
-
-    @property
     def real(self) -> "Aval":
         """The same shape with the dtype of the real part."""
         return Aval(self.shape, np.empty((), self.numpy_dtype).real.dtype)
 
 
-def _python_aval(number: type) -> Aval:
+def _new_aval(shape: tuple[int, ...], dtype: Any) -> Aval:
     aval = object.__new__(Aval)
-    aval.shape, aval.dtype, aval.ndim, aval.size = (), number, 0, 1
+    aval.shape, aval.dtype = shape, dtype
+    aval.ndim, aval.size = len(shape), math.prod(shape)
+    aval.numpy_dtype = np.dtype(dtype)
+    aval.is_python = type(dtype) is type
+    aval.is_inexact = aval.numpy_dtype.kind in "fc"
+    aval.is_complex = aval.numpy_dtype.kind == "c"
     return aval
 
 
-PYTHON_AVALS = {number: _python_aval(number) for number in PYTHON_NUMBERS}
+PYTHON_AVALS = {number: _new_aval((), number) for number in PYTHON_NUMBERS}
 
 
 def dtype_name(dtype: Any) -> str:

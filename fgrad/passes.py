@@ -1,5 +1,6 @@
 """Passes: program -> program, each one loop over equations."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,9 @@ def dce(program: Program) -> Program:
     return Program(
         program.ins, kept, program.outs, consts, [value for _, value in used]
     )
+
+
+SMALL_SUM = 8192  # elements up to which adding arrays costs less than reducing both
 
 
 class Emitter:
@@ -125,9 +129,13 @@ def simplify(program: Program) -> Program:
     subst = Substitution()
     source: dict[Atom, Eqn] = {}
     kept: list[Eqn] = []
+    uses = Counter(atom for eqn in program.eqns for atom in eqn.ins)
+    uses.update(program.outs)
     for original in program.eqns:
-        for eqn in _shrink(_elide_broadcasts(subst.eqn(original), source), source):
-            eqn = _fold_full(subst.eqn(eqn), source)
+        plain = _elide_broadcasts(subst.eqn(original), source)
+        shrunk = _shrink(plain, source) or _join_sums(plain, source, uses) or [plain]
+        for part in shrunk:
+            eqn = _fold_full(subst.eqn(part), source)
             same = _identity(eqn, source)
             if same is not None:
                 subst.replace(eqn.outs[0], same)
@@ -137,17 +145,44 @@ def simplify(program: Program) -> Program:
     return with_eqns(program, kept, [subst(atom) for atom in program.outs])
 
 
-def _shrink(eqn: Eqn, source: dict[Atom, Eqn]) -> list[Eqn]:
+def _join_sums(
+    eqn: Eqn, source: dict[Atom, Eqn], uses: Counter[Atom]
+) -> list[Eqn] | None:
+    """``sum(a) + sum(b)`` as ``sum(a + b)``, for small arrays: one reduction less.
+
+    The gradient of a bias in an unrolled loop is such a sum. Terms are added in another
+    order, so the result agrees to rounding.
+    """
+    if eqn.prim.name != "add" or eqn.ins[0] is eqn.ins[1]:
+        return None
+    sums = [source.get(atom) for atom in eqn.ins]
+    first, second = sums
+    if first is None or second is None or first.prim.name != "sum":
+        return None
+    is_alike = first.prim is second.prim and first.params == second.params
+    aval = first.ins[0].aval
+    if not is_alike or second.ins[0].aval is not aval or aval.size > SMALL_SUM:
+        return None
+    if any(uses[atom] > 1 for atom in eqn.ins):
+        return None
+    total = Var(aval)
+    return [
+        Eqn(eqn.prim, (first.ins[0], second.ins[0]), (), (total,), eqn.site),
+        Eqn(first.prim, (total,), first.params, eqn.outs, first.site),
+    ]
+
+
+def _shrink(eqn: Eqn, source: dict[Atom, Eqn]) -> list[Eqn] | None:
     """Compute on the sources of broadcasts, and broadcast the result."""
     if not eqn.prim.elementwise or len(eqn.ins) < 2:
-        return [eqn]
+        return None
     new: list[Eqn] = []
     cores = [_core(atom, source, new) for atom in eqn.ins]
     out = eqn.outs[0].aval
     shape = np.broadcast_shapes(*(atom.aval.shape for atom in cores))
     spreads = [e for e in map(source.get, eqn.ins) if e is not None and _is_spread(e)]
     if shape == out.shape or not spreads:
-        return [eqn]
+        return None
     small = Var(Aval(shape, out.dtype))
     params = (("shape", out.shape),)
     broadcast_to = Primitive.registry["broadcast_to"]

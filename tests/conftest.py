@@ -4,9 +4,15 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+from collections.abc import Iterator
+from typing import Any
+
 import jax
 import pytest
 from hypothesis import HealthCheck, settings
+
+import fgrad
+from fgrad.lower.numpy import Executable
 
 jax.config.update("jax_enable_x64", True)
 
@@ -26,6 +32,19 @@ settings.register_profile(
     suppress_health_check=QUIET,
 )
 settings.load_profile(os.environ.get("FGRAD_HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def check_every_derived_program() -> Iterator[None]:
+    """Each program that a transform derives is checked before it first runs."""
+    plain = Executable.__init__
+
+    def checked(self: Executable, program: Any, *args: Any, **kwargs: Any) -> None:
+        plain(self, fgrad.check(program), *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Executable, "__init__", checked)
+        yield
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

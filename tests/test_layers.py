@@ -20,7 +20,7 @@ LAYERS = [  # lower layers first; a module may import from its own layer and bel
     ["record"],
     ["ops"],
     ["inplace"],
-    ["transforms.jvp", "transforms.sink", "transforms.stack"],
+    ["transforms.jvp", "transforms.sink"],
     ["transforms.vjp", "transforms.__init__"],
     ["lower"],
     ["transforms.tape"],

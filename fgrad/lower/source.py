@@ -12,6 +12,7 @@ import numpy as np
 from fgrad.ir import Atom, Eqn, Lit, Program, Var, name_atoms
 from fgrad.lower.plan import Plan
 
+EXACT = 1 << 11  # integers below it are exact in every floating-point dtype
 LARGE = 4096  # elements from which a dead variable is deleted at once
 
 _numbers = itertools.count()
@@ -53,7 +54,8 @@ def _statements(
 ) -> list[str]:
     """The lines that compute one equation."""
     prim, params = eqn.prim, dict(eqn.params)
-    names = [_operand(atom, table) for atom in eqn.ins]
+    is_float = prim.elementwise and eqn.outs[0].aval.is_inexact
+    names = [_operand(atom, table, is_float) for atom in eqn.ins]
     if in_place:
         table[eqn.outs[0]] = names[0]
     outs = ", ".join(table[var] for var in eqn.outs)
@@ -73,10 +75,12 @@ def _statements(
     return [f"{outs}{comma} = np_{label}({', '.join(arguments)})"]
 
 
-def _operand(atom: Atom, table: dict[Atom, str]) -> str:
+def _operand(atom: Atom, table: dict[Atom, str], is_float: bool = False) -> str:
     text = table[atom]
     if type(atom) is not Lit:
         return text
+    if is_float and type(atom.value) is int and abs(atom.value) < EXACT:
+        text = repr(float(atom.value))  # NumPy takes a float more quickly than an int
     if text in ("inf", "-inf", "nan"):
         return f"float({text!r})"
     return f"({text})" if text.startswith("-") else text

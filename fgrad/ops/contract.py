@@ -1,6 +1,5 @@
 """Products that sum: matmul and einsum."""
 
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -79,9 +78,18 @@ def _matmul_lines(
 ) -> list[str]:
     x, y = ins
     first, second = avals
-    if max(first.ndim, second.ndim) <= 2 and first.dtype == second.dtype:
+    is_plain = first.dtype == second.dtype and first.is_inexact
+    if first.ndim == 2 and second.ndim == 2 and is_plain:
         return [f"{out} = {x}.dot({y})"]  # the same BLAS call, at half the overhead
     return [f"{out} = {x} @ {y}"]
+
+
+def _product(x: Any, y: Any) -> Any:
+    """``x @ y``, as ``dot`` where that is the same BLAS call at half the overhead."""
+    is_plain = type(x) is np.ndarray and type(y) is np.ndarray and x.dtype is y.dtype
+    if is_plain and x.ndim == 2 and y.ndim == 2 and x.dtype.kind in "fc":
+        return x.dot(y)
+    return x @ y
 
 
 matmul: Primitive = Primitive(
@@ -90,7 +98,7 @@ matmul: Primitive = Primitive(
     _matmul_aval,
     linear=((0,), (1,)),
     transpose=_matmul_transpose,
-    operator=operator.matmul,
+    operator=_product,
     statements=_matmul_lines,
     samples=_matmul_samples,
 )

@@ -71,6 +71,8 @@ class Tape:
     ``protect``: the inputs may be changed by their owner while the tape is in use.
     """
 
+    __slots__ = ("_path", "_trace", "avals", "out_avals", "outs", "results", "treedef")
+
     def __init__(
         self, function: Callable[..., Any], values: Sequence[Any], protect: bool = False
     ) -> None:

@@ -27,7 +27,6 @@ from fgrad.transforms.jvp import (
     types_of,
 )
 from fgrad.transforms.sink import sink_selects
-from fgrad.transforms.stack import stack_products
 
 
 @functools.lru_cache(maxsize=8192)
@@ -167,10 +166,8 @@ def reverse(
     outs = [ct for ct in results if ct is not None]
     backward = cotangents.emitter.program([*primals, *seeds], outs)
     backward = finished(backward)
-    for rewrite in (sink_selects, stack_products):
-        rewritten = rewrite(backward)
-        backward = backward if rewritten is backward else finished(rewritten)
-    return backward, given
+    sunk = sink_selects(backward)
+    return (backward if sunk is backward else finished(sunk)), given
 
 
 def dependents(program: Program, wrt: Sequence[Var]) -> set[Atom]:
