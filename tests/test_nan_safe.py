@@ -274,6 +274,29 @@ def test_mask_that_broadcasts() -> None:
     assert gradient == 0.0
 
 
+def test_mask_wider_than_what_it_selects() -> None:
+    """The lower triangle of a vector that is spread over rows, through all nestings."""
+
+    def f(x: Any) -> Any:
+        rows = np.tril(x.T)
+        total = np.sum(rows.T)
+        return np.sum(np.sin(rows)) + np.sum(np.sin(rows * fgrad.stop_gradient(total)))
+
+    def g(x: Any) -> Any:
+        wide = np.where(np.eye(3, dtype=bool), np.log(x), 0.0)
+        return np.sum(np.sin(wide * 2.0) * x + np.sqrt(x) * wide)
+
+    x, t = np.array([0.371, 0.813, 1.137]), np.array([1.0, -2.0, 0.5])
+    for loss in (f, g):
+        gradient = fgrad.grad(loss)
+        expected = fgrad.jvp(gradient, (x,), (t,))[1]
+        found = fgrad.grad(lambda y, gradient=gradient: np.sum(gradient(y) * t))(x)
+        np.testing.assert_allclose(found, expected, 1e-10)
+        slope = lambda y, loss=loss: fgrad.jvp(loss, (y,), (t,))[1]
+        np.testing.assert_allclose(fgrad.grad(slope)(x), expected, 1e-10)
+    check_grads(g, (x,))
+
+
 def test_broadcast_before_the_select() -> None:
     """A vector spread over rows, some of which are masked out."""
     keep = np.array([[True, False, True], [True, False, False]])

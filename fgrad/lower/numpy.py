@@ -47,10 +47,14 @@ class Executable:
         env: dict[Atom, Any] = dict(zip(primals, values, strict=True))
         values.clear()
         for number, eqn in enumerate(program.eqns):
-            in_place = number in plan.in_place
-            function = eqn.prim.in_place if in_place else eqn.prim.evaluate
             ins = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
-            out = function(*ins, **dict(eqn.params))
+            position = plan.in_place.get(number)
+            if position is None:
+                out = eqn.prim.evaluate(*ins, **dict(eqn.params))
+            elif eqn.prim.in_place is not None and position == 0:
+                out = eqn.prim.in_place(*ins, **dict(eqn.params))
+            else:
+                out = eqn.prim.numpy(*ins, ins[position])
             ins.clear()
             if number in plan.reads:
                 out = out.copy()

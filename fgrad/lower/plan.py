@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from fgrad.ir import Atom, Eqn, Program, Var
 
 READ_FRACTION = 8  # a part that many times smaller than its buffer is copied
@@ -12,7 +14,7 @@ class Plan:
     """Memory facts of a program.
 
     Attributes:
-        in_place: the equations that may overwrite their first operand.
+        in_place: for equations that may overwrite an operand, its position.
         reads: the equations that read a small part of a buffer, and copy it, so that
             the buffer may be overwritten while the part is in use.
         copies: the output positions whose value must be copied before it is returned,
@@ -20,7 +22,7 @@ class Plan:
         frees: for each equation, the variables that nothing uses after it.
     """
 
-    in_place: set[int]
+    in_place: dict[int, int]
     reads: set[int]
     copies: set[int]
     frees: list[list[Var]]
@@ -40,17 +42,17 @@ def make_plan(program: Program) -> Plan:
     for atom in program.outs:
         if type(atom) is Var:
             last[atom] = last[owner[atom]] = end
-    in_place = {
-        number
-        for number, eqn in enumerate(program.eqns)
-        if eqn.prim.in_place is not None
-        and _may_overwrite(eqn, number, owner, last, inputs)
-    }
+    in_place: dict[int, int] = {}
+    for number, eqn in enumerate(program.eqns):
+        for position in _overwritable(eqn):
+            if _may_overwrite(eqn, position, number, owner, last, inputs):
+                in_place[number] = position
+                break
     frees: list[list[Var]] = [[] for _ in program.eqns]
     for number, eqn in enumerate(program.eqns):
         used = dict.fromkeys(a for a in (*eqn.ins, *eqn.outs) if type(a) is Var)
         if number in in_place:
-            used.pop(eqn.ins[0], None)  # type: ignore[arg-type] # its buffer lives on under the name of the output
+            used.pop(eqn.ins[in_place[number]], None)  # type: ignore[arg-type] # its buffer lives on under the name of the output
         frees[number] = [v for v in used if last.get(v, number) == number]
     return Plan(in_place, reads, _copies(program, owner, inputs), frees)
 
@@ -84,19 +86,28 @@ def _is_scalar_read(eqn: Eqn) -> bool:
     return not eqn.outs[0].aval.ndim and Ellipsis not in at
 
 
+def _overwritable(eqn: Eqn) -> tuple[int, ...]:
+    """The operands that the primitive can write its result into."""
+    if isinstance(eqn.prim.numpy, np.ufunc) and eqn.prim.elementwise:
+        return tuple(range(len(eqn.ins)))
+    return () if eqn.prim.in_place is None else (0,)
+
+
 def _may_overwrite(
     eqn: Eqn,
+    position: int,
     number: int,
     owner: dict[Atom, Var],
     last: dict[Var, int],
     inputs: set[Var],
 ) -> bool:
-    first = eqn.ins[0]
+    first = eqn.ins[position]
     if type(first) is not Var or owner[first] is not first or first in inputs:
         return False
     if eqn.outs[0].aval is not first.aval or not first.aval.ndim:
         return False
-    is_operand_twice = any(type(a) is Var and owner[a] is first for a in eqn.ins[1:])
+    others = [a for k, a in enumerate(eqn.ins) if k != position]
+    is_operand_twice = any(type(a) is Var and owner[a] is first for a in others)
     return last[first] == number and not is_operand_twice
 
 

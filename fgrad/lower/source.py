@@ -33,7 +33,7 @@ def generate(program: Program, plan: Plan) -> tuple[str, dict[str, Any]]:
         lines.append("    arguments.clear()")
     for number, eqn in enumerate(program.eqns):
         comment = f"  # {eqn.site}" if eqn.site else ""
-        statements = _statements(eqn, table, scope, number in plan.in_place)
+        statements = _statements(eqn, table, scope, plan.in_place.get(number))
         if number in plan.reads:
             name = table[eqn.outs[0]]
             statements.append(f"{name} = {name}.copy()")
@@ -50,24 +50,28 @@ def generate(program: Program, plan: Plan) -> tuple[str, dict[str, Any]]:
 
 
 def _statements(
-    eqn: Eqn, table: dict[Atom, str], scope: dict[str, Any], in_place: bool
+    eqn: Eqn, table: dict[Atom, str], scope: dict[str, Any], position: int | None
 ) -> list[str]:
     """The lines that compute one equation."""
     prim, params = eqn.prim, dict(eqn.params)
     is_float = prim.elementwise and eqn.outs[0].aval.is_inexact
     names = [_operand(atom, table, is_float) for atom in eqn.ins]
-    if in_place:
-        table[eqn.outs[0]] = names[0]
+    in_place = position is not None
+    if position is not None:
+        table[eqn.outs[0]] = names[position]
     outs = ", ".join(table[var] for var in eqn.outs)
     if prim.statements is not None:
         avals = [atom.aval for atom in eqn.ins]
         found = prim.statements(outs, names, avals, params, in_place)
         if found is not None:
             return list(found)
-    if in_place and prim.augmented is not None:
+    if position == 0 and prim.augmented is not None:
         return [prim.augmented.format(*names)]
     if prim.expression is not None and not in_place:
         return [f"{outs} = {prim.expression.format(*names, **params)}"]
+    if in_place and isinstance(prim.numpy, np.ufunc):
+        scope[f"np_{prim.name}"] = prim.numpy
+        return [f"np_{prim.name}({', '.join([*names, outs])})"]
     label = f"{prim.name}_in_place" if in_place else prim.name
     scope[f"np_{label}"] = prim.in_place if in_place else prim.numpy
     arguments = names + [f"{key}={value!r}" for key, value in params.items()]

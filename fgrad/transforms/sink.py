@@ -136,8 +136,12 @@ class _Sink:
         return self._emit(eqn, tuple(ins))
 
     def _emit(self, eqn: Eqn, ins: tuple[Atom, ...], dtype: Any = None) -> Atom:
+        """The equation on other operands, of which elementwise ones may be smaller."""
         aval = eqn.outs[0].aval
-        aval = aval if dtype is None else type(aval)(aval.shape, dtype)
+        if dtype is not None:
+            aval = type(aval)(aval.shape, dtype)
+        elif eqn.prim.elementwise:
+            (aval,) = eqn.prim.infer([atom.aval for atom in ins], dict(eqn.params))
         return self.emitter.emit(eqn.prim, ins, eqn.params, (aval,), eqn.site)[0]
 
     def _call(self, prim: Any, *atoms: Atom, **params: Any) -> Atom:
