@@ -143,28 +143,16 @@ CHAINS: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
 WEIGHTS = np.array([1.0, -2.0, 3.0, 0.5, 0.25, -1.5])
 
 
-def reference(f: Any, chain: Any) -> Any:
-    """The gradient by differences, away from the singular points themselves."""
-
-    def difference(x: Any, k: int) -> Any:
-        unit = np.eye(6)[k]
-        rows = []
-        for step in (1e-3, 1e-4, 1e-5):
-            up, down = chain(f, x + step * unit), chain(f, x - step * unit)
-            rows.append((up - down) / (2 * step))
-        return rows
-
-    return difference
-
-
-def finite_and_right(f: Any, chain: Any, gradient: Any) -> None:
-    """Finite everywhere; the difference quotient where there is one."""
+def assert_finite_and_right(loss: Callable[[Any], Any], gradient: Any) -> None:
+    """Finite everywhere; the difference quotient away from the singular points."""
     assert np.all(np.isfinite(gradient)), gradient
-    difference = reference(f, chain)
     for k in np.flatnonzero(X):
-        rows = difference(X, k)
-        errors = [abs(row - gradient[k]) / (1 + abs(row)) for row in rows]
-        assert min(errors) < 1e-6, (k, gradient[k], rows)
+        unit = np.eye(6)[k]
+        errors = []
+        for step in (1e-3, 1e-4, 1e-5):
+            slope = (loss(X + step * unit) - loss(X - step * unit)) / (2 * step)
+            errors.append(abs(slope - gradient[k]) / (1 + abs(slope)))
+        assert min(errors) < 1e-6, (k, gradient[k], slope)
 
 
 @pytest.mark.parametrize("chain", CHAINS)
@@ -175,7 +163,7 @@ def test_first_order(f: Any, chain: str) -> None:
     for _ in range(2):
         value, gradient = fgrad.value_and_grad(total)(X)
         assert value == total(X)
-        finite_and_right(f, CHAINS[chain], gradient)
+        assert_finite_and_right(total, gradient)
 
 
 @pytest.mark.parametrize("chain", CHAINS)
@@ -359,7 +347,6 @@ def test_other_operations_around_the_select(f: Any) -> None:
     assert np.all(np.isfinite(gradient))
     inside = np.array([0.5, 2.0, 1.5, 0.7, 0.2, 3.0])
     check_grads(f, (inside,))
-    np.testing.assert_array_equal(gradient[X < 0] * 0, np.zeros(2))
 
 
 def test_matmul_behind_a_singular_branch() -> None:

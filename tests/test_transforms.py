@@ -209,7 +209,7 @@ def test_products_take_and_return_trees() -> None:
     np.testing.assert_array_equal(found.y, [2.0, 2.0, 2.0])
     tangents = (Point(1.0, np.zeros(3)),)
     _, tangent = fgrad.jvp(f, (Point(2.0, np.ones(3)),), tangents)
-    assert list(tangent) == ["pair", "sum"] or list(tangent) == ["sum", "pair"]
+    assert set(tangent) == {"pair", "sum"}
     np.testing.assert_array_equal(tangent["pair"][0], np.ones(3))
     np.testing.assert_array_equal(tangent["pair"][1][0], np.zeros(3))
     assert value["sum"].shape == (3,)

@@ -1,5 +1,6 @@
 """What ``import fgrad`` costs on top of ``import numpy``."""
 
+import os
 import subprocess
 import sys
 from statistics import median
@@ -19,7 +20,12 @@ EXTRA = ("numpy", "optree", "fgrad", "autograd.numpy")
 def seconds_to_import(library: str) -> float:
     """The time of the import statement in a fresh process."""
     command = [sys.executable, "-c", SNIPPET.format(library=library)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = {
+        k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"
+    }
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=environment
+    )
     return float(done.stdout)
 
 
