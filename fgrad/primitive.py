@@ -116,7 +116,8 @@ class Primitive:
 
     def is_step_static(self, operands: Sequence[Any]) -> bool:
         """Whether the view that these operands give is the same in every run."""
-        return not self.depends_on_layout and len(operands) == 1
+        is_array = len(operands) == 1 and operands[0].aval.ndim > 0
+        return is_array and not self.depends_on_layout
 
     def infer(self, avals: Sequence[Aval], params: dict[str, Any]) -> tuple[Aval, ...]:
         """Types of the outputs for operands of these types."""

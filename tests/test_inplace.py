@@ -173,7 +173,7 @@ def histories(draw: Any, arrays: Sequence[Any], longest: int = 8) -> list[Step]:
     history: list[Step] = []
     handles: Handles = list(arrays)
     kinds = [READS, WRITES, UPDATES]
-    for _ in range(draw(st.integers(2, longest))):
+    for _ in range(draw(st.integers(3, longest))):
         name = draw(st.sampled_from(sorted(draw(st.sampled_from(kinds)))))
         i, j = (draw(st.integers(0, len(handles) - 1)) for _ in range(2))
         argument: Any = None

@@ -62,7 +62,17 @@ def view(x: Tracer, *args: Any) -> Any:
 @implements(np.ravel)
 def ravel(a: Any, order: str = "C") -> Any:
     """The elements in one dimension; a view where NumPy's is one."""
-    return reshape(a, -1, order="F" if order == "F" else "C")
+    flat = reshape(a, -1, order="F" if order == "F" else "C")
+    is_copy = type(a) is Tracer and order != "F" and not _is_contiguous(a)
+    return ops.copy(flat) if is_copy else flat
+
+
+def _is_contiguous(x: Tracer) -> bool:
+    """Whether the memory is in C order; by the type alone, whether it is no view."""
+    value: Any = x
+    while type(value) is Tracer:
+        value = value.value
+    return x.origin is None if value is None else bool(value.flags.c_contiguous)
 
 
 def flatten(a: Any, order: str = "C") -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from fgrad.ir import Aval
 from fgrad.ops.elementwise import where
 from fgrad.primitive import Primitive, Sample
-from fgrad.trace import type_of
+from fgrad.trace import Tracer, type_of
 
 At = tuple[Any, ...]
 Steps = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
@@ -115,6 +115,8 @@ def _index_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
     if any(type(a) is not int for a in operands[1:]):
         return None
     aval, at = type_of(operands[0]), params["at"]
+    while type(x) is Tracer:  # of an enclosing trace
+        x = x.value
     if not aval.ndim and not isinstance(x, np.ndarray):
         return None
     numbers = iter(operands[1:])
