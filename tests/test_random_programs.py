@@ -282,7 +282,7 @@ def check_text(steps: list[Step], inputs: Any) -> None:
 
 
 LARGE = (  # more than is copied, blocked or written out at once
-    np.sin(np.arange(6300.0) ** 1.3).reshape(70, 90),
+    np.sin(np.arange(1.0, 6301.0) ** 1.3).reshape(70, 90),
     np.cos(np.arange(90.0) ** 1.7),
 )
 CHECKS = {
