@@ -7,6 +7,7 @@ from fgrad import errors, numpy
 from fgrad.api import grad, jvp, linearize, make_program, value_and_grad, vjp
 from fgrad.ir import Aval, Program, check
 from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
+from fgrad.mapping import vmap
 from fgrad.ops.cut import stop_gradient
 from fgrad.text import parse
 
@@ -30,6 +31,7 @@ __all__ = [
     "stop_gradient",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]
 
 

@@ -100,14 +100,15 @@ class TracerConversionError(FgradError, TypeError):
 
 
 class ConcretizationError(FgradError, TypeError):
-    """Python asked for the value of a traced value that has none.
+    """Python asked for the value of a traced value that has none, or has many.
 
     Fails::
 
         fgrad.make_program(lambda x: x if x > 0 else -x)(fgrad.Aval((), "float64"))
 
-    Where only shapes and dtypes are known there is no value to branch on. Select with
-    ``np.where``, or trace with a value::
+    Where only shapes and dtypes are known there is no value to branch on, and under
+    ``vmap`` there is one for each element. Select with ``np.where``, branch with
+    ``fgrad.cond``, loop with ``fgrad.while_loop``, or trace with a value::
 
         fgrad.make_program(lambda x: np.where(x > 0, x, -x))(fgrad.Aval((), "float64"))
     """
@@ -168,6 +169,17 @@ class MutatedConstantError(FgradError, RuntimeError):
     """
 
 
+class BatchLoopWarning(UserWarning):
+    """``vmap`` runs an operation once for each element of the batch.
+
+    Its primitive has no batch rule. The result is right; it is slow for large batches.
+    The warning comes once for each primitive. Write the operation in terms of others,
+    or turn the warning off::
+
+        warnings.simplefilter("ignore", fgrad.errors.BatchLoopWarning)
+    """
+
+
 class DerivativeError(FgradError, TypeError):
     """A function on the path to the result has no derivative rule.
 
@@ -193,6 +205,20 @@ class TreeError(FgradError, ValueError):
     A tangent has the structure of its primal::
 
         fgrad.jvp(lambda p: p["a"], ({"a": 1.0},), ({"a": 1.0},))
+    """
+
+
+class BatchAxisError(FgradError, ValueError):
+    """``vmap`` over axes that do not exist or do not fit together.
+
+    Fails::
+
+        fgrad.vmap(np.add)(np.ones(3), np.ones(4))
+
+    All mapped axes have one length, and each argument that is mapped has the axis. Give
+    the axes, and None for what is the same for all elements::
+
+        fgrad.vmap(np.add, in_axes=(0, None))(np.ones(3), np.ones(4))
     """
 
 

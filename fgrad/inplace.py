@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from fgrad.errors import ShapeError
+from fgrad.ops.at import build_index, follow
 from fgrad.ops.elementwise import imag, real
-from fgrad.ops.index import build_index, follow, index_update
+from fgrad.ops.index import index_update
 from fgrad.ops.structure import astype, broadcast_to, copy
 from fgrad.primitive import Primitive
 from fgrad.trace import Tracer, innermost, record, refresh, type_of
@@ -23,6 +24,8 @@ def is_mutable(tracer: Tracer) -> bool:
     """Whether NumPy would let this value be changed: scalars are immutable."""
     if tracer.aval.ndim:
         return True
+    if tracer.scope.rule is not None:
+        return False  # one number of each element of a batch
     value = tracer.value
     return is_mutable(value) if type(value) is Tracer else isinstance(value, np.ndarray)
 
@@ -42,6 +45,11 @@ def write(target: Tracer, at: tuple[Any, ...], arrays: Sequence[Any], v: Any) ->
     params: dict[str, Any] = {"at": at}
     if path:
         params["path"] = path
+    if trace.rule is not None:
+        updated = index_update(owner, v, *arrays, **params)
+        owner.value, owner.owned = updated.value, True
+        owner.version += 1
+        return
     codes: list[Any] = []
     for x in operands:
         if type(x) is Tracer and x.scope is trace:

@@ -148,7 +148,7 @@ class Program:
     result for each output.
     """
 
-    __slots__ = ("consts", "eqns", "ins", "outs", "values")
+    __slots__ = ("_hash", "_key", "consts", "eqns", "ins", "outs", "values")
 
     def __init__(
         self,
@@ -163,6 +163,8 @@ class Program:
         self.outs = tuple(outs)
         self.consts = tuple(consts)
         self.values = tuple(values)
+        self._key: tuple[Any, ...] | None = None
+        self._hash: int | None = None
 
     def __call__(self, *args: Any) -> list[Any]:
         if len(args) != len(self.ins):
@@ -179,16 +181,27 @@ class Program:
     __repr__ = __str__
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Program) and self.key() == other.key()
+        return self is other or (
+            isinstance(other, Program)
+            and hash(self) == hash(other)
+            and self.key() == other.key()
+        )
 
     def __hash__(self) -> int:
-        return hash(self.key())
+        if self._hash is None:
+            self._hash = hash(self.key())
+        return self._hash
 
     def key(self) -> tuple[Any, ...]:
         """The structure without names, sites and constant values; hashable.
 
         Two programs are equal exactly if their keys are.
         """
+        if self._key is None:
+            self._key = self._make_key()
+        return self._key
+
+    def _make_key(self) -> tuple[Any, ...]:
         numbers: dict[Var, int] = {}
 
         def code(atom: Atom) -> Any:

@@ -27,6 +27,13 @@ class Sample:
     params: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Unmapped:
+    """An output of a batch rule that is the same for all elements of the batch."""
+
+    value: Any
+
+
 def no_samples() -> list[Sample]:
     """The samples of a primitive that is tested elsewhere."""
     return []
@@ -65,6 +72,14 @@ class Primitive:
         augmented: the same for `in_place`, such as ``{0} += {1}``.
         statements: for source that is no expression: ``statements(out, ins, avals,
             params, in_place)`` gives the lines that bind the name ``out``, or None.
+        stacks: it works on the last axes and broadcasts those before, as NumPy's linear
+            algebra does.
+        batch_params: ``batch_params(size, **params)``: the params for operands that all
+            have one more axis, of length ``size``, in front.
+        batch: where neither of these (nor `elementwise`) gives it, the same on operands
+            of which the mapped ones have one more axis in front: ``batch(size, mapped,
+            *operands, **params)`` gives outputs with that axis. ``mapped`` has a flag
+            for each operand; an output that is `Unmapped` does not have the axis.
         samples: makes the operands and params that tests use.
     """
 
@@ -88,6 +103,9 @@ class Primitive:
     expression: str | None = None
     augmented: str | None = None
     statements: Rule | None = None
+    stacks: bool = False
+    batch_params: Rule | None = None
+    batch: Rule | None = None
     samples: Callable[[], list[Sample]] = no_samples
 
     registry: ClassVar[dict[str, Primitive]] = {}
@@ -157,6 +175,17 @@ def elementwise_aval(numpy: Rule) -> Rule:
         return Aval(broadcast_shapes(avals), infer(rule, tuple(a.dtype for a in avals)))
 
     return aval
+
+
+def shift_axis(size: int, *, axis: Any, **params: Any) -> dict[str, Any]:
+    """Params whose ``axis`` (an int, or a tuple) counts the batch axis, too."""
+    shifted = axis + 1 if isinstance(axis, int) else tuple(k + 1 for k in axis)
+    return {"axis": shifted, **params}
+
+
+def keep_params(size: int, **params: Any) -> dict[str, Any]:
+    """The params as they are."""
+    return params
 
 
 Range = tuple[float, float]

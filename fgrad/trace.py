@@ -23,7 +23,7 @@ import numpy as np
 from fgrad.errors import FgradError, MutatedConstantError, ShapeError
 from fgrad.ir import Aval, aval_of
 from fgrad.path import FINISHED, TRIE, UNKNOWN, Params, Path, Policy
-from fgrad.primitive import Primitive
+from fgrad.primitive import Primitive, Rule
 from fgrad.tracer import (
     Tracer,
     alias,
@@ -84,6 +84,7 @@ class Trace:
         serial: later traces are inner ones.
         watched: large constants that were saved without a copy, with fingerprints.
         copies: small constants, and the copies saved of them, where these are shared.
+        rule: what is done with an operation in place of recording it, if anything.
     """
 
     __slots__ = (
@@ -92,6 +93,7 @@ class Trace:
         "nested",
         "path",
         "policy",
+        "rule",
         "saved",
         "serial",
         "watched",
@@ -107,6 +109,7 @@ class Trace:
         self.serial = next(_serials)
         self.watched: dict[int, tuple[Any, bytes]] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}
+        self.rule: Rule | None = None
         fresh = abstract
         self.path = (
             Path(None, None, (), (), avals, ()) if fresh else TRIE.root(policy, avals)
@@ -273,6 +276,8 @@ def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> An
     trace = innermost(operands)
     if trace is None:
         return prim.numpy(*operands, **params)
+    if trace.rule is not None:
+        return trace.rule(prim, operands, params)
     codes: list[Any] = []
     values: list[Any] = []
     for x in operands:
@@ -302,6 +307,8 @@ def _bind_one(prim: Primitive, x: Tracer, params: dict[str, Any]) -> Any:
     trace = x.scope
     if x.origin is not None:
         refresh(x)
+    if trace.rule is not None:
+        return trace.rule(prim, (x,), params)
     static = tuple(params.items())
     if trace.abstract:
         return record(trace, prim, (x.index,), (x,), static, None)
@@ -362,6 +369,11 @@ def _attach_view(
         step = prim.view_step(tracer.value, base.value, operands, params)
         if prim.is_step_static(operands):
             child.step = step
+    attach_view(tracer, base, step)
+
+
+def attach_view(tracer: Tracer, base: Tracer, step: Any) -> None:
+    """Make a tracer the view that one step leads to from another; None for a copy."""
     if step is None:
         return
     if base.origin is None:

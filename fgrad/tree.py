@@ -90,3 +90,29 @@ def paths(tree: Any) -> list[str]:
     flatten(tree)  # registers the dataclasses met on the way
     accessors = optree.tree_accessors(tree, namespace=NAMESPACE)
     return [accessor.codify("") for accessor in accessors]
+
+
+NONE = object()  # stands for None where None is a leaf
+
+
+def prefix_leaves(prefix: Any, tree: Any, what: str) -> list[Any]:
+    """For each leaf of ``tree`` the leaf of ``prefix`` that is above it.
+
+    None is a leaf of ``prefix``.
+
+    Raises:
+        TreeError: ``prefix`` is not the upper part of the tree.
+    """
+    if isinstance(prefix, int) or prefix is None:
+        return [prefix] * len(flatten(tree)[0])
+    marked = optree.tree_map(
+        lambda leaf: NONE if leaf is None else leaf,
+        prefix,
+        none_is_leaf=True,
+        namespace=NAMESPACE,
+    )
+    try:
+        leaves = optree.broadcast_prefix(marked, tree, namespace=NAMESPACE)
+    except ValueError as error:
+        raise TreeError(f"{what} does not match the tree: {error}") from error
+    return [None if leaf is NONE else leaf for leaf in leaves]

@@ -182,13 +182,20 @@ def concrete(tracer: Tracer) -> Any:
     """
     value: Any = tracer
     while type(value) is Tracer:
+        if value.scope.rule is not None:
+            raise ConcretizationError(
+                f"the value of {tracer.aval} differs from element to element of the "
+                "mapped axis, so Python cannot branch on it; select with np.where, "
+                "branch with fgrad.cond, loop with fgrad.while_loop"
+            )
         if value.origin is not None:
             refresh(value)
         value = value.value
     if value is None:
         raise ConcretizationError(
             f"the value of {tracer.aval} is not known here, only its type; select with "
-            "np.where, or trace with values in place of types"
+            "np.where, branch with fgrad.cond, loop with fgrad.while_loop, or trace "
+            "with values in place of types"
         )
     return value
 

@@ -1,70 +1,30 @@
 """Reading and writing parts of arrays: index, scatter, index_add, index_update.
 
-An index is written as the static param ``at``, a tuple with one entry for each
-component: ``None``, ``...``, ``(start, stop, step)`` for a slice, an int, or ``'$'``
-for the next operand (a Python int or an integer array; ``'$u'`` for an array known to
-have no repeats). ``path`` leads from an array to the view of it that is indexed, so
-that a write through a view touches its slot only: a tuple of ``(primitive name,
-params)``.
+How an index is written as params says `fgrad.ops.at`.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fgrad.ir import Aval
+from fgrad.ops.at import (
+    At,
+    Steps,
+    advanced_position,
+    build_index,
+    dummy,
+    follow,
+    has_repeats,
+    index_axes,
+    slot_shape,
+)
+from fgrad.ops.batched_index import batched_path, batched_slot, element
+from fgrad.ops.batching import spread
 from fgrad.ops.elementwise import where
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import Tracer, type_of
-
-At = tuple[Any, ...]
-Steps = tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
-
-
-def build_index(at: At, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The NumPy index that ``at`` and its operands stand for."""
-    operands = iter(arrays)
-    index = []
-    for entry in at:
-        if type(entry) is tuple:
-            index.append(slice(*entry))
-        elif type(entry) is str:
-            index.append(next(operands))
-        else:
-            index.append(entry)
-    return tuple(index)
-
-
-def follow(x: Any, path: Steps) -> Any:
-    """The view of array ``x`` at the end of ``path``, sharing its memory."""
-    for name, params in path:
-        x = Primitive.registry[name].numpy(x, **dict(params))
-    return x
-
-
-def _dummy(aval: Aval) -> Any:
-    return np.broadcast_to(np.zeros((), np.int8), aval.shape)
-
-
-@functools.lru_cache(maxsize=4096)
-def slot_shape(
-    x: Aval, at: At, path: Steps, arrays: tuple[Aval, ...]
-) -> tuple[int, ...]:
-    """Shape of ``x[at]``, by NumPy's own rule, on an array without memory."""
-    indices = tuple(0 if a.is_python else np.zeros(a.shape, np.intp) for a in arrays)
-    slot = follow(_dummy(x), path)[build_index(at, indices)]
-    return tuple(slot.shape)
-
-
-def _has_repeats(at: At, arrays: Sequence[Any]) -> bool:
-    """Whether the index may name an element more than once."""
-    marks = [entry for entry in at if type(entry) is str]
-    return any(
-        mark == "$" and (array if type(array) is Aval else type_of(array)).ndim > 0
-        for mark, array in zip(marks, arrays, strict=True)
-    )
 
 
 def _locate(
@@ -89,7 +49,7 @@ def _in_c_order(x: Any, path: Steps) -> Any:
 
 def _add_at(x: Any, v: Any, at: At, path: Steps, arrays: tuple[Any, ...]) -> None:
     target, slot = _locate(x, at, path, arrays)
-    if _has_repeats(at, arrays):
+    if has_repeats(at, arrays):
         np.add.at(target, slot, v)
     else:
         target[slot] += v
@@ -176,7 +136,7 @@ def _scatter_lines(
         return None
     slot = _index_text(params["at"], ins[1:])
     zeros = f"{out} = np.zeros({params['shape']}, {params['dtype']!r})"
-    if _has_repeats(params["at"], avals[1:]):
+    if has_repeats(params["at"], avals[1:]):
         return [zeros, f"np.add.at({out}, np.s_[{slot}], {ins[0]})"]
     return [zeros, f"{out}[{slot}] = {ins[0]}"]
 
@@ -189,7 +149,7 @@ def _write_lines(assignment: str) -> Any:
             return None
         slot = _index_text(params["at"], ins[2:])
         start = [] if in_place else [f"{out} = np.array({ins[0]})"]
-        if assignment == "+=" and _has_repeats(params["at"], avals[2:]):
+        if assignment == "+=" and has_repeats(params["at"], avals[2:]):
             return [*start, f"np.add.at({out}, np.s_[{slot}], {ins[1]})"]
         return [*start, f"{out}[{slot}] {assignment} {ins[1]}"]
 
@@ -214,6 +174,18 @@ def _update_samples() -> list[Sample]:
     return [*samples, Sample((_array(3, 4), 0.5, 1), {"at": ("$",)})]
 
 
+def _index_batch(size: int, mapped: Any, x: Any, *arrays: Any, **params: Any) -> Any:
+    slot = batched_slot(size, mapped, element(x, mapped[0]), arrays, **params)
+    return slot.ordered(index(x, *slot.arrays, **slot.params))
+
+
+def _index_batch_params(size: int, *, at: At, path: Steps = ()) -> dict[str, Any]:
+    """Those of a basic index without operands, as a step of a path."""
+    path = batched_path(size, path)
+    at = ((None, None, None), *at)
+    return {"at": at, "path": path} if path else {"at": at}
+
+
 index: Primitive = Primitive(
     "index",
     _index_numpy,
@@ -221,6 +193,8 @@ index: Primitive = Primitive(
     linear=((0,),),
     transpose=_index_transpose,
     moves=True,
+    batch=_index_batch,
+    batch_params=_index_batch_params,
     view_step=_index_view,
     statements=_index_lines,
     samples=_index_samples,
@@ -265,12 +239,50 @@ def _index_add_transpose(ct: Any, x: Any, v: Any, *arrays: Any, **params: Any) -
     return (ct, index(ct, *arrays, **params), *(None for _ in arrays))
 
 
+def _write_batch(size: int, mapped: Any, x: Any, v: Any, arrays: Any, at: Any) -> Any:
+    """The operands and params that write to the slot of each element."""
+    own = element(x, mapped[0])
+    x = spread(size, x, mapped[0])
+    slot = batched_slot(size, (True, *mapped[2:]), own, arrays, **at)
+    avals = tuple(element(a, m) for a, m in zip(arrays, mapped[2:], strict=True))
+    ndim = len(slot_shape(own, at["at"], at.get("path", ()), avals))
+    return (x, slot.as_slot(size, v, mapped[1], ndim), *slot.arrays), slot.params
+
+
+def _index_add_batch(
+    size: int, mapped: Any, x: Any, v: Any, *arrays: Any, **params: Any
+) -> Any:
+    operands, params = _write_batch(size, mapped, x, v, arrays, params)
+    return index_add(*operands, **params)
+
+
+def _index_update_batch(
+    size: int, mapped: Any, x: Any, v: Any, *arrays: Any, **params: Any
+) -> Any:
+    operands, params = _write_batch(size, mapped, x, v, arrays, params)
+    return index_update(*operands, **params)
+
+
+def _scatter_batch(
+    size: int, mapped: Any, v: Any, *arrays: Any, shape: Any, dtype: Any, **params: Any
+) -> Any:
+    zeros = Aval((size, *shape), dtype)
+    own = Aval(shape, dtype)
+    slot = batched_slot(size, (True, *mapped[1:]), own, arrays, **params)
+    avals = tuple(element(a, m) for a, m in zip(arrays, mapped[1:], strict=True))
+    ndim = len(slot_shape(own, params["at"], params.get("path", ()), avals))
+    v = slot.as_slot(size, spread(size, v, mapped[0]), True, ndim)
+    where = {"shape": zeros.shape, "dtype": dtype}
+    return scatter(v, *slot.arrays, **where, **slot.params)
+
+
 index_add: Primitive = Primitive(
     "index_add",
     _index_add_numpy,
     _like_first,
     linear=((0, 1),),
     transpose=_index_add_transpose,
+    batch=_index_add_batch,
     in_place=_index_add_in_place,
     statements=_write_lines("+="),
     samples=_update_samples,
@@ -283,6 +295,7 @@ scatter: Primitive = Primitive(
     linear=((0,),),
     transpose=_scatter_transpose,
     statements=_scatter_lines,
+    batch=_scatter_batch,
     accumulate=(index_add, ("at", "path")),
     samples=_scatter_samples,
 )
@@ -305,10 +318,10 @@ def _index_update_transpose(
     ct: Any, x: Any, v: Any, *arrays: Any, **params: Any
 ) -> Any:
     read = index(ct, *arrays, **params)
-    if _has_repeats(params["at"], arrays):
+    if has_repeats(params["at"], arrays):
         # x[[0, 0]] = v keeps the last value only, so only that one has a cotangent
         aval, path = type_of(x), params.get("path", ())
-        lengths = follow(_dummy(aval), path).shape
+        lengths = follow(dummy(aval), path).shape
         sizes = {"shape": type_of(read).shape, "lengths": lengths}
         last = is_last_write(*arrays, at=params["at"], **sizes)
         read = where(last, read, 0.0)
@@ -322,25 +335,11 @@ index_update: Primitive = Primitive(
     _like_first,
     linear=((0, 1),),
     transpose=_index_update_transpose,
+    batch=_index_update_batch,
     in_place=_index_update_in_place,
     statements=_write_lines("="),
     samples=_update_samples,
 )
-
-
-def _index_axes(at: At, ndim: int) -> list[int | None]:
-    """For each entry of ``at`` the axis that it indexes (None for newaxis and ...)."""
-    used = sum(entry is not None and entry is not Ellipsis for entry in at)
-    axes: list[int | None] = []
-    axis = 0
-    for entry in at:
-        if entry is Ellipsis:
-            axes.append(None)
-            axis += ndim - used
-        else:
-            axes.append(None if entry is None else axis)
-            axis += entry is not None
-    return axes
 
 
 def _is_last_write_numpy(
@@ -350,7 +349,7 @@ def _is_last_write_numpy(
 
     ``shape`` is that of the slot, ``lengths`` that of the array which is written to.
     """
-    axes = _index_axes(at, len(lengths))
+    axes = index_axes(at, len(lengths))
     marked = [axis for entry, axis in zip(at, axes, strict=True) if type(entry) is str]
     positions = [
         np.asarray(array) % lengths[axis]
@@ -364,22 +363,22 @@ def _is_last_write_numpy(
     _, first_from_end = np.unique(rows[::-1], axis=0, return_index=True)
     last = np.zeros(rows.shape[0], bool)
     last[rows.shape[0] - 1 - first_from_end] = True
-    position = _advanced_position(at, len(lengths))
+    position = advanced_position(at, len(lengths))
     tail = len(shape) - position - parts[0].ndim
     mask = last.reshape((1,) * position + parts[0].shape + (1,) * tail)
     return np.broadcast_to(mask, shape).copy()
 
 
-def _advanced_position(at: At, ndim: int) -> int:
-    """The axis of the result at which NumPy puts the axes of the index arrays."""
-    advanced = [k for k, entry in enumerate(at) if type(entry) in (str, int)]
-    if advanced[-1] - advanced[0] + 1 != len(advanced):
-        return 0
-    before = at[: advanced[0]]
-    if Ellipsis not in before:
-        return len(before)
-    used = sum(entry is not None and entry is not Ellipsis for entry in at)
-    return len(before) - 1 + ndim - used
+def _is_last_write_batch(
+    size: int, mapped: Any, *arrays: Any, at: At, shape: Any, lengths: Any
+) -> Any:
+    own = Aval(lengths, bool)
+    slot = batched_slot(size, (True, *mapped), own, arrays, at)
+    order = slot.order
+    whole = (size, *shape)
+    raw = whole if order is None else tuple(whole[k] for k in np.argsort(order))
+    params = {**slot.params, "shape": raw, "lengths": (size, *lengths)}
+    return slot.ordered(is_last_write(*slot.arrays, **params))
 
 
 is_last_write: Primitive = Primitive(
@@ -387,5 +386,6 @@ is_last_write: Primitive = Primitive(
     _is_last_write_numpy,
     lambda *arrays, at, shape, lengths: Aval(shape, bool),
     is_constant=True,
+    batch=_is_last_write_batch,
     samples=lambda: [Sample((_I,), {"at": ("$",), "shape": (3, 4), "lengths": (3, 4)})],
 )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.ir import Aval
-from fgrad.primitive import Primitive, Sample, linear
+from fgrad.primitive import Primitive, Sample, linear, shift_axis
 from fgrad.trace import Tracer, record, type_of
 
 Shape = tuple[int, ...]
@@ -71,6 +71,7 @@ reshape: Primitive = linear(
     lambda x, *, shape: Aval(shape, x.dtype),
     lambda ct, x, *, shape: (reshape(ct, shape=type_of(x).shape),),
     moves=True,
+    batch_params=lambda size, *, shape: {"shape": (size, *shape)},
     view_step=_reshape_view,
     depends_on_layout=True,
     expression="np.reshape({0}, {shape})",
@@ -103,6 +104,7 @@ transpose: Primitive = linear(
     lambda x, *, axes: Aval([x.shape[axis] for axis in axes], x.dtype),
     lambda ct, x, *, axes: (transpose(ct, axes=inverse_permutation(axes)),),
     moves=True,
+    batch_params=lambda size, *, axes: {"axes": (0, *(axis + 1 for axis in axes))},
     view_step=lambda out, x, operands, params: ("transpose", tuple(params.items())),
     statements=_transpose_lines,
     samples=lambda: [_sample(2, 3, axes=(1, 0)), _sample(2, 3, 4, axes=(2, 0, 1))],
@@ -119,12 +121,20 @@ def _broadcast_lines(
     return [f"{out} = np.empty({shape}, {dtype!r})", f"{out}[...] = {ins[0]}"]
 
 
+def _broadcast_batch(size: int, mapped: Any, x: Any, *, shape: Shape) -> Any:
+    own = type_of(x).shape
+    aligned = (size, *(1,) * (len(shape) + 1 - len(own)), *own[1:])
+    x = x if aligned == own else reshape(x, shape=aligned)
+    return broadcast_to(x, shape=(size, *shape))
+
+
 broadcast_to: Primitive = linear(
     "broadcast_to",
     lambda x, *, shape: np.broadcast_to(x, shape),
     lambda x, *, shape: Aval(shape, x.numpy_dtype),
     lambda ct, x, *, shape: (ct,),
     moves=True,
+    batch=_broadcast_batch,
     view_step=lambda out, x, operands, params: ("broadcast_to", tuple(params.items())),
     statements=_broadcast_lines,
     samples=lambda: [
@@ -223,6 +233,7 @@ concatenate: Primitive = linear(
     _concatenate_aval,
     _concatenate_transpose,
     groups="all",
+    batch_params=shift_axis,
     samples=lambda: [
         Sample((np.ones((2, 3)), np.zeros((1, 3))), {"axis": 0}),
         Sample((np.ones((2, 3)), np.zeros((2, 1), "float32")), {"axis": 1}),
