@@ -74,7 +74,7 @@ def vmap(
             found.append(out_tree)
             return outs
 
-        flags = [axis is not None for axis in axes]
+        flags = tuple(axis is not None for axis in axes)
         results = run_mapped(call, size, values, flags)
         out_tree = found[0]
         out_names = tree.unflatten(out_tree, [object()] * out_tree.num_leaves)

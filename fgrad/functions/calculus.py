@@ -9,9 +9,9 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from fgrad.functions.creation import asarray
 from fgrad.functions.protocol import implements
 from fgrad.functions.scan import as_type
+from fgrad.ops.convolution import convolve as convolve_
 from fgrad.ops.cut import stop_gradient
 from fgrad.ops.index import index
-from fgrad.ops.scan import convolve as convolve_
 from fgrad.ops.scan import flip, slice_along
 from fgrad.ops.sorting import argsort
 from fgrad.trace import as_operand, is_traced, type_of

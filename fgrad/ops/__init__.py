@@ -7,6 +7,7 @@ table test and the row of the operations page.
 
 from fgrad.ops import (
     contract,
+    convolution,
     cut,
     decompositions,
     einsum,
@@ -23,6 +24,7 @@ from fgrad.ops import (
 
 __all__ = [
     "contract",
+    "convolution",
     "cut",
     "decompositions",
     "einsum",

@@ -1,11 +1,13 @@
 """Products that sum: matmul and einsum."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fgrad.ir import Aval
+from fgrad.ops.batching import aligned, move_axis, rank_of
 from fgrad.ops.structure import reshape, transpose
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import type_of
@@ -92,12 +94,56 @@ def _product(x: Any, y: Any) -> Any:
     return x @ y
 
 
+def matmul_batch(size: int, mapped: Any, x: Any, y: Any) -> Any:
+    """The products of each element; where one matrix serves all, one product."""
+    ranks = rank_of(x, mapped[0]), rank_of(y, mapped[1])
+    if not mapped[1] and ranks[1] <= 2:
+        return _rows_times(x, y)
+    if not mapped[0] and ranks[1] == 1:
+        columns = x if ranks[0] == 1 else swap_last(_as_matrix(x))
+        return _in_shape(matmul(y, columns), (size, *type_of(x).shape[:-1]))
+    if not mapped[1] and ranks[0] == 1:
+        return move_axis(matmul(x, y), -2, 0)
+    return _stacked_product(size, mapped, x, y)
+
+
+def _in_shape(x: Any, shape: tuple[int, ...]) -> Any:
+    return x if type_of(x).shape == shape else reshape(x, shape=shape)
+
+
+def _as_matrix(x: Any) -> Any:
+    """The axes before the last joined into one."""
+    shape = type_of(x).shape
+    return _in_shape(x, (math.prod(shape[:-1]), shape[-1]))
+
+
+def _rows_times(x: Any, y: Any) -> Any:
+    """``x @ y`` for a vector or one matrix y: one product, however many axes x has."""
+    shape = (*type_of(x).shape[:-1], *type_of(y).shape[1:])
+    return _in_shape(matmul(x if type_of(x).ndim <= 2 else _as_matrix(x), y), shape)
+
+
+def _stacked_product(size: int, mapped: Any, x: Any, y: Any) -> Any:
+    """Products of the matrices of each element; mapped vectors are rows or columns."""
+    x_is_row = mapped[0] and type_of(x).ndim == 2
+    y_is_column = mapped[1] and type_of(y).ndim == 2
+    x, y = (_row(x) if x_is_row else x), (_column(y) if y_is_column else y)
+    product = matmul(*aligned(mapped, (x, y)))
+    shape = type_of(product).shape
+    if y_is_column:
+        shape = shape[:-1]
+    if x_is_row:
+        shape = shape[:-1] if y_is_column else (*shape[:-2], shape[-1])
+    return _in_shape(product, shape)
+
+
 matmul: Primitive = Primitive(
     "matmul",
     np.matmul,
     _matmul_aval,
     linear=((0,), (1,)),
     transpose=_matmul_transpose,
+    batch=matmul_batch,
     operator=_product,
     statements=_matmul_lines,
     samples=_matmul_samples,

@@ -6,7 +6,7 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.ir import Aval
-from fgrad.primitive import Primitive, Sample
+from fgrad.primitive import Primitive, Sample, keep_params
 from fgrad.trace import is_traced
 
 stop: Primitive = Primitive(
@@ -14,6 +14,7 @@ stop: Primitive = Primitive(
     lambda x: np.array(x)[()],
     lambda x: Aval(x.shape, x.numpy_dtype),
     is_constant=True,
+    batch_params=keep_params,
     samples=lambda: [Sample((np.linspace(0, 1, 3),))],
 )
 

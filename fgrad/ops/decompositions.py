@@ -6,9 +6,12 @@ import numpy as np
 
 from fgrad.errors import DerivativeError
 from fgrad.ir import Aval
-from fgrad.ops.contract import matmul
+from fgrad.ops.batching import spread, with_rank
+from fgrad.ops.contract import matmul, matmul_batch
 from fgrad.ops.elementwise import conjugate, imag
-from fgrad.ops.linalg import inv
+from fgrad.ops.index import index
+from fgrad.ops.linalg import apart, inv, side_by_side
+from fgrad.ops.logic import is_greater
 from fgrad.ops.matrices import (
     adjoint,
     as_column,
@@ -28,8 +31,8 @@ from fgrad.ops.matrices import (
     square_aval,
 )
 from fgrad.ops.reduce import sum_
-from fgrad.ops.structure import concatenate
-from fgrad.primitive import Primitive, Sample
+from fgrad.ops.structure import astype, concatenate
+from fgrad.primitive import Primitive, Sample, Unmapped
 from fgrad.trace import type_of
 
 # --- decompositions
@@ -53,6 +56,7 @@ cholesky = Primitive(
     square_aval,
     jvp=_cholesky_jvp,
     expression="np.linalg.cholesky({0})",
+    stacks=True,
     samples=lambda: each_dtype(_positive),
 )
 
@@ -75,6 +79,7 @@ eigvalsh = Primitive(
     _eigvalsh_aval,
     jvp=_eigvalsh_jvp,
     expression="np.linalg.eigvalsh({0}, {uplo!r})",
+    stacks=True,
     samples=lambda: [
         *each_dtype(_positive, uplo="L"),
         *each_dtype(_positive, uplo="U")[-1:],
@@ -98,6 +103,7 @@ eigh = Primitive(
     jvp=_eigh_jvp,
     multiple=True,
     expression="np.linalg.eigh({0}, {uplo!r})",
+    stacks=True,
     samples=lambda: [
         *each_dtype(_positive, complex_too=False, uplo="L"),
         *each_dtype(_positive, complex_too=False, uplo="U")[:1],
@@ -125,6 +131,7 @@ svdvals = Primitive(
     lambda a: matrix_aval(a, min(a.shape[-2:])).real,
     jvp=_svdvals_jvp,
     expression="np.linalg.svd({0}, compute_uv=False)",
+    stacks=True,
     samples=lambda: [
         Sample((x,)) for x in _rectangles((*("float64",) * 4, "complex128", "float32"))
     ],
@@ -176,6 +183,7 @@ svd = Primitive(
     jvp=_svd_jvp,
     multiple=True,
     expression="np.linalg.svd({0}, {full_matrices})",
+    stacks=True,
     samples=lambda: [
         *(
             Sample((x,), {"full_matrices": False})
@@ -220,6 +228,7 @@ qr = Primitive(
     jvp=_qr_jvp,
     multiple=True,
     expression="np.linalg.qr({0})",
+    stacks=True,
     samples=lambda: [
         Sample((x,))
         for x in _rectangles((*("float64",) * 4, "complex128", "complex128", "float32"))
@@ -246,11 +255,17 @@ def _pinv_jvp(tangents: Any, outs: Any, a: Any, rcond: Any) -> Any:
     return left + right - matmul(matmul(p, t), p)
 
 
+def _pinv_batch(size: int, mapped: Any, a: Any, rcond: Any) -> Any:
+    a = spread(size, a, mapped[0])
+    return pinv(a, with_rank(rcond, type_of(a).ndim - 3) if mapped[1] else rcond)
+
+
 pinv = Primitive(
     "pinv",
     lambda a, rcond: np.linalg.pinv(a, rcond),
     _pinv_aval,
     jvp=_pinv_jvp,
+    batch=_pinv_batch,
     expression="np.linalg.pinv({0}, {1})",
     samples=lambda: [
         Sample((random_matrix(4, 2), 1e-15)),
@@ -290,11 +305,22 @@ def _lstsq_jvp(tangents: Any, outs: Any, a: Any, b: Any, *, rcond: float) -> Any
     return dx, None, ds
 
 
+def _lstsq_batch(size: int, mapped: Any, a: Any, b: Any, *, rcond: float) -> Any:
+    if not mapped[0]:
+        x, rank, s = lstsq(a, side_by_side(b), rcond=rcond)
+        return apart(x, size, type_of(b).shape[2]), Unmapped(rank), Unmapped(s)
+    s = svdvals(a)
+    cut = rcond * index(s, at=((None, None, None), (None, 1, None)))
+    rank = astype(sum_(is_greater(s, cut), axis=(1,)), dtype="int32")
+    return matmul_batch(size, mapped, pinv(a, rcond), b), rank, s
+
+
 lstsq = Primitive(
     "lstsq",
     _lstsq_numpy,
     _lstsq_aval,
     jvp=_lstsq_jvp,
+    batch=_lstsq_batch,
     multiple=True,
     samples=lambda: [
         Sample((random_matrix(4, 2), random_matrix(4, 3)), {"rcond": 1e-15}),

@@ -6,6 +6,7 @@ do not broadcast (`fgrad.functions.einsum` resolves all that).
 
 import functools
 import math
+import string
 from dataclasses import dataclass
 from typing import Any
 
@@ -221,12 +222,31 @@ def _einsum_samples() -> list[Sample]:
     return [*samples, Sample(single, {"subscripts": "ab,b->a"})]
 
 
+def _fresh_letter(subscripts: str) -> str:
+    """A letter for the batch."""
+    return next(c for c in string.ascii_letters if c not in subscripts)
+
+
+def _einsum_batch(size: int, mapped: Any, *operands: Any, subscripts: str) -> Any:
+    inputs, output = split(subscripts)
+    letter = _fresh_letter(subscripts)
+    terms = [letter + x if m else x for x, m in zip(inputs, mapped, strict=True)]
+    return einsum(*operands, subscripts=f"{','.join(terms)}->{letter}{output}")
+
+
+def _diagonal_batch_params(size: int, *, subscripts: str) -> dict[str, Any]:
+    (letters,), output = split(subscripts)
+    letter = _fresh_letter(subscripts)
+    return {"subscripts": f"{letter}{letters}->{letter}{output}"}
+
+
 einsum = Primitive(
     "einsum",
     _einsum_numpy,
     _einsum_aval,
     linear="each",
     transpose=_einsum_transpose,
+    batch=_einsum_batch,
     samples=_einsum_samples,
 )
 
@@ -243,6 +263,7 @@ diagonal = linear(
     _einsum_aval,
     _diagonal_transpose,
     moves=True,
+    batch_params=_diagonal_batch_params,
     view_step=lambda out, x, operands, params: ("diagonal", tuple(params.items())),
     expression="np.einsum({subscripts!r}, {0})",
     samples=lambda: [

@@ -16,11 +16,13 @@ and have their gradient in this triangle (JAX takes the mean of both). The gradi
 through a matrix that is Hermitian by construction is the same in both conventions.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from fgrad.ir import Aval
+from fgrad.ops.batching import aligned
 from fgrad.ops.contract import matmul, swap_last
 from fgrad.ops.elementwise import imag, real
 from fgrad.ops.matrices import (
@@ -34,6 +36,7 @@ from fgrad.ops.matrices import (
     square_aval,
     trace_of_product,
 )
+from fgrad.ops.structure import reshape, transpose
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import type_of
 
@@ -79,13 +82,33 @@ def _solve_samples() -> list[Sample]:
     return [Sample(pair) for pair in pairs]
 
 
-def _solve_record(name: str, jvp: Any, transpose: Any = None) -> Primitive:
+def side_by_side(b: Any) -> Any:
+    """The matrices of a batch as one matrix."""
+    size, rows, columns = type_of(b).shape
+    return reshape(transpose(b, axes=(1, 0, 2)), shape=(rows, size * columns))
+
+
+def apart(x: Any, size: int, columns: int) -> Any:
+    """The batch of matrices with so many columns each that are side by side in one."""
+    parts = reshape(x, shape=(type_of(x).shape[0], size, columns))
+    return transpose(parts, axes=(1, 0, 2))
+
+
+def _solve_batch(name: str, size: int, mapped: Any, a: Any, b: Any) -> Any:
+    prim = Primitive.registry[name]
+    if mapped[0] or type_of(a).ndim != 2 or type_of(b).ndim != 3:
+        return prim(*aligned(mapped, (a, b)))
+    return apart(prim(a, side_by_side(b)), size, type_of(b).shape[2])
+
+
+def _solve_record(name: str, jvp: Any, pullback: Any = None) -> Primitive:
     return Primitive(
         name,
         np.linalg.solve,
         _solve_aval,
         jvp=jvp,
-        transpose=transpose,
+        transpose=pullback,
+        batch=functools.partial(_solve_batch, name),
         expression="np.linalg.solve({0}, {1})",
         samples=_solve_samples,
     )
@@ -104,6 +127,7 @@ inv = Primitive(
     square_aval,
     jvp=lambda tangents, outs, a: -matmul(outs[0], matmul(tangents[0], outs[0])),
     expression="np.linalg.inv({0})",
+    stacks=True,
     samples=lambda: each_dtype(regular_matrix),
 )
 
@@ -146,6 +170,7 @@ adjugate = Primitive(
     _adjugate_numpy,
     square_aval,
     jvp=_adjugate_jvp,
+    stacks=True,
     samples=lambda: each_dtype(regular_matrix),
 )
 
@@ -161,6 +186,7 @@ det = Primitive(
     _det_aval,
     jvp=lambda tangents, outs, a: trace_of_product(adjugate(a), tangents[0]),
     expression="np.linalg.det({0})",
+    stacks=True,
     samples=lambda: each_dtype(regular_matrix),
 )
 
@@ -185,5 +211,6 @@ slogdet = Primitive(
     jvp=_slogdet_jvp,
     multiple=True,
     expression="np.linalg.slogdet({0})",
+    stacks=True,
     samples=lambda: each_dtype(regular_matrix),
 )

@@ -118,6 +118,7 @@ tril = linear(
     lambda x, *, k: np.tril(x, k),
     lambda x, *, k: Aval(x.shape, x.dtype),
     _tril_transpose,
+    stacks=True,
     expression="np.tril({0}, {k})",
     samples=lambda: [
         Sample((random_matrix(3, 3),), {"k": 0}),

@@ -8,7 +8,7 @@ from fgrad.ir import Aval
 from fgrad.ops.elementwise import divide
 from fgrad.ops.logic import is_equal
 from fgrad.ops.structure import astype, broadcast_to, reshape
-from fgrad.primitive import Primitive, Sample, linear
+from fgrad.primitive import Primitive, Sample, linear, shift_axis
 from fgrad.trace import type_of
 
 Axes = tuple[int, ...]
@@ -52,6 +52,7 @@ sum_: Primitive = linear(
     lambda x, *, axis: np.add.reduce(x, axis=axis),
     _sum_aval,
     lambda ct, x, *, axis: (broadcast_to(expand(ct, x, axis), shape=type_of(x).shape),),
+    batch_params=shift_axis,
     expression="np.add.reduce({0}, axis={axis})",
     samples=lambda: [*reduction_samples(), *reduction_samples("complex128")[:1]],
 )
@@ -75,6 +76,7 @@ def _extremum(name: str, ufunc: Any) -> Primitive:
         lambda x, *, axis: ufunc.reduce(x, axis=axis),
         _reduced_aval,
         jvp=_extremum_jvp,
+        batch_params=shift_axis,
         samples=reduction_samples,
     )
 
@@ -89,6 +91,7 @@ def _logical(name: str, ufunc: Any) -> Primitive:
         lambda x, *, axis: ufunc.reduce(x, axis=axis, dtype=bool),
         lambda x, *, axis: Aval(reduced_shape(x.shape, axis), bool),
         is_constant=True,
+        batch_params=shift_axis,
         samples=lambda: reduction_samples("int64"),
     )
 

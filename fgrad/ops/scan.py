@@ -1,4 +1,4 @@
-"""Running sums, products and extrema along an axis, products over axes, convolution.
+"""Running sums, products and extrema along an axis, products over axes.
 
 Derivatives of products are exact where elements are zero: they are composed of products
 of the other elements and never divide by an element.
@@ -12,7 +12,7 @@ from fgrad.ir import Aval
 from fgrad.ops.index import index, index_add, scatter
 from fgrad.ops.reduce import Axes, reduced_shape, sum_
 from fgrad.ops.structure import astype, concatenate, reshape, transpose, zeros_in
-from fgrad.primitive import Primitive, Sample, linear
+from fgrad.primitive import Primitive, Sample, linear, shift_axis
 from fgrad.trace import type_of
 
 
@@ -65,6 +65,7 @@ cumsum = linear(
     _cumsum_numpy,
     _scan_aval(np.add),
     _cumsum_transpose,
+    batch_params=shift_axis,
     samples=lambda: [
         Sample((_draw(2, 4, 3),), {"axis": 1, "reverse": False}),
         Sample((_draw(2, 4, 3),), {"axis": 2, "reverse": True}),
@@ -134,6 +135,7 @@ linear_recurrence = Primitive(
     _recurrence_numpy,
     _recurrence_aval,
     jvp=_recurrence_jvp,
+    batch_params=shift_axis,
     samples=lambda: [
         Sample((_with_zeros(), _draw(2, 4, 3, seed=6)), {"axis": 1}),
         Sample((_draw(3, 5), _draw(3, 5, seed=7)), {"axis": 1}),
@@ -171,6 +173,7 @@ cumprod = Primitive(
     lambda x, *, axis: np.multiply.accumulate(x, axis=axis),
     _scan_aval(np.multiply),
     jvp=_cumprod_jvp,
+    batch_params=shift_axis,
     samples=lambda: [
         Sample((_with_zeros(),), {"axis": 1}),
         Sample((_with_zeros(),), {"axis": 2}),
@@ -212,6 +215,7 @@ prod = Primitive(
     lambda x, *, axis: np.multiply.reduce(x, axis=axis),
     _prod_aval,
     jvp=_prod_jvp,
+    batch_params=shift_axis,
     samples=lambda: [
         Sample((_with_zeros(),), {"axis": (1,)}),
         Sample((_with_zeros(),), {"axis": (0, 2)}),
@@ -251,6 +255,7 @@ def _running_argument(name: str, ufunc: Any) -> Primitive:
         numpy,
         lambda x, *, axis: Aval(x.shape, np.intp),
         is_constant=True,
+        batch_params=shift_axis,
         samples=lambda: [Sample((_draw(2, 4, 3),), {"axis": 1})],
     )
 
@@ -269,6 +274,7 @@ def _running_extremum(name: str, ufunc: Any, argument: Primitive) -> Primitive:
         lambda x, *, axis: ufunc.accumulate(x, axis=axis),
         _scan_aval(ufunc),
         jvp=jvp,
+        batch_params=shift_axis,
         samples=lambda: [
             Sample((_draw(2, 4, 3),), {"axis": 1}),
             Sample((_draw(2, 4, 3),), {"axis": 0}),
@@ -279,62 +285,3 @@ def _running_extremum(name: str, ufunc: Any, argument: Primitive) -> Primitive:
 
 cummax = _running_extremum("cummax", np.maximum, running_argmax)
 cummin = _running_extremum("cummin", np.minimum, running_argmin)
-
-# --- convolution of two vectors: both primitives are linear in each, and each is the
-# transpose of the other
-
-
-def _overlap(mode: str, n: int, m: int) -> tuple[int, int]:
-    """Where a mode's result starts in the full convolution, and its length."""
-    short, long = min(n, m), max(n, m)
-    if mode == "full":
-        return 0, n + m - 1
-    return ((short - 1) // 2, long) if mode == "same" else (short - 1, long - short + 1)
-
-
-def _convolve_aval(a: Aval, v: Aval, *, mode: str) -> Aval:
-    dtype = np.result_type(a.dtype, v.dtype)
-    return Aval((_overlap(mode, a.size, v.size)[1],), dtype)
-
-
-def _convolve_transpose(ct: Any, a: Any, v: Any, *, mode: str) -> Any:
-    n, m = type_of(a).size, type_of(v).size
-    start, length = _overlap(mode, n, m)
-    if mode != "full":
-        at, dtype = ((start, start + length, None),), type_of(ct).dtype.name
-        ct = scatter(ct, at=at, shape=(n + m - 1,), dtype=dtype)
-    return correlate_valid(ct, v), correlate_valid(ct, a)
-
-
-convolve = linear(
-    "convolve",
-    lambda a, v, *, mode: np.convolve(a, v, mode),
-    _convolve_aval,
-    _convolve_transpose,
-    groups=((0,), (1,)),
-    samples=lambda: [
-        Sample((_draw(5), _draw(3, seed=6)), {"mode": "full"}),
-        Sample((_draw(2), _draw(5, seed=6)), {"mode": "same"}),
-        Sample((_draw(5), _draw(4, seed=6)), {"mode": "same"}),
-        Sample((_draw(5), _draw(2, seed=6) + 1j * _draw(2)), {"mode": "valid"}),
-        Sample((_draw(3).astype("float32"), _draw(4)), {"mode": "full"}),
-    ],
-)
-
-
-def _correlate_transpose(ct: Any, x: Any, v: Any) -> Any:
-    return convolve(ct, v, mode="full"), correlate_valid(x, ct)
-
-
-# z_k = sum_j x_{k+j} v_j, for the k at which v lies inside x; not conjugated
-correlate_valid = linear(
-    "correlate_valid",
-    lambda x, v: np.correlate(x, np.conjugate(v), "valid"),
-    lambda x, v: Aval((x.size - v.size + 1,), np.result_type(x.dtype, v.dtype)),
-    _correlate_transpose,
-    groups=((0,), (1,)),
-    samples=lambda: [
-        Sample((_draw(5), _draw(3, seed=6))),
-        Sample((_draw(4) + 1j * _draw(4, seed=7), _draw(4, seed=6))),
-    ],
-)

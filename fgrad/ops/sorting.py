@@ -4,13 +4,21 @@ The derivative of a sort is the permutation that sorts; the positions themselves
 (argsort, argmax, searchsorted) do not vary.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 
 from fgrad.ir import Aval
+from fgrad.ops.batching import Flags, spread
+from fgrad.ops.elementwise import where
+from fgrad.ops.index import index
+from fgrad.ops.logic import is_less
+from fgrad.ops.reduce import any_
 from fgrad.ops.scan import take_along
-from fgrad.primitive import Primitive, Sample
+from fgrad.ops.structure import concatenate, reshape
+from fgrad.primitive import Primitive, Sample, shift_axis
+from fgrad.trace import type_of
 
 
 def _distinct(*shape: int, dtype: str = "float64") -> Any:
@@ -39,6 +47,7 @@ argsort = Primitive(
     lambda x, *, axis, kind: np.argsort(x, axis=axis, kind=kind),
     _positions_like,
     is_constant=True,
+    batch_params=shift_axis,
     samples=lambda: _samples(kind="stable"),
 )
 argpartition = Primitive(
@@ -46,6 +55,7 @@ argpartition = Primitive(
     lambda x, *, kth, axis: np.argpartition(x, kth, axis=axis),
     _positions_like,
     is_constant=True,
+    batch_params=shift_axis,
     samples=lambda: _samples(kth=(1,)),
 )
 lexsort = Primitive(
@@ -53,6 +63,7 @@ lexsort = Primitive(
     lambda *keys, axis: np.lexsort(keys, axis=axis),
     lambda *keys, axis: Aval(keys[0].shape, np.intp),
     is_constant=True,
+    batch_params=shift_axis,
     samples=lambda: [Sample((_distinct(3, 4), _distinct(3, 4)), {"axis": 1})],
 )
 
@@ -68,6 +79,7 @@ def _position(name: str, numpy: Any) -> Primitive:
         lambda x, *, axis: numpy(x, axis=axis),
         aval,
         is_constant=True,
+        batch_params=shift_axis,
         samples=_samples,
     )
 
@@ -77,21 +89,61 @@ argmin = _position("argmin", np.argmin)
 nanargmax = _position("nanargmax", np.nanargmax)
 nanargmin = _position("nanargmin", np.nanargmin)
 
+
+def _ranks(lines: Any) -> Any:
+    order = argsort(lines, axis=1, kind="stable")
+    return argsort(order, axis=1, kind="stable")
+
+
+def _searchsorted_batch(size: int, mapped: Flags, a: Any, v: Any, *, side: str) -> Any:
+    """The rank of v among both less its rank in v alone is the place of v in a."""
+    if not mapped[0]:
+        return searchsorted(a, v, side=side)
+    n, v = type_of(a).shape[1], spread(size, v, mapped[1])
+    shape = type_of(v).shape
+    count = math.prod(shape[1:])
+    values = reshape(v, shape=(size, count))
+    both = (values, a) if side == "left" else (a, values)
+    start = 0 if side == "left" else n
+    at = ((None, None, None), (start, start + count, None))
+    places = index(_ranks(concatenate(*both, axis=1)), at=at) - _ranks(values)
+    return reshape(places, shape=shape)
+
+
 searchsorted = Primitive(
     "searchsorted",
     lambda a, v, *, side: np.searchsorted(a, v, side=side),
     lambda a, v, *, side: Aval(v.shape, np.intp),
     is_constant=True,
+    batch=_searchsorted_batch,
     samples=lambda: [
         Sample((np.linspace(0, 1, 5), np.array([[0.1, 0.25]])), {"side": "left"}),
         Sample((np.linspace(0, 1, 5), np.float64(0.25)), {"side": "right"}),
     ],
 )
+
+
+def _digitize_batch(size: int, mapped: Flags, x: Any, bins: Any, *, right: bool) -> Any:
+    """Mapped bins are taken to be monotonic: no error says that they are not."""
+    if not mapped[1]:
+        return digitize(x, bins, right=right)
+    side, flags = ("left" if right else "right"), (True, mapped[0])
+    found = _searchsorted_batch(size, flags, sort(bins, axis=1), x, side=side)
+    whole = (None, None, None)
+    later, earlier = (
+        index(bins, at=(whole, part)) for part in ((1, None, None), (None, -1, None))
+    )
+    falls = any_(is_less(later, earlier), axis=(1,))
+    falls = reshape(falls, shape=(size, *(1,) * (type_of(found).ndim - 1)))
+    return where(falls, type_of(bins).shape[1] - found, found)
+
+
 digitize = Primitive(
     "digitize",
     lambda x, bins, *, right: np.digitize(x, bins, right=right),
     lambda x, bins, *, right: Aval(x.shape, np.intp),
     is_constant=True,
+    batch=_digitize_batch,
     samples=lambda: [
         Sample((np.array([0.1, 0.25]), np.linspace(0, 1, 5)), {"right": True}),
         Sample((np.array([0.1, 0.25]), np.linspace(1, 0, 5)), {"right": False}),
@@ -119,6 +171,7 @@ sort = Primitive(
     lambda x, *, axis: np.sort(x, axis=axis),
     _same,
     jvp=_sort_jvp,
+    batch_params=shift_axis,
     samples=_samples,
 )
 
@@ -136,5 +189,6 @@ partition = Primitive(
     lambda x, *, kth, axis: np.partition(x, kth, axis=axis),
     _same,
     jvp=_partition_jvp,
+    batch_params=shift_axis,
     samples=lambda: _samples(kth=(1,)),
 )
