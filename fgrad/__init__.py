@@ -5,6 +5,7 @@ from typing import Any
 
 from fgrad import errors, numpy
 from fgrad.api import grad, jvp, linearize, make_program, value_and_grad, vjp
+from fgrad.control.loops import scan
 from fgrad.ir import Aval, Program, check
 from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from fgrad.mapping import vmap
@@ -28,6 +29,7 @@ __all__ = [
     "make_program",
     "numpy",
     "parse",
+    "scan",
     "stop_gradient",
     "value_and_grad",
     "vjp",

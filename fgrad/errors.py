@@ -222,6 +222,33 @@ class BatchAxisError(FgradError, ValueError):
     """
 
 
+class CarryTypeError(FgradError, TypeError):
+    """What a body returns does not have the types that it must have.
+
+    Fails::
+
+        fgrad.scan(lambda c, x: (c + x, None), np.zeros(2), np.ones((3, 4, 2)))
+
+    A loop carries values of one structure, shape and dtype, and all branches of a
+    ``cond`` return the same types. Start the carry as what the body returns::
+
+        fgrad.scan(lambda c, x: (c + x, None), np.zeros((4, 2)), np.ones((3, 4, 2)))
+    """
+
+
+class LoopError(FgradError, ValueError):
+    """A loop without a length, of no length, or over axes that differ in length.
+
+    Fails::
+
+        fgrad.scan(lambda c, x: (c + 1.0, None), 0.0)
+
+    Give the arrays to run over, or the number of steps::
+
+        fgrad.scan(lambda c, x: (c + 1.0, None), 0.0, length=3)
+    """
+
+
 class ProgramError(FgradError, ValueError):
     """A program is malformed: a variable used before it is bound, or a wrong aval.
 

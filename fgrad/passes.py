@@ -21,7 +21,10 @@ def dce(program: Program) -> Program:
     live = {atom for atom in program.outs if type(atom) is Var}
     kept: list[Eqn] = []
     for eqn in reversed(program.eqns):
-        if any(var in live for var in eqn.outs):
+        used = tuple(var in live for var in eqn.outs)
+        if any(used):
+            if eqn.prim.prune is not None and not all(used):
+                eqn = _pruned(eqn, used)
             kept.append(eqn)
             live.update(atom for atom in eqn.ins if type(atom) is Var)
     kept.reverse()
@@ -31,6 +34,15 @@ def dce(program: Program) -> Program:
     return Program(
         program.ins, kept, program.outs, consts, [value for _, value in used]
     )
+
+
+def _pruned(eqn: Eqn, used: tuple[bool, ...]) -> Eqn:
+    """The equation without outputs that nothing uses, and what only they need."""
+    avals = [atom.aval for atom in eqn.ins]
+    kept_ins, kept_outs, params = eqn.prim.prune(used, avals, **dict(eqn.params))
+    ins = tuple(eqn.ins[k] for k in kept_ins)
+    outs = tuple(eqn.outs[k] for k in kept_outs)
+    return Eqn(eqn.prim, ins, tuple(params.items()), outs, eqn.site)
 
 
 SMALL_SUM = 8192  # elements up to which adding arrays costs less than reducing both

@@ -91,13 +91,20 @@ class Policy:
 
     Attributes:
         constants: whether operations whose results do not vary are recorded, too.
+        differentiates: whether what follows from the record is its derivatives.
         keep: ``keep(prim, params, operand_avals, traced, out_avals)``: the positions
             (operands first, then outputs) whose values are saved.
     """
 
-    def __init__(self, constants: bool, keep: Callable[..., tuple[int, ...]]) -> None:
+    def __init__(
+        self,
+        constants: bool,
+        keep: Callable[..., tuple[int, ...]],
+        differentiates: bool = False,
+    ) -> None:
         self.constants = constants
         self.keep = keep
+        self.differentiates = differentiates
 
     def tracks(self, prim: Primitive, out_avals: Sequence[Aval]) -> bool:
         """Whether an operation with these outputs is recorded."""

@@ -54,6 +54,15 @@ class Primitive:
             cotangent (or None) for each operand.
         jvp: ``jvp(tangents, outs, *operands, **params)`` gives the tangents of the
             outputs; a tangent that is zero comes and goes as None.
+        vjp: for control flow, beside ``jvp``: ``vjp(cts, outs, *operands, active,
+            present, **params)`` gives the cotangents of the operands.
+        on_tape: for control flow: ``on_tape(trace, operands, **params)`` binds it where
+            its derivatives are wanted, such as with residuals among its outputs.
+        with_residuals: for control flow: ``with_residuals(active, **params)``: the
+            params of the same equation with its residuals as further outputs.
+        prune: for control flow: ``prune(used, avals, **params)`` for the outputs that
+            are used gives the positions of the operands and outputs that are kept, and
+            the params.
         is_constant: its outputs do not vary with its operands (comparisons, argmax).
         multiple: it has several outputs and returns a tuple.
         elementwise: its operands broadcast against each other.
@@ -90,6 +99,10 @@ class Primitive:
     linear: tuple[tuple[int, ...], ...] | str | None = None
     transpose: Rule | None = None
     jvp: Rule | None = None
+    vjp: Rule | None = None
+    on_tape: Rule | None = None
+    with_residuals: Rule | None = None
+    prune: Rule | None = None
     is_constant: bool = False
     multiple: bool = False
     elementwise: bool = False
@@ -116,6 +129,8 @@ class Primitive:
         count = sum(form is not None for form in forms) + self.is_constant
         if count > 1:
             raise ValueError(f"primitive {self.name} has {count} derivative forms")
+        if self.vjp is not None and self.jvp is None:
+            raise ValueError(f"primitive {self.name} has a vjp and no jvp")
         if self.name in self.registry:
             raise ValueError(f"primitive {self.name} is registered twice")
         self.evaluate = self.operator or self.numpy

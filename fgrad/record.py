@@ -21,8 +21,10 @@ def _keep_constants(
     return tuple(position for position, is_var in enumerate(traced) if not is_var)
 
 
-# Records everything, and saves exactly the operands that are constants.
+# Records everything, and saves exactly the operands that are constants. TYPES is the
+# same for traces without values whose structures are looked up again.
 PROGRAM = Policy(constants=True, keep=_keep_constants)
+TYPES = Policy(constants=True, keep=_keep_constants)
 
 
 def nodes_to(path: Path) -> list[Path]:
@@ -109,7 +111,9 @@ def trace_program(
 
     Without ``values`` the function sees shapes and dtypes only.
     """
-    trace = Trace(PROGRAM, tuple(avals), abstract=values is None)
+    avals = tuple(avals)
+    root = Path(None, None, (), (), avals, ()) if values is None else None
+    trace = Trace(PROGRAM, avals, abstract=values is None, root=root)
     tracers = trace.inputs(values if values is not None else [None] * len(avals))
     outs = trace.run(function, *tracers)
     for out in outs:

@@ -79,7 +79,8 @@ class Trace:
     Attributes:
         path: the structure recorded so far.
         saved: the values that the policy keeps, in the order of recording.
-        abstract: no values, only types.
+        abstract: no values, only types. Its policy must not be one of traces that have
+            values, or ``root`` must be its own, since the steps of views differ.
         nested: some value is a tracer of an enclosing trace.
         serial: later traces are inner ones.
         watched: large constants that were saved without a copy, with fingerprints.
@@ -100,7 +101,11 @@ class Trace:
     )
 
     def __init__(
-        self, policy: Policy, avals: tuple[Aval, ...], abstract: bool = False
+        self,
+        policy: Policy,
+        avals: tuple[Aval, ...],
+        abstract: bool = False,
+        root: Path | None = None,
     ) -> None:
         self.policy = policy
         self.abstract = abstract
@@ -110,10 +115,7 @@ class Trace:
         self.watched: dict[int, tuple[Any, bytes]] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}
         self.rule: Rule | None = None
-        fresh = abstract
-        self.path = (
-            Path(None, None, (), (), avals, ()) if fresh else TRIE.root(policy, avals)
-        )
+        self.path = TRIE.root(policy, avals) if root is None else root
 
     def inputs(self, values: Sequence[Any], protect: bool = False) -> list[Tracer]:
         """One tracer for each input of the trace.
@@ -271,13 +273,23 @@ def evaluate_eagerly(trace: Trace, prim: Primitive, params: Any, values: Any) ->
 
 def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """Run a primitive; where an operand is traced, record it in the innermost trace."""
-    if len(operands) == 1 and type(operands[0]) is Tracer:
+    is_one = len(operands) == 1 and type(operands[0]) is Tracer
+    if is_one and prim.on_tape is None:
         return _bind_one(prim, operands[0], params)
     trace = innermost(operands)
     if trace is None:
         return prim.numpy(*operands, **params)
     if trace.rule is not None:
         return trace.rule(prim, operands, params)
+    if prim.on_tape is not None and trace.policy.differentiates:
+        return prim.on_tape(trace, operands, **params)
+    return bind_in(trace, prim, operands, params)
+
+
+def bind_in(
+    trace: Trace, prim: Primitive, operands: Sequence[Any], params: dict[str, Any]
+) -> Any:
+    """Run a primitive and record it in this trace, to which an operand belongs."""
     codes: list[Any] = []
     values: list[Any] = []
     for x in operands:

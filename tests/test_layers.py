@@ -25,6 +25,7 @@ LAYERS = [  # lower layers first; a module may import from its own layer and bel
     ["lower"],
     ["transforms.vmap"],
     ["transforms.tape"],
+    ["control"],
     ["arguments"],
     ["mapping", "api"],
     ["jacobians"],

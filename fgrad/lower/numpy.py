@@ -1,6 +1,6 @@
 """Run programs on NumPy: interpreted the first time, compiled from the second on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,13 @@ COMPILE_LIMIT = 20_000  # equations; a longer program stays interpreted
 class Executable:
     """A program that runs on plain NumPy values.
 
-    Results are new arrays: they alias neither the arguments nor each other.
+    Results are new arrays: they alias neither each other nor the arguments, but for
+    those at the positions ``donated``, which may be overwritten and returned.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, donated: Sequence[int] = ()) -> None:
         self.program = program
-        self._plan = make_plan(program)
+        self._plan = make_plan(program, donated)
         self._compiled: Callable[[list[Any]], list[Any]] | None = None
         self._calls = 0
 

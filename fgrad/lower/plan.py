@@ -1,5 +1,6 @@
 """What the back ends need to know of a program's memory: last uses and aliases."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +29,16 @@ class Plan:
     frees: list[list[Var]]
 
 
-def make_plan(program: Program) -> Plan:
-    """Find last uses, and which buffers no one else can see."""
-    inputs = {*program.ins, *program.consts}
+def make_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
+    """Find last uses, and which buffers no one else can see.
+
+    Inputs at the positions ``donated`` may be overwritten and returned.
+    """
+    own = {program.ins[position] for position in donated}
+    inputs = {*program.ins, *program.consts} - own
     reads: set[int] = set()
     owner = _owners(program, inputs, reads)
+    owner.update((var, var) for var in own)
     last: dict[Var, int] = {}
     for number, eqn in enumerate(program.eqns):
         for atom in eqn.ins:

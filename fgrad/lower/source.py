@@ -5,6 +5,7 @@ import keyword
 import linecache
 import weakref
 from collections.abc import Callable
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,27 @@ def _statements(
         return [f"np_{prim.name}({', '.join([*names, outs])})"]
     label = f"{prim.name}_in_place" if in_place else prim.name
     scope[f"np_{label}"] = prim.in_place if in_place else prim.numpy
-    arguments = names + [f"{key}={value!r}" for key, value in params.items()]
+    keywords = [
+        f"{key}={_static(key, value, scope)}" for key, value in params.items()
+    ]
+    arguments = names + keywords
     comma = "," if prim.multiple else ""
     return [f"{outs}{comma} = np_{label}({', '.join(arguments)})"]
+
+
+def _static(name: str, value: Any, scope: dict[str, Any]) -> str:
+    """A param as source: a literal, or the name of a global for a body or a rule."""
+    if _is_literal(value):
+        return repr(value)
+    key = f"{name}_{len(scope)}"
+    scope[key] = value
+    return key
+
+
+def _is_literal(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_literal, value))
+    return value is None or value is ... or isinstance(value, str | Number)
 
 
 def _operand(atom: Atom, table: dict[Atom, str], is_float: bool = False) -> str:

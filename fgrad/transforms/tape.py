@@ -56,7 +56,7 @@ def _used(program: Program, count: int) -> set[int]:
 
 
 tree.add_leaf_type(Tracer)
-TAPE = Policy(constants=False, keep=_keep_residuals)
+TAPE = Policy(constants=False, keep=_keep_residuals, differentiates=True)
 
 
 class Tape:

@@ -75,6 +75,9 @@ def _pull_back(
     present: Flags,
 ) -> Sequence[Any]:
     """A cotangent or None for each operand."""
+    if prim.vjp is not None:
+        flags = {"active": active, "present": present}
+        return prim.vjp(cts, outs, *operands, **flags, **dict(params))  # type: ignore[no-any-return]
     if prim.derivs is not None:
         return [
             deriv(cts[0], outs[0], *operands, **dict(params))
@@ -121,6 +124,7 @@ def transpose(program: Program, count: int, seeded: Flags) -> tuple[Program, Fla
         DerivativeError: the program is not linear in those inputs.
     """
     primals, wrt = program.ins[:count], program.ins[count:]
+    program = with_residuals(program, wrt)
     backward, given = reverse(program, wrt, seeded)
     seeds = backward.ins[len(backward.ins) - sum(seeded) :]
     joined = Program(
@@ -137,17 +141,25 @@ def transpose(program: Program, count: int, seeded: Flags) -> tuple[Program, Fla
 
 
 def reverse(
-    program: Program, wrt: Sequence[Var], seeded: Flags, unit: bool = False
+    program: Program,
+    wrt: Sequence[Var],
+    seeded: Flags,
+    unit: bool = False,
+    initial: Sequence[tuple[Var, Var]] = (),
 ) -> tuple[Program, Flags]:
     """The cotangents of ``wrt`` as a program of the outputs' cotangents.
 
     Its inputs are the inputs and constants of ``program``, the variables of all its
     equations, and one cotangent for each output that is ``seeded``; its equations are
     the backward ones only. The flags say which of ``wrt`` have a cotangent that is not
-    zero. With ``unit`` the cotangents of the outputs are ones and not inputs.
+    zero. With ``unit`` the cotangents of the outputs are ones and not inputs. To the
+    cotangents of ``initial`` (pairs of a variable and a cotangent) contributions are
+    added.
     """
     varying = dependents(program, wrt)
     cotangents = _Cotangents()
+    for var, ct in initial:
+        cotangents.add(var, ct)
     seeds = []
     for atom, is_seeded in zip(program.outs, seeded, strict=True):
         if is_seeded:
@@ -168,6 +180,25 @@ def reverse(
     backward = finished(backward)
     sunk = sink_selects(backward)
     return (backward if sunk is backward else finished(sunk)), given
+
+
+def with_residuals(program: Program, wrt: Sequence[Var]) -> Program:
+    """The same, where control flow that depends on ``wrt`` gives its residuals, too."""
+    if all(eqn.prim.with_residuals is None for eqn in program.eqns):
+        return program
+    varying = dependents(program, wrt)
+    eqns = []
+    for eqn in program.eqns:
+        active = tuple(atom in varying for atom in eqn.ins)
+        if eqn.prim.with_residuals is None or not any(active):
+            eqns.append(eqn)
+            continue
+        avals = [atom.aval for atom in eqn.ins]
+        params = eqn.prim.with_residuals(active, **dict(eqn.params))
+        residuals = eqn.prim.infer(avals, params)[len(eqn.outs) :]
+        outs = (*eqn.outs, *map(Var, residuals))
+        eqns.append(Eqn(eqn.prim, eqn.ins, tuple(params.items()), outs, eqn.site))
+    return Program(program.ins, eqns, program.outs, program.consts, program.values)
 
 
 def dependents(program: Program, wrt: Sequence[Var]) -> set[Atom]:
