@@ -5,7 +5,11 @@ from typing import Any
 
 from fgrad import errors, numpy
 from fgrad.api import grad, jvp, linearize, make_program, value_and_grad, vjp
+from fgrad.control.branches import cond, switch
+from fgrad.control.checkpoint import checkpoint
 from fgrad.control.loops import scan
+from fgrad.control.repeat import associative_scan, fori_loop, map
+from fgrad.control.while_loop import while_loop
 from fgrad.ir import Aval, Program, check
 from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from fgrad.mapping import vmap
@@ -16,8 +20,12 @@ __version__ = "0.1.0"
 __all__ = [
     "Aval",
     "Program",
+    "associative_scan",
     "check",
+    "checkpoint",
+    "cond",
     "errors",
+    "fori_loop",
     "grad",
     "hessian",
     "hvp",
@@ -27,13 +35,16 @@ __all__ = [
     "jvp",
     "linearize",
     "make_program",
+    "map",
     "numpy",
     "parse",
     "scan",
     "stop_gradient",
+    "switch",
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
 ]
 
 

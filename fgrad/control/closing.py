@@ -108,3 +108,14 @@ def as_value(leaf: Any) -> Any:
     operand = as_operand(leaf)
     aval = type_of(operand)
     return aval.numpy_dtype.type(operand) if aval.is_python else operand
+
+
+def known_value(x: Any) -> Any:
+    """The NumPy value under all traces; None where there is none, or many."""
+    while type(x) is Tracer:
+        if x.scope.rule is not None:
+            return None
+        if x.origin is not None:
+            refresh(x)
+        x = x.value
+    return x

@@ -21,6 +21,7 @@ def active_inputs(program: Program, active: Flags) -> list[Var]:
 @functools.lru_cache(maxsize=2048)
 def joint_tangents(program: Program, active: Flags) -> tuple[Program, Flags]:
     """Inputs and active tangents -> the tangents of the outputs that vary."""
+    assert not program.consts
     wrt = active_inputs(program, active)
     program = with_residuals(program, wrt)
     linear, varying = forward(program, wrt)
@@ -36,6 +37,7 @@ def joint_pullback(
 
     The flags are for the active inputs.
     """
+    assert not program.consts
     wrt = active_inputs(program, active)
     program = with_residuals(program, wrt)
     linear, given = reverse(program, wrt, present)

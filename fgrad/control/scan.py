@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.control.derivatives import lifted
 from fgrad.control.scan_derivatives import (
     Derived,
     body_with_residuals,
@@ -201,7 +202,7 @@ def _scan_vjp(
     closed, initial, xs = groups(operands, consts, carry)
     given = iter(cts)
     by_out = [next(given) if is_there else None for is_there in present]
-    flags, varying = varying_carry(
+    _, varying = varying_carry(
         _without_residuals(body, residuals), consts, carry, active
     )
     kept = dict(zip(positions_in(active, (True,)), derived.given, strict=True))
@@ -310,8 +311,9 @@ def _scan_batch(
     ]
     pairs = zip(xs, xs_mapped, strict=True)
     xs = [move_axis(x, 0, 1) if is_mapped else x for x, is_mapped in pairs]
-    sizes = {"consts": consts, "carry": carry}
-    outs = scan_(*closed, *initial, *xs, body=program, **sizes, **params)
+    program, values = lifted(program)
+    sizes = {"consts": len(values) + consts, "carry": carry}
+    outs = scan_(*values, *closed, *initial, *xs, body=program, **sizes, **params)
     return [
         (out if k < carry else move_axis(out, 0, 1)) if is_mapped else Unmapped(out)
         for k, (out, is_mapped) in enumerate(zip(outs, found, strict=True))

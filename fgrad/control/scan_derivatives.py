@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fgrad.control.derivatives import active_inputs
 from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
 from fgrad.ops.structure import full
 from fgrad.passes import dce
-from fgrad.control.derivatives import active_inputs
 from fgrad.transforms.jvp import Flags, forward
 from fgrad.transforms.vjp import dependents, reverse, with_residuals
+
 
 def groups(items: Sequence[Any], consts: int, carry: int) -> tuple[Any, Any, Any]:
     """What belongs to the closed-over values, to the carry, to the slices."""
@@ -26,7 +27,7 @@ def varying_carry(
     while True:
         varying = dependents(body, active_inputs(body, flags))
         outs = tuple(atom in varying for atom in body.outs)
-        more = [a or b for a, b in zip(flags[consts : consts + carry], outs)]  # noqa: B905  (the outputs go on)
+        more = [a or b for a, b in zip(flags[consts : consts + carry], outs)]
         if more == flags[consts : consts + carry]:
             return tuple(flags), outs
         flags[consts : consts + carry] = more
@@ -150,7 +151,6 @@ class Derived:
 def positions_in(items: Sequence[Any], needed: Any) -> tuple[int, ...]:
     """The positions of the items that are needed."""
     return tuple(k for k, item in enumerate(items) if item in needed)
-
 
 
 def zeros_like(aval: Aval) -> Eqn:

@@ -43,10 +43,13 @@ def _keep_residuals(
     if not any(active):
         return ()
     present = tuple(aval.is_inexact for aval in out_avals)
-    pullback, _ = pullback_program(prim, params, avals, out_avals, active, present)
     tangent, _ = tangent_program(prim, params, avals, out_avals, active)
     count = len(avals) + len(out_avals)
-    return tuple(sorted(_used(pullback, count) | _used(tangent, count)))
+    read = _used(tangent, count)
+    if not prim.forward_only:
+        pullback, _ = pullback_program(prim, params, avals, out_avals, active, present)
+        read |= _used(pullback, count)
+    return tuple(sorted(read))
 
 
 def _used(program: Program, count: int) -> set[int]:

@@ -1,0 +1,414 @@
+"""``while_loop``: a body that runs as long as a condition holds.
+
+Operands are what the condition closes over, what the body closes over, and the carry.
+Forward mode carries the tangents along. Reverse mode needs the steps: where values are
+known the loop runs once to count them, and is recorded as a `scan` of that many steps;
+elements of a batch that end earlier keep their carry in the steps that remain.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad import tree
+from fgrad.control.closing import as_value, close
+from fgrad.control.derivatives import active_inputs, lifted
+from fgrad.control.loops import close_loop
+from fgrad.control.scan import executable, scan_
+from fgrad.control.scan_derivatives import varying_carry, zeros_like
+from fgrad.errors import CarryTypeError, LoopError
+from fgrad.ir import Aval, Eqn, Lit, Program, Var
+from fgrad.ops.batching import spread
+from fgrad.ops.elementwise import add, where
+from fgrad.ops.reduce import any_
+from fgrad.ops.structure import zeros_in
+from fgrad.primitive import Primitive, Sample, Unmapped
+from fgrad.text import parse
+from fgrad.trace import Trace, Tracer, bind_in, new_tracer, refresh, type_of
+from fgrad.transforms.jvp import Flags, forward
+from fgrad.transforms.vjp import with_residuals
+from fgrad.transforms.vmap import batched
+
+Parts = tuple[Any, Any, Any]
+
+
+def while_loop(
+    cond_fun: Callable[[Any], Any],
+    body_fun: Callable[[Any], Any],
+    init: Any,
+    *,
+    max_steps: int | None = None,
+) -> Any:
+    """Run ``carry = body_fun(carry)`` while ``cond_fun(carry)`` holds.
+
+    Python's own ``while`` does where values are known. Under `vmap` and in the bodies
+    of other loops they are not.
+
+    Args:
+        cond_fun: takes the carry and returns one boolean.
+        body_fun: takes the carry and returns the next, of the same structure, shapes
+            and dtypes.
+        init: the first carry: arrays or nested containers of them.
+        max_steps: the loop ends after this many steps at the latest. Reverse mode needs
+            it where the number of steps is not known when the gradient is derived.
+
+    Returns:
+        The last carry.
+
+    Raises:
+        CarryTypeError: the carry changes its type, or the condition is not one boolean.
+        LoopError: reverse mode through a loop of unknown length without ``max_steps``,
+            or ``max_steps`` is negative.
+
+    >>> import numpy as np, fgrad
+    >>> def root(a):  # Newton's method
+    ...     step = lambda x: 0.5 * (x + a / x)
+    ...     return fgrad.while_loop(lambda x: abs(x * x - a) > 1e-12, step, a)
+    >>> value, slope = fgrad.value_and_grad(root)(4.0)
+    >>> round(float(value), 6), round(float(slope), 6)
+    (2.0, 0.25)
+    """
+    if max_steps is not None and max_steps < 0:
+        raise LoopError(f"while_loop with max_steps={max_steps}: a number of steps")
+    carry, carry_tree = tree.flatten(init)
+    given = [as_value(leaf) for leaf in carry]
+
+    def body(leaves: list[Any]) -> Any:
+        return body_fun(tree.unflatten(carry_tree, leaves))
+
+    def condition(leaves: list[Any]) -> Any:
+        return cond_fun(tree.unflatten(carry_tree, leaves))
+
+    step, given = close_loop(body, carry, given, (), init, carry_tree, "while_loop")
+    test = close(condition, list(map(type_of, given)))
+    avals = test.out_avals
+    if len(avals) != 1 or avals[0].shape or avals[0].numpy_dtype.kind != "b":
+        raise CarryTypeError(
+            "the condition of while_loop returns one boolean, this one returned "
+            f"{', '.join(map(str, avals)) or 'nothing'}; reduce it (np.any, np.all)"
+        )
+    outs = while_(
+        *test.operands,
+        *step.operands,
+        *given,
+        cond=test.program,
+        body=step.program,
+        cond_consts=len(test.operands),
+        body_consts=len(step.operands),
+        max_steps=max_steps,
+    )
+    return tree.unflatten(carry_tree, outs)
+
+
+def parts(items: Sequence[Any], cond_consts: int, body_consts: int) -> Parts:
+    """What belongs to the condition, to the body, and the carry."""
+    end = cond_consts + body_consts
+    return items[:cond_consts], items[cond_consts:end], items[end:]
+
+
+def _while_numpy(
+    *operands: Any,
+    cond: Program,
+    body: Program,
+    cond_consts: int,
+    body_consts: int,
+    max_steps: int | None,
+) -> tuple[Any, ...]:
+    for_cond, for_body, carry = parts(operands, cond_consts, body_consts)
+    test = executable(cond)
+    run = executable(body, tuple(range(body_consts, len(body.ins))))
+    state = [np.array(x)[()] for x in carry]
+    steps = 0
+    while steps != max_steps and test([*for_cond, *state])[0]:
+        state = run([*for_body, *state])
+        steps += 1
+    return tuple(state)
+
+
+def _while_aval(
+    *avals: Aval,
+    cond: Program,
+    body: Program,
+    cond_consts: int,
+    body_consts: int,
+    max_steps: int | None,
+) -> Any:
+    for_cond, for_body, carry = parts(avals, cond_consts, body_consts)
+    if (*for_cond, *carry) != tuple(var.aval for var in cond.ins):
+        raise ValueError("the operands do not have the types of the condition's inputs")
+    if (*for_body, *carry) != tuple(var.aval for var in body.ins):
+        raise ValueError("the operands do not have the types of the body's inputs")
+    return tuple(carry)
+
+
+# --- forward mode
+
+
+@functools.lru_cache(maxsize=1024)
+def _moving_body(
+    body: Program, consts: int, active: Flags
+) -> tuple[Program, tuple[Any, ...], tuple[int, ...]]:
+    """The body that carries tangents, its constants, and the carries that have them."""
+    count = len(body.outs)
+    flags, _ = varying_carry(body, consts, count, active)
+    wrt = active_inputs(body, flags)
+    inner = with_residuals(body, wrt)
+    linear, varying = forward(inner, wrt)
+    seeds = dict(zip(wrt, linear.ins[len(linear.ins) - len(wrt) :], strict=True))
+    results = iter(linear.outs)
+    tangents = [next(results) if varies else None for varies in varying]
+    closed, carry = inner.ins[:consts], inner.ins[consts:]
+    moving = tuple(k for k, var in enumerate(carry) if var in seeds)
+    eqns = [*inner.eqns, *linear.eqns]
+    moved = []
+    for k in moving:
+        if tangents[k] is None:
+            eqns.append(zeros_like(carry[k].aval))
+            tangents[k] = eqns[-1].outs[0]
+        moved.append(tangents[k])
+    ins = [
+        *linear.consts,
+        *closed,
+        *(seeds[var] for var in closed if var in seeds),
+        *carry,
+        *(seeds[carry[k]] for k in moving),
+    ]
+    return Program(ins, eqns, [*inner.outs, *moved]), linear.values, moving
+
+
+def _with_more_carry(cond: Program, avals: Sequence[Aval]) -> Program:
+    """The condition on a carry with further leaves, which it does not read."""
+    return Program([*cond.ins, *map(Var, avals)], cond.eqns, cond.outs)
+
+
+def _while_jvp(
+    tangents: Sequence[Any],
+    outs: Sequence[Any],
+    *operands: Any,
+    cond: Program,
+    body: Program,
+    cond_consts: int,
+    body_consts: int,
+    max_steps: int | None,
+) -> list[Any]:
+    for_cond, for_body, carry = parts(operands, cond_consts, body_consts)
+    _, t_body, t_carry = parts(tangents, cond_consts, body_consts)
+    active = tuple(t is not None for t in (*t_body, *t_carry))
+    if not any(active):
+        return [None] * len(carry)
+    program, values, moving = _moving_body(body, body_consts, active)
+    anchor = next(t for t in (*t_body, *t_carry) if t is not None)
+    moved = [t for t in t_body if t is not None]
+    initial = [
+        zeros_in(anchor, type_of(carry[k])) if t_carry[k] is None else t_carry[k]
+        for k in moving
+    ]
+    results = while_(
+        *for_cond,
+        *values,
+        *for_body,
+        *moved,
+        *carry,
+        *initial,
+        cond=_with_more_carry(cond, [type_of(t) for t in initial]),
+        body=program,
+        cond_consts=cond_consts,
+        body_consts=len(values) + body_consts + len(moved),
+        max_steps=max_steps,
+    )
+    found = dict(zip(moving, results[len(carry) :], strict=True))
+    return [found.get(k) for k in range(len(carry))]
+
+
+# --- reverse mode
+
+
+def _while_on_tape(trace: Trace, operands: Sequence[Any], **params: Any) -> Any:
+    is_active = any(
+        type(x) is Tracer and x.scope is trace and x.aval.is_inexact for x in operands
+    )
+    if not is_active:
+        return bind_in(trace, while_, operands, params)
+    counted = _trip_count(operands, params)
+    if counted is None and params["max_steps"] is None:
+        return bind_in(trace, while_, operands, params)
+    length, is_mapped = counted or (params["max_steps"], True)
+    consts, body_consts = params["cond_consts"], params["body_consts"]
+    for_cond, for_body, carry = parts(operands, consts, body_consts)
+    if not length:
+        return tuple(carry)
+    body = params["body"]
+    if is_mapped:
+        body = _masked_body(params["cond"], body, consts)
+        for_body = [*for_cond, *for_body]
+    return scan_(
+        *for_body,
+        *carry,
+        body=body,
+        consts=len(for_body),
+        carry=len(carry),
+        length=length,
+        reverse=False,
+        residuals=0,
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _masked_body(cond: Program, body: Program, cond_consts: int) -> Program:
+    """A step that keeps the carry where the condition does not hold."""
+    count = len(body.outs)
+    carry = body.ins[len(body.ins) - count :]
+    shared = dict(zip(cond.ins[cond_consts:], carry, strict=True))
+    tests = [
+        Eqn(e.prim, tuple(shared.get(a, a) for a in e.ins), e.params, e.outs, e.site)  # type: ignore[call-overload] # literals are in no table
+        for e in cond.eqns
+    ]
+    holds = shared.get(cond.outs[0], cond.outs[0])  # type: ignore[call-overload]
+    outs = [Var(var.aval) for var in carry]
+    selects = [
+        Eqn(where, (holds, new, old), (), (out,))
+        for new, old, out in zip(body.outs, carry, outs, strict=True)
+    ]
+    ins = [*cond.ins[:cond_consts], *body.ins]
+    return Program(ins, [*tests, *body.eqns, *selects], outs)
+
+
+def _trip_count(operands: Sequence[Any], params: Any) -> tuple[int, bool] | None:
+    """The largest number of steps of an element, and whether there are several.
+
+    None where values are not known.
+    """
+    values = [_without_tapes(x) for x in operands]
+    if any(value is None for value in values):
+        return None
+    counter = Var(Aval((), np.int64))
+    after = Var(counter.aval)
+    body, cond = params["body"], params["cond"]
+    eqn = Eqn(add, (counter, Lit(1)), (), (after,))
+    counting = Program([*body.ins, counter], [*body.eqns, eqn], [*body.outs, after])
+    more = {"cond": _with_more_carry(cond, [counter.aval]), "body": counting}
+    count = while_(*values, np.int64(0), **{**params, **more})[-1]
+    is_mapped = any(type(value) is Tracer for value in values)
+    while type(count) is Tracer:
+        count = count.value
+    return int(np.max(count, initial=0)), is_mapped
+
+
+def _without_tapes(x: Any) -> Any:
+    """The value without the traces that record; None where it is not known.
+
+    What is left are the mapped traces: a tracer of theirs stands for many values.
+    """
+    if type(x) is not Tracer:
+        return x
+    if x.origin is not None:
+        refresh(x)
+    value = _without_tapes(x.value)
+    if x.scope.rule is None or value is None:
+        return value
+    return new_tracer(x.scope, x.index, x.aval, value, False)
+
+
+# --- batches
+
+
+def _while_batch(
+    size: int,
+    mapped: Flags,
+    *operands: Any,
+    cond: Program,
+    body: Program,
+    cond_consts: int,
+    body_consts: int,
+    max_steps: int | None,
+) -> list[Any]:
+    for_cond, for_body, carry = parts(operands, cond_consts, body_consts)
+    cond_mapped, body_mapped, are_mapped = parts(mapped, cond_consts, body_consts)
+    flags = _mapped_carry(size, mapped, cond, body, cond_consts, body_consts)
+    test, (is_mapped,) = batched(cond, size, (*cond_mapped, *flags))
+    if is_mapped:
+        test = _any_of(test, size)
+        body = _masked_body(cond, body, cond_consts)
+        for_body = [*for_cond, *for_body]
+        body_mapped = [*cond_mapped, *body_mapped]
+    step, _ = batched(body, size, (*body_mapped, *flags), flags)
+    (test, test_values), (step, step_values) = lifted(test), lifted(step)
+    carry = [
+        spread(size, x, m) if flag else x
+        for x, m, flag in zip(carry, are_mapped, flags, strict=True)
+    ]
+    outs = while_(
+        *test_values,
+        *for_cond,
+        *step_values,
+        *for_body,
+        *carry,
+        cond=test,
+        body=step,
+        cond_consts=len(test_values) + len(for_cond),
+        body_consts=len(step_values) + len(for_body),
+        max_steps=max_steps,
+    )
+    pairs = zip(outs, flags, strict=True)
+    return [out if flag else Unmapped(out) for out, flag in pairs]
+
+
+def _mapped_carry(
+    size: int,
+    mapped: Flags,
+    cond: Program,
+    body: Program,
+    cond_consts: int,
+    body_consts: int,
+) -> Flags:
+    """Which leaves of the carry differ between elements: all, where the steps do."""
+    cond_mapped, body_mapped, flags = parts(mapped, cond_consts, body_consts)
+    while True:
+        _, (is_mapped,) = batched(cond, size, (*cond_mapped, *flags))
+        wanted = (True,) * len(flags) if is_mapped else tuple(flags)
+        _, found = batched(body, size, (*body_mapped, *wanted), wanted)
+        if found == tuple(flags):
+            return found
+        flags = found
+
+
+def _any_of(test: Program, size: int) -> Program:
+    """The condition of a batch: it holds for an element."""
+    holds = Var(Aval((), bool))
+    eqn = Eqn(any_, (test.outs[0],), (("axis", (0,)),), (holds,))
+    return Program(test.ins, [*test.eqns, eqn], [holds], test.consts, test.values)
+
+
+_SAMPLE_COND = """
+{ lambda ; a:f64[] x:f64[2] . let
+    s:f64[] = sum[axis=(0,)] x
+    b:bool[] = less s a
+  in (b,) }"""
+_SAMPLE_BODY = """
+{ lambda ; w:f64[2] x:f64[2] . let
+    s:f64[2] = sin w
+    y:f64[2] = multiply s x
+    z:f64[2] = add x y
+  in (z,) }"""
+
+
+def _while_samples() -> list[Sample]:
+    operands = (np.float64(3.0), np.array([0.7, 0.9]), np.array([0.3, 0.4]))
+    params = {"cond": parse(_SAMPLE_COND), "body": parse(_SAMPLE_BODY)}
+    sizes = {"cond_consts": 1, "body_consts": 1, "max_steps": None}
+    return [Sample(operands, {**params, **sizes})]
+
+
+while_: Primitive = Primitive(
+    "while_loop",
+    _while_numpy,
+    _while_aval,
+    jvp=_while_jvp,
+    on_tape=_while_on_tape,
+    forward_only=True,
+    multiple=True,
+    batch=_while_batch,
+    samples=_while_samples,
+)
