@@ -21,10 +21,10 @@ def dce(program: Program) -> Program:
     live = {atom for atom in program.outs if type(atom) is Var}
     kept: list[Eqn] = []
     for eqn in reversed(program.eqns):
-        used = tuple(var in live for var in eqn.outs)
-        if any(used):
-            if eqn.prim.prune is not None and not all(used):
-                eqn = _pruned(eqn, used)
+        is_live = tuple(var in live for var in eqn.outs)
+        if any(is_live):
+            if eqn.prim.prune is not None and not all(is_live):
+                eqn = _pruned(eqn, is_live)
             kept.append(eqn)
             live.update(atom for atom in eqn.ins if type(atom) is Var)
     kept.reverse()
@@ -38,6 +38,7 @@ def dce(program: Program) -> Program:
 
 def _pruned(eqn: Eqn, used: tuple[bool, ...]) -> Eqn:
     """The equation without outputs that nothing uses, and what only they need."""
+    assert eqn.prim.prune is not None
     avals = [atom.aval for atom in eqn.ins]
     kept_ins, kept_outs, params = eqn.prim.prune(used, avals, **dict(eqn.params))
     ins = tuple(eqn.ins[k] for k in kept_ins)
