@@ -10,6 +10,7 @@ from fgrad import tree
 from fgrad.errors import BatchAxisError
 from fgrad.ops.batching import move_axis, spread
 from fgrad.trace import Tracer, as_operand, is_traced, type_of
+from fgrad.tracer import alias
 from fgrad.transforms.vmap import run_mapped
 
 Axes = Any  # an int, None, or nested containers of these
@@ -80,9 +81,10 @@ def vmap(
         out_names = tree.unflatten(out_tree, [object()] * out_tree.num_leaves)
         wanted = tree.prefix_leaves(out_axes, out_names, "out_axes")
         pairs = zip(results, wanted, strict=True)
-        return tree.unflatten(
-            out_tree, [_to_axis(size, *result, axis) for result, axis in pairs]
-        )
+        outs = [
+            (_to_axis(size, *result, axis), axis is not None) for result, axis in pairs
+        ]
+        return tree.unflatten(out_tree, _apart(outs))
 
     return mapped_function
 
@@ -139,7 +141,7 @@ def _to_front(x: Any, axis: int) -> Any:
 
 
 def _to_axis(size: int, value: Any, is_mapped: bool, axis: int | None) -> Any:
-    """A result with the batch along ``axis``, sharing no memory with the arguments."""
+    """A result with the batch along ``axis``."""
     if axis is None:
         if is_mapped:
             raise BatchAxisError(
@@ -147,10 +149,26 @@ def _to_axis(size: int, value: Any, is_mapped: bool, axis: int | None) -> Any:
                 "axis that they shall lie along"
             )
         return value
+    if not isinstance(axis, int):
+        raise BatchAxisError(f"out_axes holds {axis!r}: an axis is an int or None")
     if not is_mapped:
         value = spread(size, as_operand(value), False)
     ndim = type_of(value).ndim
     if not -ndim <= axis < ndim:
         raise BatchAxisError(f"out_axes={axis} for a result with {ndim} axes")
-    value = move_axis(value, 0, axis)
-    return value if type(value) is Tracer or value.flags.owndata else value.copy()
+    return move_axis(value, 0, axis)
+
+
+def _apart(values: Sequence[tuple[Any, bool]]) -> list[Any]:
+    """The results, sharing no memory with each other or with what the caller has."""
+    fresh: set[int] = set()
+    results = []
+    for value, is_batch in values:
+        if type(value) is Tracer:
+            value = alias(value)
+        elif isinstance(value, np.ndarray):
+            if not (is_batch and value.flags.owndata) or id(value) in fresh:
+                value = value.copy()
+            fresh.add(id(value))
+        results.append(value)
+    return results
