@@ -60,7 +60,10 @@ class Primitive:
         on_tape: for control flow: ``on_tape(trace, operands, **params)`` binds it where
             its derivatives are wanted, such as with residuals among its outputs.
         with_residuals: for control flow: ``with_residuals(active, **params)``: the
-            params of the same equation with its residuals as further outputs.
+            primitive and the params of the same equation with its residuals as further
+            outputs.
+        inlines: it calls a Python function, which is recorded in its place; it stands
+            in derived programs only.
         prune: for control flow: ``prune(used, avals, **params)`` for the outputs that
             are used gives the positions of the operands and outputs that are kept, and
             the params.
@@ -104,6 +107,7 @@ class Primitive:
     forward_only: bool = False
     on_tape: Rule | None = None
     with_residuals: Rule | None = None
+    inlines: bool = False
     prune: Rule | None = None
     is_constant: bool = False
     multiple: bool = False

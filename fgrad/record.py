@@ -106,14 +106,17 @@ def trace_program(
     function: Callable[..., Sequence[Any]],
     avals: Sequence[Aval],
     values: Sequence[Any] | None = None,
+    opaque: bool = False,
 ) -> Program:
     """The program of a function of flat arguments that returns flat results.
 
-    Without ``values`` the function sees shapes and dtypes only.
+    Without ``values`` the function sees shapes and dtypes only. ``opaque``: calls of
+    Python functions are recorded as such, and not what they do.
     """
     avals = tuple(avals)
     root = Path(None, None, (), (), avals, ()) if values is None else None
     trace = Trace(PROGRAM, avals, abstract=values is None, root=root)
+    trace.opaque = opaque
     tracers = trace.inputs(values if values is not None else [None] * len(avals))
     outs = trace.run(function, *tracers)
     for out in outs:

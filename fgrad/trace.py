@@ -85,6 +85,7 @@ class Trace:
         serial: later traces are inner ones.
         watched: large constants that were saved without a copy, with fingerprints.
         copies: small constants, and the copies saved of them, where these are shared.
+        opaque: calls of Python functions are recorded as such.
         rule: what is done with an operation in place of recording it, if anything.
     """
 
@@ -92,6 +93,7 @@ class Trace:
         "abstract",
         "copies",
         "nested",
+        "opaque",
         "path",
         "policy",
         "rule",
@@ -115,6 +117,7 @@ class Trace:
         self.watched: dict[int, tuple[Any, bytes]] = {}
         self.copies: dict[int, tuple[Any, Any]] = {}
         self.rule: Rule | None = None
+        self.opaque = False
         self.path = TRIE.root(policy, avals) if root is None else root
 
     def inputs(self, values: Sequence[Any], protect: bool = False) -> list[Tracer]:
@@ -274,10 +277,10 @@ def evaluate_eagerly(trace: Trace, prim: Primitive, params: Any, values: Any) ->
 def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """Run a primitive; where an operand is traced, record it in the innermost trace."""
     is_one = len(operands) == 1 and type(operands[0]) is Tracer
-    if is_one and prim.on_tape is None:
+    if is_one and prim.on_tape is None and not prim.inlines:
         return _bind_one(prim, operands[0], params)
     trace = innermost(operands)
-    if trace is None:
+    if trace is None or (prim.inlines and not trace.opaque):
         return prim.numpy(*operands, **params)
     if trace.rule is not None:
         return trace.rule(prim, operands, params)

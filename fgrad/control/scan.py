@@ -91,11 +91,17 @@ def _typed(aval: Aval) -> Aval:
 
 
 def _with_residuals(
-    active: Flags, *, body: Program, consts: int, carry: int, **params: Any
-) -> Params:
+    active: Flags,
+    avals: Sequence[Aval],
+    *,
+    body: Program,
+    consts: int,
+    carry: int,
+    **params: Any,
+) -> tuple[Primitive, Params]:
     more, count = body_with_residuals(body, consts, carry, active)
     sizes = {"consts": consts, "carry": carry}
-    return {"body": more, **sizes, **params, "residuals": count}
+    return scan_, {"body": more, **sizes, **params, "residuals": count}
 
 
 def _scan_on_tape(trace: Trace, operands: Sequence[Any], **params: Any) -> Any:
@@ -104,7 +110,7 @@ def _scan_on_tape(trace: Trace, operands: Sequence[Any], **params: Any) -> Any:
     )
     count = len(params["body"].outs)
     if any(active):
-        params = _with_residuals(active, **params)
+        _, params = _with_residuals(active, (), **params)
     return bind_in(trace, scan_, operands, params)[:count]
 
 

@@ -105,7 +105,8 @@ def tangent_program(
         pairs = zip(results, out_avals, varying, strict=True)
         return [_fit(t, aval) for t, aval, varies in pairs if varies]
 
-    program = trace_program(rule, (*avals, *out_avals, *tangent_avals))
+    types = (*avals, *out_avals, *tangent_avals)
+    program = trace_program(rule, types, opaque=True)
     return cse(simplify(program)), tuple(varying)
 
 

@@ -61,7 +61,7 @@ def pullback_program(
         pairs = zip(wanted, kept, strict=True)
         return [conform_to(ct, aval) for ct, aval in pairs if ct is not None]
 
-    program = trace_program(rule, (*avals, *out_avals, *ct_avals))
+    program = trace_program(rule, (*avals, *out_avals, *ct_avals), opaque=True)
     return cse(simplify(program)), tuple(given)
 
 
@@ -199,10 +199,10 @@ def with_residuals(program: Program, wrt: Sequence[Var]) -> Program:
             eqns.append(eqn)
             continue
         avals = [atom.aval for atom in eqn.ins]
-        params = eqn.prim.with_residuals(active, **dict(eqn.params))
-        residuals = eqn.prim.infer(avals, params)[len(eqn.outs) :]
+        prim, params = eqn.prim.with_residuals(active, avals, **dict(eqn.params))
+        residuals = prim.infer(avals, params)[len(eqn.outs) :]
         outs = (*eqn.outs, *map(Var, residuals))
-        eqns.append(Eqn(eqn.prim, eqn.ins, tuple(params.items()), outs, eqn.site))
+        eqns.append(Eqn(prim, eqn.ins, tuple(params.items()), outs, eqn.site))
     return Program(program.ins, eqns, program.outs, program.consts, program.values)
 
 
