@@ -12,7 +12,7 @@ from fgrad.ops.batching import Flags
 from fgrad.ops.contract import matmul_batch
 from fgrad.ops.index import index, scatter
 from fgrad.ops.scan import flip
-from fgrad.ops.structure import broadcast_to, concatenate, reshape
+from fgrad.ops.structure import broadcast_to, reshape
 from fgrad.primitive import Sample, linear
 from fgrad.trace import type_of
 
@@ -46,18 +46,16 @@ def _convolve_transpose(ct: Any, a: Any, v: Any, *, mode: str) -> Any:
 def _windows(x: Any, count: int, width: int) -> Any:
     """``out[..., j, k] = x[..., j + k]`` for ``width`` j and ``count`` k.
 
-    Rows of copies of x, read with a row length of one more, are shifted each by one;
-    unlike a gather, this is cheap to transpose.
+    Copies of x in a row, read as rows of one more element, are shifted by one from row
+    to row. Unlike a gather, this is cheap to transpose.
     """
     *lead, n = type_of(x).shape
-    rows = broadcast_to(reshape(x, shape=(*lead, 1, n)), shape=(*lead, width, n))
-    flat = reshape(rows, shape=(*lead, width * n))
     whole = ((None, None, None),) * len(lead)
-    longer = concatenate(
-        flat, index(flat, at=(*whole, (None, width, None))), axis=len(lead)
-    )
-    skewed = reshape(longer, shape=(*lead, width, n + 1))
-    return index(skewed, at=(*whole, (None, None, None), (None, count, None)))
+    copies = broadcast_to(reshape(x, shape=(*lead, 1, n)), shape=(*lead, width + 1, n))
+    flat = reshape(copies, shape=(*lead, (width + 1) * n))
+    used = index(flat, at=(*whole, (None, width * (n + 1), None)))
+    rows = reshape(used, shape=(*lead, width, n + 1))
+    return index(rows, at=(*whole, (None, None, None), (None, count, None)))
 
 
 def _correlate_batch(size: int, mapped: Flags, x: Any, v: Any) -> Any:
