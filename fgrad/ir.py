@@ -5,13 +5,14 @@ convention: passes build new lists and reuse the equations they do not change.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from fgrad import draw
 from fgrad.errors import ProgramError
+from fgrad.form import format_params, format_program, programs_in
 from fgrad.sites import Site
 
 PYTHON_NUMBERS = (bool, int, float, complex)
@@ -213,7 +214,8 @@ class Program:
             numbers[var] = len(numbers)
         rows = []
         for eqn in self.eqns:
-            row = (eqn.prim.name, eqn.params, tuple(map(code, eqn.ins)))
+            params = tuple(sorted(eqn.params, key=_name))
+            row = (eqn.prim.name, params, tuple(map(code, eqn.ins)))
             rows.append((*row, tuple(var.aval for var in eqn.outs)))
             for var in eqn.outs:
                 numbers[var] = len(numbers)
@@ -234,6 +236,10 @@ class Program:
             FileNotFoundError: graphviz' ``dot`` command is not installed.
         """
         return draw.svg(self)
+
+
+def _name(param: tuple[str, Any]) -> str:
+    return param[0]
 
 
 def aval_of(value: Any) -> Aval:
@@ -262,62 +268,8 @@ def evaluate(program: Program, args: Sequence[Any]) -> list[Any]:
     return [read(atom) for atom in program.outs]
 
 
-def names() -> Iterator[str]:
-    """a, b, ..., z, aa, ab, ..."""
-    count = 0
-    while True:
-        name, rest = "", count
-        while True:
-            name = chr(ord("a") + rest % 26) + name
-            rest = rest // 26 - 1
-            if rest < 0:
-                break
-        yield name
-        count += 1
-
-
-def name_atoms(program: Program) -> dict[Atom, str]:
-    """A name for each variable in order of binding, and the text of each literal."""
-    fresh = names()
-    table: dict[Atom, str] = {}
-    for var in (*program.consts, *program.ins):
-        table[var] = next(fresh)
-    for eqn in program.eqns:
-        table.update((atom, repr(atom.value)) for atom in eqn.ins if type(atom) is Lit)
-        table.update((var, next(fresh)) for var in eqn.outs)
-    table.update((atom, repr(atom.value)) for atom in program.outs if type(atom) is Lit)
-    return table
-
-
-def format_params(params: tuple[tuple[str, Any], ...]) -> str:
-    """``[axis=(0,), keepdims=False]``, or nothing."""
-    if not params:
-        return ""
-    return f"[{', '.join(f'{name}={value!r}' for name, value in params)}]"
-
-
-def format_eqn(eqn: Eqn, table: dict[Atom, str]) -> str:
-    """``c:f64[3] = sin b``"""
-    outs = " ".join(f"{table[var]}:{var.aval}" for var in eqn.outs)
-    ins = " ".join(table[atom] for atom in eqn.ins)
-    return f"{outs} = {eqn.prim.name}{format_params(eqn.params)} {ins}".rstrip()
-
-
-def format_program(program: Program) -> str:
-    """The text form, one equation a line; ``parse`` reads it back."""
-    table = name_atoms(program)
-
-    def declare(variables: Sequence[Var]) -> str:
-        return "".join(f" {table[var]}:{var.aval}" for var in variables)
-
-    head = f"{{ lambda{declare(program.consts)} ;{declare(program.ins)} . let"
-    lines = [f"    {format_eqn(eqn, table)}" for eqn in program.eqns]
-    outs = "".join(f"{table[atom]}," for atom in program.outs)
-    return "\n".join([head, *lines, f"  in ({outs}) }}"])
-
-
 def check(program: Program) -> Program:
-    """Check that a program is well formed, and return it.
+    """Check that a program and those among its params are well formed, and return it.
 
     Each variable is bound once and before its use, and each equation's output types are
     those that its primitive's rule gives.
@@ -325,16 +277,21 @@ def check(program: Program) -> Program:
     Raises:
         ProgramError: with the offending equation.
     """
+    _check(program, "")
+    return program
+
+
+def _check(program: Program, place: str) -> None:
     bound: set[Var] = set()
 
     def bind(var: Var, where: str) -> None:
         if var in bound:
-            raise ProgramError(f"a variable is bound twice, {where}")
+            raise ProgramError(f"a variable is bound twice, {where}{place}")
         bound.add(var)
 
     def use(atom: Atom, where: str) -> None:
         if isinstance(atom, Var) and atom not in bound:
-            raise ProgramError(f"a variable is used before it is bound, {where}")
+            raise ProgramError(f"a variable is used before it is bound, {where}{place}")
 
     for var in (*program.consts, *program.ins):
         bind(var, "among the inputs")
@@ -342,12 +299,14 @@ def check(program: Program) -> Program:
         where = f"in equation {number} ({eqn.prim.name}{format_params(eqn.params)})"
         for atom in eqn.ins:
             use(atom, where)
+        for name, value in eqn.params:
+            for nested in programs_in(value):
+                _check(nested, f", in {name} {where}{place}")
         expected = eqn.prim.infer([atom.aval for atom in eqn.ins], dict(eqn.params))
         found = tuple(var.aval for var in eqn.outs)
         if expected != found:
-            raise ProgramError(f"expected {expected}, found {found}, {where}")
+            raise ProgramError(f"expected {expected}, found {found}, {where}{place}")
         for var in eqn.outs:
             bind(var, where)
     for atom in program.outs:
         use(atom, "among the outputs")
-    return program

@@ -26,10 +26,15 @@ _DTYPES = {
     for code in ("?", *"bhilBHILefgdFDG", "i8", "u8", "i4", "u4")
 }
 _PYTHON = {number.__name__: PYTHON_AVALS[number] for number in PYTHON_NUMBERS}
-_HEAD = re.compile(r"^\{ lambda(?P<consts>[^;]*);(?P<ins>.*)\. let$")
-_INLINE_HEAD = re.compile(r"^(\{ lambda[^;]*;.*?\. let) (.*)$")
-_EQN = re.compile(r"^(?P<outs>[^=]*?) = (?P<prim>\w+)(?P<rest>.*)$")
-_TAIL = re.compile(r"^in \((?P<outs>.*)\) \}$")
+_FORM = "a program has the form { lambda c ; a . let ... in (b,) }"
+_HEAD = re.compile(r"\{ *lambda\b(?P<consts>[^;{}]*);(?P<ins>[^.{}]*)\.\s*let\b")
+_TAIL = re.compile(r"in\s*\((?P<outs>(?:[^()]|\([^()]*\))*)\)\s*\}")
+_DECLARATION = re.compile(r"\w+:\S+")
+_EQUALS = re.compile(r"=\s+(?P<prim>\w+)")
+_OPERAND = re.compile(r"\([^()\s]*\)|[^\s\[\](){},=]+")
+_NAME = re.compile(r"(?P<name>\w+)=")
+_STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_SPACE = re.compile(r"\s*")
 
 
 def _parse_aval(text: str) -> Aval:
@@ -39,20 +44,6 @@ def _parse_aval(text: str) -> Aval:
     if name not in _DTYPES:
         raise ProgramError(f"{text!r} is not a type such as f64[3]")
     return Aval([int(n) for n in lengths.split(",") if n], _DTYPES[name])
-
-
-def _split_params(rest: str) -> tuple[str, str]:
-    """Split ``[axis=(0,)] a b`` into the params and the operands."""
-    if not rest.startswith("["):
-        return "", rest.strip()
-    depth, quoted = 0, False
-    for position, char in enumerate(rest):
-        quoted ^= char == "'"
-        if not quoted:
-            depth += (char in "[(") - (char in "])")
-        if depth == 0:
-            return rest[1:position], rest[position + 1 :].strip()
-    raise ProgramError(f"unbalanced brackets in {rest!r}")
 
 
 def _literal(text: str) -> Any:
@@ -74,22 +65,145 @@ def _literal_node(node: ast.expr) -> Any:
     return ast.literal_eval(node)
 
 
-def _parse_params(text: str) -> tuple[tuple[str, Any], ...]:
-    if not text:
-        return ()
-    call = ast.parse(f"f({text})", mode="eval").body
-    assert isinstance(call, ast.Call)
-    return tuple((item.arg or "", _literal_node(item.value)) for item in call.keywords)
+class _Reader:
+    """A text, and how much of it is read."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.skip()
+
+    def skip(self) -> None:
+        found = _SPACE.match(self.text, self.at)
+        assert found is not None
+        self.at = found.end()
+
+    def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Read what matches here, and the space after it."""
+        found = pattern.match(self.text, self.at)
+        if found is not None:
+            self.at = found.end()
+            self.skip()
+        return found
+
+    def sees(self, text: str) -> bool:
+        return self.text.startswith(text, self.at)
+
+    def took(self, text: str) -> bool:
+        if not self.sees(text):
+            return False
+        self.at += len(text)
+        self.skip()
+        return True
+
+    def line(self, at: int | None = None) -> str:
+        """The line around a position, for messages."""
+        at = self.at if at is None else at
+        start = self.text.rfind("\n", 0, at) + 1
+        end = self.text.find("\n", at)
+        return self.text[start : None if end < 0 else end].strip()
+
+    def plain(self) -> str:
+        """Read up to the comma or the bracket that ends a value."""
+        start, depth = self.at, 0
+        while self.at < len(self.text):
+            string = _STRING.match(self.text, self.at)
+            char = self.text[self.at]
+            if string is not None:
+                self.at = string.end()
+                continue
+            if depth == 0 and char in ",])":
+                text = self.text[start : self.at].strip()
+                self.skip()
+                return text
+            depth += (char in "[({") - (char in "])}")
+            self.at += 1
+        raise ProgramError(f"unbalanced brackets in {self.line(start)!r}")
 
 
 class _Parser:
-    def __init__(self) -> None:
+    """Reads one program; those among its params have parsers of their own."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self.reader = reader
         self.variables: dict[str, Var] = {}
 
-    def declare(self, text: str) -> tuple[Var, ...]:
-        return tuple(map(self._declare_one, text.split()))
+    def program(self) -> Program:
+        head = self.reader.take(_HEAD)
+        if head is None:
+            raise ProgramError(f"{_FORM}, found {self.reader.line()!r}")
+        consts, ins = self.declare(head["consts"]), self.declare(head["ins"])
+        eqns = []
+        while (tail := self.reader.take(_TAIL)) is None:
+            eqns.append(self.eqn())
+        items = map(str.strip, tail["outs"].split(","))
+        return Program(ins, eqns, [self.atom(item) for item in items if item], consts)
 
-    def _declare_one(self, item: str) -> Var:
+    def eqn(self) -> Eqn:
+        reader, start = self.reader, self.reader.at
+        outs = []
+        while (found := reader.take(_DECLARATION)) is not None:
+            outs.append(found[0])
+        equals = reader.take(_EQUALS)
+        if equals is None:
+            line = reader.line(start)
+            form = _FORM if not line else f"{line!r} is not an equation"
+            raise ProgramError(f"{form} such as c:f64[3] = sin b")
+        prim = Primitive.registry.get(equals["prim"])
+        if prim is None:
+            raise ProgramError(f"there is no primitive {equals['prim']!r}")
+        params = self.params(prim.name) if reader.took("[") else ()
+        ins = tuple(map(self.atom, self.operands()))
+        return Eqn(prim, ins, params, tuple(map(self.declare_one, outs)))
+
+    def operands(self) -> list[str]:
+        reader, items = self.reader, []
+        while not (
+            _DECLARATION.match(reader.text, reader.at)
+            or _TAIL.match(reader.text, reader.at)
+        ):
+            found = reader.take(_OPERAND)
+            if found is None:
+                break
+            items.append(found[0])
+        return items
+
+    def params(self, prim: str) -> tuple[tuple[str, Any], ...]:
+        reader, start = self.reader, self.reader.at
+        params = []
+        while not reader.took("]"):
+            found = reader.take(_NAME)
+            if found is None:
+                line = reader.line(start)
+                raise ProgramError(f"a param has the form name=value, in {line!r}")
+            params.append((found["name"], self.value(f"{found['name']} of {prim}")))
+            if not reader.took(",") and not reader.sees("]"):
+                line = reader.line(start)
+                raise ProgramError(f"unbalanced brackets in {line!r}")
+        return tuple(params)
+
+    def value(self, name: str) -> Any:
+        """A literal, a program, or a tuple of such."""
+        reader = self.reader
+        if _HEAD.match(reader.text, reader.at):
+            return _Parser(reader).program()
+        if not reader.sees("("):
+            return _literal_param(reader.plain(), name)
+        start = reader.at
+        reader.took("(")
+        items, commas = [], 0
+        while not reader.took(")"):
+            items.append(self.value(name))
+            commas += reader.took(",")
+            if commas < len(items) and not reader.sees(")"):
+                line = reader.line(start)
+                raise ProgramError(f"unbalanced brackets in {line!r}")
+        return items[0] if len(items) == 1 and not commas else tuple(items)
+
+    def declare(self, text: str) -> tuple[Var, ...]:
+        return tuple(map(self.declare_one, text.split()))
+
+    def declare_one(self, item: str) -> Var:
         name, colon, aval = item.partition(":")
         if not colon:
             raise ProgramError(f"{item!r} is not a declaration such as a:f64[3]")
@@ -103,55 +217,39 @@ class _Parser:
             return self.variables[text]
         if text.isidentifier() and text not in ("True", "False", "inf", "nan"):
             raise ProgramError(f"the variable {text} is used before it is bound")
-        return Lit(_literal(text))
+        try:
+            return Lit(_literal(text))
+        except (ValueError, SyntaxError, KeyError):
+            message = f"{text!r} is neither a variable nor a Python number"
+            raise ProgramError(message) from None
 
-    def eqn(self, line: str) -> Eqn:
-        found = _EQN.match(line)
-        if found is None:
-            raise ProgramError(f"{line!r} is not an equation such as c:f64[3] = sin b")
-        prim = Primitive.registry.get(found["prim"])
-        if prim is None:
-            raise ProgramError(f"there is no primitive {found['prim']!r}")
-        params, operands = _split_params(found["rest"])
-        ins = tuple(map(self.atom, operands.split()))
-        return Eqn(prim, ins, _parse_params(params), self.declare(found["outs"]))
+
+def _literal_param(text: str, name: str) -> Any:
+    try:
+        return _literal(text)
+    except (ValueError, SyntaxError):
+        raise ProgramError(
+            f"the param {name} is no literal, so its text does not parse: {text}"
+        ) from None
 
 
 def parse(text: str) -> Program:
     """The program that a text stands for; ``parse(str(p)) == p``.
 
     Values of constants are not part of the text, so a program that has constants can be
-    compared and transformed but not called.
+    compared and transformed but not called. Line ends count as spaces.
 
     Raises:
-        ProgramError: the text is malformed, or the program is (see `check`).
+        ProgramError: the text is malformed, or the program is (see `check`), or a param
+            is neither a literal nor a program.
 
     >>> import numpy as np, fgrad
     >>> program = fgrad.parse("{ lambda ; b:f64[3] . let c:f64[3] = sin b in (c,) }")
     >>> program(np.zeros(3))
     [array([0., 0., 0.])]
     """
-    lines = _lines(text)
-    head = _HEAD.match(lines[0])
-    tail = _TAIL.match(lines[-1])
-    if head is None or tail is None:
-        raise ProgramError("a program has the form { lambda c ; a . let ... in (b,) }")
-    parser = _Parser()
-    consts = parser.declare(head["consts"])
-    ins = parser.declare(head["ins"])
-    eqns = [parser.eqn(line) for line in lines[1:-1]]
-    outs = [parser.atom(item) for item in tail["outs"].split(",") if item]
-    return check(Program(ins, eqns, outs, consts))
-
-
-def _lines(text: str) -> list[str]:
-    """Head, equations, tail; a program on one line has at most one equation."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    if len(lines) > 1:
-        return lines
-    inline = _INLINE_HEAD.match(lines[0])
-    if inline is None:
-        raise ProgramError("a program has the form { lambda c ; a . let ... in (b,) }")
-    head, rest = inline.groups()
-    body, _, tail = rest.rpartition("in (")
-    return [line for line in (head, body.strip(), f"in ({tail}") if line]
+    reader = _Reader(text)
+    program = _Parser(reader).program()
+    if reader.at < len(text):
+        raise ProgramError(f"text after the end of the program: {reader.line()!r}")
+    return check(program)

@@ -7,7 +7,8 @@ import pytest
 
 import fgrad
 from fgrad.errors import ProgramError
-from fgrad.ir import Eqn, Lit, Program, Var, names
+from fgrad.form import names
+from fgrad.ir import Eqn, Lit, Program, Var
 from fgrad.ops.elementwise import add, multiply
 from fgrad.ops.transcendental import sin
 from fgrad.passes import cse, dce, simplify

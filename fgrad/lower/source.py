@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.ir import Atom, Eqn, Lit, Program, Var, name_atoms
+from fgrad.form import name_atoms
+from fgrad.ir import Atom, Eqn, Lit, Program, Var
 from fgrad.lower.plan import Plan
 
 EXACT = 1 << 11  # integers below it are exact in every floating-point dtype
@@ -75,9 +76,7 @@ def _statements(
         return [f"np_{prim.name}({', '.join([*names, outs])})"]
     label = f"{prim.name}_in_place" if in_place else prim.name
     scope[f"np_{label}"] = prim.in_place if in_place else prim.numpy
-    keywords = [
-        f"{key}={_static(key, value, scope)}" for key, value in params.items()
-    ]
+    keywords = [f"{key}={_static(key, value, scope)}" for key, value in params.items()]
     arguments = names + keywords
     comma = "," if prim.multiple else ""
     return [f"{outs}{comma} = np_{label}({', '.join(arguments)})"]

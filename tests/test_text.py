@@ -1,0 +1,172 @@
+"""The text form of programs that hold programs, its parser, and pictures of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fgrad
+from fgrad.errors import ProgramError
+from fgrad.ir import Aval, Eqn, Lit, Program, Var
+from fgrad.primitive import Primitive
+
+NESTED = """\
+{ lambda ; a:f64[] b:bool[] . let
+    c:f64[] d:f64[4] = scan[
+        consts=1, carry=1, length=4, reverse=False, residuals=0,
+        body={ lambda ; a:bool[] b:f64[] . let
+            c:f64[] = cond[
+                branches=(
+                  { lambda ; a:f64[] . let
+                    in (a,) },
+                  { lambda ; a:f64[] . let
+                      b:f64[] = sin a
+                      c:f64[] = multiply b 2.0
+                    in (c,) },
+                )
+              ] a b
+          in (c,1.5,) }
+      ] b a
+    e:f64[] = while_loop[
+        cond_consts=0, body_consts=0, max_steps=None,
+        cond={ lambda ; a:f64[] . let
+            b:bool[] = less a 1
+          in (b,) },
+        body={ lambda ; a:f64[] . let
+            b:f64[] = checkpoint[
+                program={ lambda ; a:f64[] . let
+                    b:f64[] = exp a
+                  in (b,) }
+              ] a
+          in (b,) }
+      ] c
+  in (e,d,) }"""
+
+
+def test_nested_programs_print_and_parse():
+    program = fgrad.parse(NESTED)
+    assert str(program) == NESTED
+    assert fgrad.check(program) is program
+
+
+def test_line_ends_are_spaces():
+    assert fgrad.parse(" ".join(NESTED.split())) == fgrad.parse(NESTED)
+
+
+def test_order_of_params_does_not_matter():
+    x, y, z = (Var(Aval((2, 3), "float64")) for _ in range(3))
+    params = (("axis", (0,)), ("keepdims", False))
+    multiply = Primitive.registry["multiply"]
+    first, second = (
+        Program([x, y], [Eqn(multiply, (x, y), items, (z,))], [z])
+        for items in (params, params[::-1])
+    )
+    assert first == second and hash(first) == hash(second)
+
+
+def test_params_without_a_text_form():
+    x, y = Var(Aval((), "float64")), Var(Aval((), "float64"))
+    sin = Primitive.registry["sin"]
+    rules = (len, lambda x: [x, (1, "a,]")])
+    for value in (np.sin, rules[1], rules, {"a": 1}, object()):
+        params = (("axis", 1), ("rule", value), ("last", "it's"))
+        text = str(Program([x], [Eqn(sin, (x,), params, (y,))], [y]))
+        assert repr(value) in text
+        if value != {"a": 1}:
+            with pytest.raises(ProgramError, match="the param rule of sin is no liter"):
+                fgrad.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("b:f64[] = exp a", "b:f64[2] = exp a", "expected.*in program in equation 0"),
+        ("b:f64[] = exp a", "b:f64[] = exp c", "the variable c is used before"),
+        ("b:f64[] = sin a", "b:f64[] = nosuch a", "no primitive 'nosuch'"),
+        ("b:f64[] = sin a", "b:f64[] sin a", "'b:f64.. sin a' is not an equation"),
+        ("multiply b 2.0", "multiply b 2.0.1", "'2.0.1' is neither a variable nor"),
+        ("length=4", "length=(4", "the param length of scan"),
+        ("length=4", "length", "name=value"),
+        ("branches=(", "branches=", "name=value|unbalanced"),
+        ("in (e,d,) }", "in (e,d,) } }", "after the end"),
+        ("in (e,d,) }", "", "form"),
+    ],
+)
+def test_errors_in_nested_programs(old, new, message):
+    assert old in NESTED
+    with pytest.raises(ProgramError, match=message):
+        fgrad.parse(NESTED.replace(old, new))
+
+
+def test_pictures_of_nested_programs():
+    program = fgrad.parse(NESTED)
+    html = program._repr_html_()
+    assert html.count("<span") == len(NESTED.splitlines()) - 2
+    dot = program.dot()
+    assert dot.count("shape=box") == 8
+    assert dot.count("{") == dot.count("}") == 1 + 4 + 6  # equations and programs
+    names = [line.split()[0] for line in dot.splitlines() if "[label=" in line]
+    assert len(names) == len(set(names))
+    labels = [line for line in dot.splitlines() if "label=" in line]
+    assert max(map(len, labels)) < 150
+
+
+VECTOR, NUMBER, TRUTH = Aval((3,), "float64"), Aval((), "float64"), Aval((), "bool")
+NUMBERS = st.sampled_from([1, -2, 2.5, float("inf"), float("-inf"), True, 1e-300])
+
+
+def _op(name, ins, out, **params):
+    prim = Primitive.registry[name]
+    return Eqn(prim, tuple(ins), tuple(params.items()), (Var(out),))
+
+
+@st.composite
+def programs(draw, avals=(VECTOR, VECTOR), out=VECTOR, depth=3):
+    """Programs of given input types, with one output of the type ``out``."""
+    ins = [Var(aval) for aval in avals]
+    consts = [Var(VECTOR) for _ in range(draw(st.integers(0, 1)))]
+    vectors = [var for var in [*consts, *ins] if var.aval is VECTOR]
+    eqns = []
+    for _ in range(draw(st.integers(0, 3))):
+        pick = st.sampled_from(vectors)
+        x, y = draw(pick), draw(pick)
+        kind = draw(st.integers(0, 6 if depth else 2))
+        nested = lambda *a, **k: draw(programs(*a, **k, depth=depth - 1))
+        if kind == 0:
+            eqn = _op("sin", [x], VECTOR)
+        elif kind == 1:
+            eqn = _op("multiply", [x, Lit(draw(NUMBERS))], VECTOR)
+        elif kind == 2:
+            eqn = _op("scalar_power", [x], VECTOR, exponent=draw(st.integers(2, 4)))
+        elif kind == 3:
+            eqn = _op("checkpoint", [x, y], VECTOR, program=nested())
+        elif kind == 4:
+            branches = tuple(nested() for _ in range(draw(st.integers(1, 3))))
+            truth = draw(st.sampled_from([Lit(True), Lit(0)]))
+            eqn = _op("cond", [truth, x, y], VECTOR, branches=branches)
+        elif kind == 5:
+            sizes = {"consts": 1, "carry": 1, "length": 2}
+            flags = {"reverse": draw(st.booleans()), "residuals": 0}
+            eqn = _op("scan", [x, y], VECTOR, body=nested(), **sizes, **flags)
+        else:
+            programs_ = {"cond": nested((VECTOR,), TRUTH), "body": nested()}
+            sizes = {"cond_consts": 0, "body_consts": 1, "max_steps": 3}
+            eqn = _op("while_loop", [x, y], VECTOR, **programs_, **sizes)
+        eqns.append(eqn)
+        vectors.append(eqn.outs[0])
+    last = draw(st.sampled_from(vectors))
+    if out is TRUTH:
+        eqns.append(_op("sum", [last], NUMBER, axis=(0,)))
+        eqns.append(_op("less", [eqns[-1].outs[0], Lit(1.0)], TRUTH))
+        last = eqns[-1].outs[0]
+    return Program(ins, eqns, [last], consts)
+
+
+@given(programs())
+def test_random_nesting_prints_and_parses(program):
+    text = str(fgrad.check(program))
+    parsed = fgrad.parse(text)
+    assert parsed == program and hash(parsed) == hash(program)
+    assert str(parsed) == text
+    assert fgrad.parse(" ".join(text.split())) == program
+    assert program.dot().count("subgraph") <= text.count("[") + text.count("{")
