@@ -34,6 +34,25 @@ class Unmapped:
     value: Any
 
 
+@dataclass(frozen=True)
+class Feed:
+    """Operands of an equation that are inputs of programs among its params.
+
+    Attributes:
+        operands: their positions.
+        param: the param: a program, or a tuple of programs that all take them.
+        first: the position of the first one among the inputs.
+        count: the param that tells how many they are, if one does.
+        whole: whether an input is the operand itself, and not a slice of it.
+    """
+
+    operands: range
+    param: str
+    first: int = 0
+    count: str | None = None
+    whole: bool = True
+
+
 def no_samples() -> list[Sample]:
     """The samples of a primitive that is tested elsewhere."""
     return []
@@ -67,6 +86,9 @@ class Primitive:
         prune: for control flow: ``prune(used, avals, **params)`` for the outputs that
             are used gives the positions of the operands and outputs that are kept, and
             the params.
+        feeds: for control flow: ``feeds(count, **params)``: which of that many operands
+            are inputs of which programs (`Feed`) that merely read them. They may be
+            passed once, written into the programs, or dropped where nothing reads them.
         is_constant: its outputs do not vary with its operands (comparisons, argmax).
         multiple: it has several outputs and returns a tuple.
         elementwise: its operands broadcast against each other.
@@ -109,6 +131,7 @@ class Primitive:
     with_residuals: Rule | None = None
     inlines: bool = False
     prune: Rule | None = None
+    feeds: Rule | None = None
     is_constant: bool = False
     multiple: bool = False
     elementwise: bool = False

@@ -25,7 +25,7 @@ from fgrad.ops.elementwise import maximum, minimum, where
 from fgrad.ops.logic import is_equal
 from fgrad.ops.structure import astype
 from fgrad.passes import dce
-from fgrad.primitive import Primitive, Sample, Unmapped
+from fgrad.primitive import Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.transforms.jvp import Flags
 from fgrad.transforms.vmap import batched
@@ -348,6 +348,7 @@ cond_: Primitive = Primitive(
     jvp=_cond_jvp,
     vjp=_cond_vjp,
     prune=_cond_prune,
+    feeds=lambda count, branches: [Feed(range(1, count), "branches")],
     multiple=True,
     batch=_cond_batch,
     samples=_cond_samples,

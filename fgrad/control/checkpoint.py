@@ -17,7 +17,7 @@ from fgrad.control.derivatives import joint_pullback, joint_tangents, lifted
 from fgrad.control.scan import executable
 from fgrad.ir import Aval, Program
 from fgrad.passes import dce
-from fgrad.primitive import Primitive, Sample, Unmapped
+from fgrad.primitive import Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.transforms.jvp import Flags
 from fgrad.transforms.vmap import batched
@@ -136,6 +136,7 @@ checkpoint_: Primitive = Primitive(
     jvp=_checkpoint_jvp,
     vjp=_checkpoint_vjp,
     prune=_checkpoint_prune,
+    feeds=lambda count, program: [Feed(range(count), "program")],
     multiple=True,
     batch=_checkpoint_batch,
     samples=_checkpoint_samples,

@@ -32,7 +32,7 @@ from fgrad.ops.batching import move_axis, spread
 from fgrad.ops.index import index
 from fgrad.ops.structure import concatenate, reshape, zeros_in
 from fgrad.passes import dce
-from fgrad.primitive import Primitive, Sample, Unmapped
+from fgrad.primitive import Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.trace import Trace, Tracer, bind_in, type_of
 from fgrad.transforms.jvp import Flags
@@ -326,6 +326,14 @@ def _scan_batch(
     ]
 
 
+def _scan_feeds(count: int, consts: int, carry: int, **_: Any) -> list[Feed]:
+    first = consts + carry
+    return [
+        Feed(range(consts), "body", count="consts"),
+        Feed(range(first, count), "body", first, whole=False),
+    ]
+
+
 _SAMPLE_BODY = """
 { lambda ; w:f64[3] n:i64[] c:f64[3] x:f64[3] . let
     a:f64[3] = multiply w c
@@ -354,6 +362,7 @@ scan_: Primitive = Primitive(
     on_tape=_scan_on_tape,
     with_residuals=_with_residuals,
     prune=_scan_prune,
+    feeds=_scan_feeds,
     multiple=True,
     batch=_scan_batch,
     samples=_scan_samples,

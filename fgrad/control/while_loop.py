@@ -24,7 +24,7 @@ from fgrad.ops.batching import spread
 from fgrad.ops.elementwise import add, where
 from fgrad.ops.reduce import any_
 from fgrad.ops.structure import zeros_in
-from fgrad.primitive import Primitive, Sample, Unmapped
+from fgrad.primitive import Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.trace import Trace, Tracer, bind_in, new_tracer, refresh, type_of
 from fgrad.transforms.jvp import Flags, forward
@@ -381,6 +381,16 @@ def _any_of(test: Program, size: int) -> Program:
     return Program(test.ins, [*test.eqns, eqn], [holds], test.consts, test.values)
 
 
+def _while_feeds(
+    count: int, cond_consts: int, body_consts: int, **_: Any
+) -> list[Feed]:
+    for_body = range(cond_consts, cond_consts + body_consts)
+    return [
+        Feed(range(cond_consts), "cond", count="cond_consts"),
+        Feed(for_body, "body", count="body_consts"),
+    ]
+
+
 _SAMPLE_COND = """
 { lambda ; a:f64[] x:f64[2] . let
     s:f64[] = sum[axis=(0,)] x
@@ -408,6 +418,7 @@ while_: Primitive = Primitive(
     jvp=_while_jvp,
     on_tape=_while_on_tape,
     forward_only=True,
+    feeds=_while_feeds,
     multiple=True,
     batch=_while_batch,
     samples=_while_samples,
