@@ -618,7 +618,7 @@ def out_argument(x: Any, y: Any, i: Any) -> Any:
 
 
 def masked_ufunc(x: Any, y: Any, i: Any) -> Any:
-    np.sqrt(y, out=x, where=y > 0)
+    np.arctan(y, out=x, where=y > 0)
     return x
 
 
@@ -696,6 +696,29 @@ def test_gradient_of_in_place(f: Any) -> None:
         expected = np.stack([row[k] for row in rows])
         same(inside[k], expected)
         same(outside[k], expected)
+
+
+@pytest.mark.parametrize("axes", MAPPED, ids=str)
+@pytest.mark.parametrize("f", IN_PLACE)
+def test_in_place_in_nested_maps(f: Any, axes: Any) -> None:
+    """The outer map has all arguments, the inner one those of ``axes``."""
+    whole = (
+        normal(2, 4, 3),
+        normal(2, 4, 3, seed=1),
+        np.array([POSITIONS, POSITIONS[::-1]]),
+    )
+    args = [x if a == 0 else x[:, 0] for x, a in zip(whole, axes, strict=True)]
+    expected = loop(lambda *row: loop(plain(f), *columns(axes, *row)), *args)
+    same(vmap(vmap(f, in_axes=axes))(*args), expected)
+
+
+@pytest.mark.parametrize("f", IN_PLACE)
+def test_program_of_in_place(f: Any) -> None:
+    """The program, from types alone, is right, and can be read back."""
+    args = (X, Y, POSITIONS)
+    program = fgrad.check(fgrad.make_program(vmap(f))(*map(aval_of, args)))
+    same(program(*args)[0], loop(plain(f), *args))
+    assert fgrad.parse(str(program)) == program
 
 
 def test_write_into_an_outer_map() -> None:

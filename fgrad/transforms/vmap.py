@@ -107,7 +107,12 @@ def batch(
     operands: Sequence[Any],
     params: dict[str, Any],
 ) -> Any:
-    """The outputs for all elements, of operands that are mapped or not."""
+    """The outputs for all elements, of operands that are mapped or not.
+
+    An array that is made inside the mapped function has no mapped operand.
+    """
+    if not any(mapped) and not prim.multiple:
+        return spread(size, prim(*operands, **params), False)
     if prim.batch is not None:
         return prim.batch(size, mapped, *operands, **params)
     if prim.elementwise or prim.stacks:
