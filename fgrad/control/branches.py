@@ -7,7 +7,6 @@ and the results are selected.
 """
 
 import functools
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,8 +20,8 @@ from fgrad.control.scan_derivatives import zeros_like
 from fgrad.errors import CarryTypeError
 from fgrad.ir import Atom, Aval, Eqn, Program, Var, evaluate
 from fgrad.ops.batching import aligned
-from fgrad.ops.elementwise import maximum, minimum, where
-from fgrad.ops.logic import is_equal
+from fgrad.ops.elementwise import where
+from fgrad.ops.logic import is_less_equal
 from fgrad.ops.structure import astype
 from fgrad.passes import dce
 from fgrad.primitive import Feed, Primitive, Sample, Unmapped
@@ -112,7 +111,7 @@ def _select(
     programs = _unified(name, tuple(body.program for body in closed), out_tree)
     number = known_value(index)
     if number is not None:
-        chosen = min(max(operator.index(number), 0), len(programs) - 1)
+        chosen = min(max(int(number), 0), len(programs) - 1)
         arguments = [*closed[chosen].operands, *values]
         outs = [as_value(out) for out in evaluate(programs[chosen], arguments)]
         return tree.unflatten(out_tree, outs)
@@ -189,10 +188,6 @@ def common_inputs(programs: Branches, counts: Sequence[int]) -> Branches:
         shared = program.ins[counts[number] :]
         merged.append(Program([*ins, *shared], program.eqns, program.outs))
     return tuple(merged)
-
-
-def _clipped(index: Any, count: int) -> Any:
-    return minimum(maximum(index, 0), count - 1)
 
 
 def _cond_numpy(index: Any, *operands: Any, branches: Branches) -> tuple[Any, ...]:
@@ -299,15 +294,14 @@ def _cond_batch(
 def _select_batch(
     size: int, mapped: Flags, index: Any, operands: Any, branches: Branches
 ) -> list[Any]:
-    number = _clipped(index, len(branches))
     flags = tuple(mapped[1:])
     wanted = (True,) * len(branches[0].outs)
     programs = [batched(branch, size, flags, wanted)[0] for branch in branches]
     with np.errstate(all="ignore"):  # elements run branches that they do not take
         rows = [evaluate(program, operands) for program in programs]
-    outs = rows[0]
-    for k, row in enumerate(rows[1:], 1):
-        is_taken = is_equal(number, k)
+    outs = rows.pop()
+    for number, row in reversed(list(enumerate(rows))):
+        is_taken = is_less_equal(index, number)  # or one before, which comes last
         outs = [
             where(*aligned((True,) * 3, (is_taken, new, old)))
             for new, old in zip(row, outs, strict=True)

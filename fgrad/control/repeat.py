@@ -43,10 +43,10 @@ def fori_loop(
     >>> fgrad.fori_loop(0, 3, lambda i, x: x * 2.0 + i, 1.0)
     np.float64(12.0)
     """
-    bounds = [known_value(bound) for bound in map(_bound, (lower, upper))]
+    bounds = [known_value(_bound(bound)) for bound in (lower, upper)]
     if None in bounds:
         return _loop_to(lower, upper, body_fun, init)
-    numbers = np.arange(*map(operator.index, bounds))
+    numbers = np.arange(*(operator.index(bound) for bound in bounds))
     if numbers.size:
         return scan(lambda carry, i: (body_fun(i, carry), None), init, numbers)[0]
     leaves, treedef = tree.flatten(init)

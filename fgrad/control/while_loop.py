@@ -89,6 +89,8 @@ def while_loop(
             "the condition of while_loop returns one boolean, this one returned "
             f"{', '.join(map(str, avals)) or 'nothing'}; reduce it (np.any, np.all)"
         )
+    if max_steps == 0:
+        return tree.unflatten(carry_tree, given)
     outs = while_(
         *test.operands,
         *step.operands,
@@ -234,25 +236,33 @@ def _while_on_tape(trace: Trace, operands: Sequence[Any], **params: Any) -> Any:
     counted = _trip_count(operands, params)
     if counted is None and params["max_steps"] is None:
         return bind_in(trace, while_, operands, params)
-    length, is_mapped = counted or (params["max_steps"], True)
-    consts, body_consts = params["cond_consts"], params["body_consts"]
-    for_cond, for_body, carry = parts(operands, consts, body_consts)
-    if not length:
-        return tuple(carry)
-    body = params["body"]
+    if counted is None:
+        return scan_(*operands, **_as_scan(**params))
+    length, is_mapped = counted
     if is_mapped:
-        body = _masked_body(params["cond"], body, consts)
-        for_body = [*for_cond, *for_body]
-    return scan_(
-        *for_body,
-        *carry,
-        body=body,
-        consts=len(for_body),
-        carry=len(carry),
-        length=length,
-        reverse=False,
-        residuals=0,
-    )
+        return scan_(*operands, **_as_scan(**{**params, "max_steps": length}))
+    _, for_body, carry = parts(operands, params["cond_consts"], params["body_consts"])
+    more = {"reverse": False, "residuals": 0, "length": length}
+    sizes = {"consts": len(for_body), "carry": len(carry)}
+    return scan_(*for_body, *carry, body=params["body"], **sizes, **more)
+
+
+def _with_residuals(
+    active: Flags, avals: Sequence[Aval], **params: Any
+) -> tuple[Primitive, dict[str, Any]]:
+    if params["max_steps"] is None:
+        return while_, params
+    assert scan_.with_residuals is not None
+    return scan_.with_residuals(active, avals, **_as_scan(**params))  # type: ignore[no-any-return]
+
+
+def _as_scan(
+    *, cond: Program, body: Program, cond_consts: int, body_consts: int, max_steps: int
+) -> dict[str, Any]:
+    """The params of a scan of ``max_steps`` steps on the same operands."""
+    sizes = {"consts": cond_consts + body_consts, "carry": len(body.outs)}
+    more = {"reverse": False, "residuals": 0, "length": max_steps}
+    return {"body": _masked_body(cond, body, cond_consts), **sizes, **more}
 
 
 @functools.lru_cache(maxsize=1024)
@@ -417,6 +427,7 @@ while_: Primitive = Primitive(
     _while_aval,
     jvp=_while_jvp,
     on_tape=_while_on_tape,
+    with_residuals=_with_residuals,
     forward_only=True,
     feeds=_while_feeds,
     multiple=True,
