@@ -7,6 +7,8 @@ from fgrad import errors, numpy
 from fgrad.api import grad, jvp, linearize, make_program, value_and_grad, vjp
 from fgrad.control.branches import cond, switch
 from fgrad.control.checkpoint import checkpoint
+from fgrad.control.custom import custom_jvp, custom_vjp
+from fgrad.control.external import external
 from fgrad.control.loops import scan
 from fgrad.control.repeat import associative_scan, fori_loop, map
 from fgrad.control.while_loop import while_loop
@@ -24,7 +26,10 @@ __all__ = [
     "check",
     "checkpoint",
     "cond",
+    "custom_jvp",
+    "custom_vjp",
     "errors",
+    "external",
     "fori_loop",
     "grad",
     "hessian",

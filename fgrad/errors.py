@@ -236,6 +236,30 @@ class CarryTypeError(FgradError, TypeError):
     """
 
 
+class CustomRuleError(FgradError, TypeError):
+    """A custom rule or an external function does not keep its contract.
+
+    Fails::
+
+        @fgrad.custom_vjp
+        def f(x):
+            return np.sin(x)
+
+        f.defvjp(lambda x: (np.sin(x), np.cos(x)), lambda cosine, ct: ct * cosine)
+        fgrad.grad(f)(1.0)
+
+    The message names the rule, and what it returned and should have. Here the backward
+    rule must return a tuple with one cotangent for each argument::
+
+        @fgrad.custom_vjp
+        def f(x):
+            return np.sin(x)
+
+        f.defvjp(lambda x: (np.sin(x), np.cos(x)), lambda cosine, ct: (ct * cosine,))
+        fgrad.grad(f)(1.0)
+    """
+
+
 class LoopError(FgradError, ValueError):
     """A loop without a length, of no length, or over axes that differ in length.
 

@@ -1,0 +1,177 @@
+"""Calls of Python functions, as equations of derived programs.
+
+A derivative that the user wrote, or that is found by differentiating or transposing
+what the user wrote, is a `Call`: a function of leaves. In a derived program it is one
+equation; where the program runs, the function is called, on NumPy values or on tracers,
+so it may branch in Python and is itself differentiable.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.errors import CustomRuleError
+from fgrad.ir import Aval
+from fgrad.primitive import Primitive
+from fgrad.trace import Trace, Tracer, as_operand, type_of
+from fgrad.transforms.jvp import Flags
+from fgrad.transforms.tape import Tape, zeros
+
+Leaves = Sequence[Any]
+Function = Callable[[Leaves], Leaves]
+
+
+class Call:
+    """A function of leaves that is a static param: equal to itself only."""
+
+    def __init__(self, name: str, function: Function) -> None:
+        self.name = name
+        self.function = function
+
+    def __call__(self, leaves: Leaves) -> list[Any]:
+        return list(self.function(leaves))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def check_closure(name: str, outs: Leaves, trace: Trace | None = None) -> None:
+    """Results must not depend on what the function closes over in a trace.
+
+    Raises:
+        CustomRuleError: a result is a tracer, of ``trace`` if that is given.
+    """
+    for out in outs:
+        if type(out) is Tracer and trace in (None, out.scope):
+            raise CustomRuleError(
+                f"{name} closes over a traced value, whose derivative would be lost; "
+                "pass it as an argument"
+            )
+
+
+def _call_numpy(*operands: Any, call: Call, types: tuple[Aval, ...]) -> tuple[Any, ...]:
+    return tuple(call(operands))
+
+
+def _call_aval(*avals: Aval, call: Call, types: tuple[Aval, ...]) -> tuple[Aval, ...]:
+    return types
+
+
+def _call_jvp(
+    tangents: Leaves, outs: Leaves, *operands: Any, call: Call, **params: Any
+) -> Leaves:
+    active = tuple(t is not None for t in tangents)
+    given = [t for t in tangents if t is not None]
+    types = params["types"]
+    return call_(*operands, *given, call=pushed(call, active), types=types)
+
+
+def _call_vjp(
+    cts: Leaves,
+    outs: Leaves,
+    *operands: Any,
+    active: Flags,
+    present: Flags,
+    call: Call,
+    **params: Any,
+) -> list[Any]:
+    types = tuple(type_of(x) for x, flag in zip(operands, active, strict=True) if flag)
+    backward = pulled(call, active, present)
+    results = iter(call_(*operands, *cts, call=backward, types=types))
+    return [next(results) if flag else None for flag in active]
+
+
+call_: Primitive = Primitive(
+    "call",
+    _call_numpy,
+    _call_aval,
+    jvp=_call_jvp,
+    vjp=_call_vjp,
+    inlines=True,
+    multiple=True,
+)
+
+
+def push_forward(
+    function: Function, primals: Leaves, tangents: Sequence[Any]
+) -> list[Any]:
+    """Tangents of the results; None among the tangents is zero."""
+    active = [k for k, t in enumerate(tangents) if t is not None]
+    tape = Tape(_of_some(function, primals, active), [primals[k] for k in active])
+    moving = tuple(k for k, out in enumerate(tape.outs) if out is not None)
+    given = {n: tangents[k] for n, k in enumerate(active)}
+    results = dict(zip(moving, tape.push_forward(given, moving), strict=True))
+    return [
+        results[k] if k in results else np.zeros_like(as_operand(out))
+        for k, out in enumerate(tape.results)
+    ]
+
+
+def pull_back(
+    function: Function, primals: Leaves, active: Sequence[int], cts: Sequence[Any]
+) -> list[Any]:
+    """Cotangents of the active primals; None among the cotangents is zero."""
+    tape = Tape(_of_some(function, primals, active), [primals[k] for k in active])
+    seeds = {
+        k: ct for k, ct in enumerate(cts) if ct is not None and tape.outs[k] is not None
+    }
+    if not seeds:
+        return [zeros(aval) for aval in tape.avals]
+    return tape.pull_back(seeds)
+
+
+def _of_some(
+    function: Function, primals: Leaves, active: Sequence[int]
+) -> Callable[[Leaves], Leaves]:
+    """The function of the active primals, the others held fixed."""
+
+    def of_active(leaves: Leaves) -> Leaves:
+        everything = list(primals)
+        for k, leaf in zip(active, leaves, strict=True):
+            everything[k] = leaf
+        return function(everything)
+
+    return of_active
+
+
+def transposed(
+    function: Function, likes: Sequence[Aval], cts: Sequence[Any]
+) -> list[Any]:
+    """The transpose of a linear function of leaves of these types, applied to cts.
+
+    The result has zeros for leaves that are not floating-point.
+    """
+    points = [zeros(aval) for aval in likes]
+    active = [k for k, aval in enumerate(likes) if aval.is_inexact]
+    smooth = [ct if type_of(ct).is_inexact else None for ct in cts]
+    found = dict(zip(active, pull_back(function, points, active, smooth), strict=True))
+    return [found.get(k, point) for k, point in enumerate(points)]
+
+
+@functools.lru_cache(maxsize=1024)
+def pushed(call: Call, active: Flags) -> Call:
+    """Operands and active tangents -> tangents of the results."""
+
+    def function(leaves: Leaves) -> Leaves:
+        count = len(active)
+        given = iter(leaves[count:])
+        tangents = [next(given) if flag else None for flag in active]
+        return push_forward(call, leaves[:count], tangents)
+
+    return Call(f"jvp({call.name})", function)
+
+
+@functools.lru_cache(maxsize=1024)
+def pulled(call: Call, active: Flags, present: Flags) -> Call:
+    """Operands and present cotangents -> cotangents of the active operands."""
+
+    def function(leaves: Leaves) -> Leaves:
+        count = len(active)
+        given = iter(leaves[count:])
+        cts = [next(given) if flag else None for flag in present]
+        positions = [k for k, flag in enumerate(active) if flag]
+        return pull_back(call, leaves[:count], positions, cts)
+
+    return Call(f"vjp({call.name})", function)

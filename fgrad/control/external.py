@@ -1,0 +1,211 @@
+"""``external``: a function that fgrad never looks into, with a derivative of its own."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fgrad import tree
+from fgrad.control.calls import Leaves, transposed
+from fgrad.control.closing import as_value
+from fgrad.control.custom import cotangents_of_arguments, fitted
+from fgrad.control.rules import Avals, MappedRule, Rule, element, external_
+from fgrad.errors import CustomRuleError, DerivativeError
+from fgrad.ir import Aval
+from fgrad.trace import as_operand, is_traced, type_of
+from fgrad.transforms.jvp import Flags
+
+Function = Callable[..., Any]
+
+
+def external(
+    fn: Function,
+    result: Any,
+    *,
+    vjp: Function | None = None,
+    jvp: Function | None = None,
+    vectorized: bool = False,
+) -> Function:
+    """A black box as one equation of traced programs.
+
+    ``fn`` is called with NumPy arrays, which it must not change: a solver in Fortran or
+    C, a SciPy routine, a table. It is never traced. Its derivative is the rule given,
+    which is differentiable if it is written with functions that are.
+
+    Args:
+        fn: a function of NumPy arrays or nested containers of them.
+        result: what ``fn`` returns: anything with a shape and a dtype (`Aval`, an
+            array), a nested container of these, or a function that makes it from the
+            types of the arguments.
+        vjp: ``vjp(ct, out, *args)`` returns a tuple with one cotangent for each
+            argument, where ``out`` is the result and ``ct`` its cotangent.
+        jvp: ``jvp(tangents, out, *args)`` returns the tangent of the result, where
+            ``tangents`` is a tuple. One of the two rules is enough: the other mode is
+            its transpose.
+        vectorized: under `vmap`, ``fn`` is called once, with the batch as first axis of
+            all arguments, and returns results with that axis; otherwise once for each
+            element.
+
+    Returns:
+        A function of the same arguments.
+
+    Raises:
+        CustomRuleError: ``fn`` or a rule returns another structure, shape or dtype than
+            said.
+        DerivativeError: it is differentiated and has no rule.
+
+    >>> import numpy as np, fgrad
+    >>> cosine = fgrad.external(np.cos, lambda x: x)
+    >>> sine = fgrad.external(np.sin, lambda x: x, vjp=lambda ct, y, x: (ct * cosine(x),))
+    >>> fgrad.vmap(fgrad.grad(sine))(np.zeros(2))
+    array([1., 1.])
+    """
+    rules: dict[Any, _ExternalRule] = {}
+
+    @functools.wraps(fn)
+    def call(*args: Any) -> Any:
+        leaves, treedef = tree.flatten(args)
+        rule = rules.get(treedef)
+        if rule is None:
+            functions = fn, result, vjp, jvp, vectorized
+            rule = rules[treedef] = _ExternalRule(treedef, *functions)
+        values = list(map(as_value, leaves))
+        rule.out_avals(tuple(map(type_of, values)))
+        is_plain = not any(map(is_traced, values))
+        outs = rule.primal(values) if is_plain else external_(*values, rule=rule)
+        return tree.unflatten(rule.out_tree, outs)
+
+    return call
+
+
+class _ExternalRule(Rule):
+    def __init__(
+        self,
+        treedef: tree.TreeDef,
+        fn: Function,
+        result: Any,
+        vjp: Function | None,
+        jvp: Function | None,
+        vectorized: bool,
+    ) -> None:
+        super().__init__(getattr(fn, "__name__", type(fn).__name__))
+        self.treedef = treedef
+        self.fn, self.result = fn, result
+        self.vjp, self.jvp = vjp, jvp
+        self.vectorized = vectorized
+        self.out_tree: Any = None
+
+    def out_avals(self, avals: Avals) -> Avals:
+        """The types of the results, as the user said."""
+        said = self.result
+        if callable(said) and not hasattr(said, "shape"):
+            said = said(*tree.unflatten(self.treedef, avals))
+        leaves, self.out_tree = tree.flatten(said)
+        return tuple(Aval(leaf.shape, leaf.dtype) for leaf in leaves)
+
+    def types(self, function: Any, avals: Avals) -> Avals:
+        return self.out_avals(avals)
+
+    def primal(self, operands: Leaves) -> list[Any]:
+        return self.run(operands, self.out_avals(tuple(map(type_of, operands))))
+
+    def run(self, operands: Leaves, avals: Avals) -> list[Any]:
+        """Call the function; its results must have these types."""
+        args = tree.unflatten(self.treedef, list(map(_read_only, operands)))
+        leaves, found = tree.flatten(self.fn(*args))
+        if found != self.out_tree:
+            raise CustomRuleError(
+                f"{self.name} returned the structure {found}, said was {self.out_tree}"
+            )
+        outs = []
+        for leaf, aval in zip(leaves, avals, strict=True):
+            value = as_operand(leaf)
+            own = type_of(value)
+            if own.is_python and aval.shape == ():
+                value = aval.numpy_dtype.type(value)
+            elif own.shape != aval.shape or own.numpy_dtype != aval.numpy_dtype:
+                raise CustomRuleError(
+                    f"{self.name} returned {own}, said was {aval} (result=)"
+                )
+            outs.append(value)
+        return outs
+
+    def memos(self, operands: Leaves, outs: Leaves) -> Leaves:
+        return [*operands, *outs]
+
+    def pushed(self, memos: Leaves, tangents: Leaves, avals: Avals) -> list[Any]:
+        if self.jvp is None:
+            self._require(self.vjp)
+            types = tuple(map(type_of, tangents))
+            return transposed(lambda ct: self.pulled(memos, ct, types), avals, tangents)
+        args, out = self._arguments(memos)
+        moved = tree.unflatten(self.treedef, tangents)
+        tangent = self.jvp(moved, out, *args)
+        return fitted(f"the jvp rule of {self.name}", tangent, self.out_tree, avals)
+
+    def pulled(self, memos: Leaves, cts: Leaves, avals: Avals) -> list[Any]:
+        if self.vjp is None:
+            self._require(self.jvp)
+            types = tuple(map(type_of, cts))
+            return transposed(lambda ts: self.pushed(memos, ts, types), avals, cts)
+        args, out = self._arguments(memos)
+        found = self.vjp(tree.unflatten(self.out_tree, cts), out, *args)
+        what = f"the vjp rule of {self.name}"
+        return cotangents_of_arguments(what, found, self.treedef, avals)
+
+    def _arguments(self, memos: Leaves) -> tuple[Any, Any]:
+        count = self.treedef.num_leaves
+        args = tree.unflatten(self.treedef, memos[:count])
+        return args, tree.unflatten(self.out_tree, memos[count:])
+
+    def _require(self, rule: Function | None) -> None:
+        if rule is None:
+            raise DerivativeError(
+                f"{self.name} is external and has no derivative: give vjp= or jvp= to "
+                "fgrad.external, or cut the gradient (fgrad.stop_gradient)"
+            )
+
+    def make_mapped(self, size: int, flags: Flags) -> Rule:
+        return _MappedExternal(self, size, flags)
+
+
+class _MappedExternal(MappedRule):
+    """An external function on a batch: in one call, or in one for each element."""
+
+    rule: _ExternalRule
+    is_vectorized: bool
+
+    def __init__(self, rule: Any, size: int, flags: Flags) -> None:
+        super().__init__(rule, size, flags)
+        self.is_vectorized = isinstance(rule, _ExternalRule) and rule.vectorized
+
+    def types(self, function: Any, avals: Avals) -> Avals:
+        own = tuple(map(element, avals, self.flags))
+        outs = self.rule.types(function, own)
+        return tuple(Aval((self.size, *aval.shape), aval.dtype) for aval in outs)
+
+    def primal(self, operands: Leaves) -> list[Any]:
+        avals = self.types(None, tuple(map(type_of, operands)))
+        pairs = list(zip(operands, self.flags, strict=True))
+        if self.is_vectorized:
+            lead = (self.size,)
+            whole = [x if m else np.broadcast_to(x, lead + x.shape) for x, m in pairs]
+            return self.rule.run(whole, avals)
+        outs = [np.empty(aval.shape, aval.dtype) for aval in avals]
+        for number in range(self.size):
+            row = self.rule.primal([x[number] if m else x for x, m in pairs])
+            for out, value in zip(outs, row, strict=True):
+                out[number] = value
+        return outs
+
+    def make_mapped(self, size: int, flags: Flags) -> Rule:
+        return _MappedExternal(self, size, flags)
+
+
+def _read_only(x: Any) -> Any:
+    if type(x) is not np.ndarray:
+        return x
+    view = x.view()
+    view.flags.writeable = False
+    return view
