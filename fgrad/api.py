@@ -13,6 +13,7 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.arguments import Argnames, Argnums, Selection, inputs_of, restore
+from fgrad.bodies import tighten
 from fgrad.errors import ComplexGradientError, NonScalarOutputError, TreeError
 from fgrad.ir import Aval, Program
 from fgrad.record import trace_program
@@ -331,7 +332,7 @@ def make_program(f: Function) -> Callable[..., Program]:
             outs, _ = tree.flatten(f(*new_args, **new_kwargs))
             return [as_operand(out) for out in outs]
 
-        return trace_program(flat, avals, None if is_abstract else values)
+        return tighten(trace_program(flat, avals, None if is_abstract else values))
 
     return trace
 

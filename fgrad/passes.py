@@ -28,12 +28,10 @@ def dce(program: Program) -> Program:
             kept.append(eqn)
             live.update(atom for atom in eqn.ins if type(atom) is Var)
     kept.reverse()
-    pairs = zip(program.consts, program.values, strict=False)
-    used = [(var, value) for var, value in pairs if var in live]
-    consts = [var for var, _ in used]
-    return Program(
-        program.ins, kept, program.outs, consts, [value for _, value in used]
-    )
+    consts = [var for var in program.consts if var in live]
+    known = dict(zip(program.consts, program.values, strict=False))
+    values = [known[var] for var in consts if var in known]
+    return Program(program.ins, kept, program.outs, consts, values)
 
 
 def _pruned(eqn: Eqn, used: tuple[bool, ...]) -> Eqn:

@@ -16,7 +16,7 @@ LAYERS = [  # lower layers first; a module may import from its own layer and bel
     ["tracer"],
     ["trace"],
     ["fast"],
-    ["passes"],
+    ["passes", "bodies"],
     ["record"],
     ["ops"],
     ["inplace"],

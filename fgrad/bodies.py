@@ -1,0 +1,97 @@
+"""Shorter equations of control flow, as a person would write them.
+
+A body takes all that it closes over as inputs, Python numbers too, so that one traced
+structure serves all values. In a program that is read, numbers belong into the bodies,
+what occurs twice is passed once, and what no body reads is not passed.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fgrad.ir import Atom, Eqn, Lit, Program, Var
+from fgrad.passes import Substitution, cse, dce, with_eqns
+from fgrad.primitive import Feed
+
+
+def tighten(program: Program) -> Program:
+    """Shorten the equations that have bodies, and the bodies, until nothing changes."""
+    while any(eqn.prim.feeds is not None for eqn in program.eqns):
+        eqns = [
+            eqn if eqn.prim.feeds is None else _shorter(eqn) for eqn in program.eqns
+        ]
+        shorter = dce(with_eqns(program, eqns, program.outs))
+        if shorter == program:
+            break
+        program = shorter
+    return program
+
+
+def _shorter(eqn: Eqn) -> Eqn:
+    params = dict(eqn.params)
+    feeds: list[Feed] = eqn.prim.feeds(len(eqn.ins), **params)
+    bodies = {feed.param: _as_tuple(params[feed.param]) for feed in feeds}
+    gone: set[int] = set()
+    for feed in feeds:
+        known = _known_inputs(feed, eqn.ins)
+        gone.update(feed.operands[offset] for offset in known)
+        programs = bodies[feed.param]
+        bodies[feed.param] = tuple(_rewired(p, feed.first, known) for p in programs)
+    for name, programs in bodies.items():
+        bodies[name] = tuple(map(tighten, programs))
+    for feed in feeds:
+        read = {k for p in bodies[feed.param] for k in _inputs_read(p)}
+        offsets = enumerate(feed.operands, feed.first)
+        gone.update(position for k, position in offsets if k not in read)
+    for feed in reversed(feeds):  # inputs of the last first, so that numbers hold
+        dropped = {k for k, at in enumerate(feed.operands, feed.first) if at in gone}
+        programs = bodies[feed.param]
+        bodies[feed.param] = tuple(_without_inputs(p, dropped) for p in programs)
+        if feed.count is not None:
+            params[feed.count] -= len(dropped)
+    for name, programs in bodies.items():
+        params[name] = programs if type(params[name]) is tuple else programs[0]
+    ins = tuple(atom for k, atom in enumerate(eqn.ins) if k not in gone)
+    return Eqn(eqn.prim, ins, tuple(params.items()), eqn.outs, eqn.site)
+
+
+def _as_tuple(value: Any) -> tuple[Program, ...]:
+    return value if type(value) is tuple else (value,)
+
+
+def _known_inputs(feed: Feed, operands: Sequence[Atom]) -> dict[int, int | Lit]:
+    """Inputs that need not be passed: the number, or the input that is the same."""
+    known: dict[int, int | Lit] = {}
+    first: dict[Var, int] = {}
+    for offset, position in enumerate(feed.operands):
+        atom = operands[position]
+        if type(atom) is Var:
+            same = first.setdefault(atom, offset)
+            if same != offset:
+                known[offset] = same
+        elif feed.whole and type(atom) is Lit:
+            known[offset] = atom
+    return known
+
+
+def _rewired(program: Program, start: int, known: dict[int, int | Lit]) -> Program:
+    """The program with inputs after ``start`` replaced by what is known of them."""
+    if not known:
+        return program
+    subst = Substitution()
+    for offset, value in known.items():
+        atom = value if isinstance(value, Lit) else program.ins[start + value]
+        subst.replace(program.ins[start + offset], atom)
+    eqns = list(map(subst.eqn, program.eqns))
+    return cse(with_eqns(program, eqns, list(map(subst, program.outs))))
+
+
+def _inputs_read(program: Program) -> list[int]:
+    read = {atom for eqn in program.eqns for atom in eqn.ins} | set(program.outs)
+    return [k for k, var in enumerate(program.ins) if var in read]
+
+
+def _without_inputs(program: Program, dropped: set[int]) -> Program:
+    if not dropped:
+        return program
+    ins = [var for k, var in enumerate(program.ins) if k not in dropped]
+    return Program(ins, program.eqns, program.outs, program.consts, program.values)
