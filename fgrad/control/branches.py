@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.control.closing import Closed, as_value, close, known_value
+from fgrad.control.closing import Closed, apart, as_value, close, known_value
 from fgrad.control.derivatives import joint_pullback, joint_tangents, lifted
 from fgrad.control.scan import executable
 from fgrad.control.scan_derivatives import zeros_like
@@ -113,8 +113,8 @@ def _select(
     if number is not None:
         chosen = min(max(int(number), 0), len(programs) - 1)
         arguments = [*closed[chosen].operands, *values]
-        outs = [as_value(out) for out in evaluate(programs[chosen], arguments)]
-        return tree.unflatten(out_tree, outs)
+        outs = evaluate(programs[chosen], arguments)
+        return tree.unflatten(out_tree, apart(outs))
     counts = tuple(len(body.operands) for body in closed)
     own = [x for body in closed for x in body.operands]
     branches = common_inputs(programs, counts)
@@ -168,12 +168,13 @@ def _cast(program: Program, targets: Sequence[Aval]) -> Program:
             outs.append(atom)
             continue
         params = (("dtype", target.numpy_dtype.name),)
-        outs.append(Var(target))
-        eqns.append(Eqn(astype, (atom,), params, (outs[-1],)))
+        eqns.append(Eqn(astype, (atom,), params, (Var(target),)))
+        outs.append(eqns[-1].outs[0])
     return Program(program.ins, eqns, outs)
 
 
-def common_inputs(programs: Branches, counts: Sequence[int]) -> Branches:
+@functools.lru_cache(maxsize=1024)
+def common_inputs(programs: Branches, counts: tuple[int, ...]) -> Branches:
     """Programs whose first ``counts`` inputs are their own as programs of the same
     inputs: those that are the first's own, the second's, ..., and those they share.
     """
@@ -210,7 +211,7 @@ def _bind_derived(
 ) -> Any:
     """Branches that may have constants of their own."""
     pairs = [lifted(program) for program in programs]
-    counts = [len(values) for _, values in pairs]
+    counts = tuple(len(values) for _, values in pairs)
     own = [value for _, values in pairs for value in values]
     branches = common_inputs(tuple(program for program, _ in pairs), counts)
     return cond_(index, *own, *operands, branches=branches)

@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fgrad import tree
 from fgrad.ir import Atom, Aval, Program, Var
 from fgrad.passes import cse, dce
 from fgrad.path import TRIE
 from fgrad.record import TYPES, read_path
 from fgrad.trace import Path, Trace, Tracer, as_operand, refresh, type_of
+from fgrad.tracer import alias
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,14 @@ def as_value(leaf: Any) -> Any:
     operand = as_operand(leaf)
     aval = type_of(operand)
     return aval.numpy_dtype.type(operand) if aval.is_python else operand
+
+
+def apart(values: Sequence[Any]) -> list[Any]:
+    """Results that are handed on as they came: writing to one reaches nothing else."""
+    return [
+        alias(x) if type(x) is Tracer else np.array(x)[()]
+        for x in map(as_value, values)
+    ]
 
 
 def known_value(x: Any) -> Any:

@@ -1,5 +1,6 @@
 """Loops: ``scan``, ``fori_loop``, ``map``, ``associative_scan``."""
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -52,9 +53,21 @@ def scan(
     >>> fgrad.scan(step, 0.0, np.array([1.0, 2.0, 3.0]))
     (np.float64(6.0), array([1., 3., 6.]))
     """
+    return scan_as("scan", f, init, xs, length, reverse)
+
+
+def scan_as(
+    name: str,
+    f: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any,
+    length: int | None = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """`scan`, as the construct of this name: the one that errors are about."""
     leaves, xs_tree = tree.flatten(xs)
     slices = [as_value(leaf) for leaf in leaves]
-    length = _length(slices, tree.paths(xs), length)
+    length = _length(name, slices, tree.paths(xs), length)
     carry, carry_tree = tree.flatten(init)
     given = [as_value(leaf) for leaf in carry]
     elements = [Aval(type_of(x).shape[1:], type_of(x).numpy_dtype) for x in slices]
@@ -70,7 +83,7 @@ def scan(
             )
         return out
 
-    closed, given = close_loop(body, carry, given, elements, init, carry_tree, "scan")
+    closed, given = close_loop(body, carry, given, elements, init, carry_tree, name)
     outs = run_scan(closed, given, slices, length, reverse)
     count = len(given)
     ys_tree = closed.treedef.child(1)
@@ -80,26 +93,32 @@ def scan(
     )
 
 
-def _length(slices: Sequence[Any], names: Sequence[str], given: int | None) -> int:
+def _length(
+    loop: str, slices: Sequence[Any], names: Sequence[str], given: int | None
+) -> int:
     lengths: dict[int, str] = {}
     for x, name in zip(slices, names, strict=True):
         aval = type_of(x)
         if not aval.ndim:
             raise LoopError(
-                f"xs{name} is a number: scan runs over the first axis of arrays"
+                f"xs{name} is a number: {loop} runs over the first axis of arrays"
             )
         lengths.setdefault(aval.shape[0], f"xs{name}")
     if given is not None:
         lengths.setdefault(operator.index(given), "length")
     if not lengths:
-        raise LoopError("scan without xs needs length=")
+        raise LoopError(
+            "scan without xs needs length="
+            if loop == "scan"
+            else f"{loop} runs over the first axis of arrays, and got none"
+        )
     if len(lengths) > 1:
         listed = ", ".join(f"{name}: {n}" for n, name in lengths.items())
-        raise LoopError(f"scan over axes that differ in length: {listed}")
+        raise LoopError(f"{loop} over axes that differ in length: {listed}")
     (length,) = lengths
     if length < 1:
         raise LoopError(
-            f"a scan of length {length} has nothing to run; leave it out where there "
+            f"a {loop} of length {length} has nothing to run; leave it out where there "
             "are no slices"
         )
     return length
@@ -116,11 +135,13 @@ def close_loop(
 ) -> tuple[Closed, list[Any]]:
     """The body, traced, and the first carry; its Python numbers take wider dtypes.
 
+    The body returns a pair of the next carry and anything.
+
     Raises:
         CarryTypeError: what the body returns as carry is not like the first one.
     """
     closed = close(body, [*map(type_of, given), *more])
-    treedef = closed.treedef if name != "scan" else closed.treedef.child(0)
+    treedef = closed.treedef.child(0)
     if treedef != carry_tree:
         raise CarryTypeError(
             f"the body of {name} returns a carry of another structure: the first is "
@@ -169,6 +190,7 @@ def run_scan(
     return list(outs)
 
 
+@functools.lru_cache(maxsize=1024)
 def hoist(program: Program, count: int) -> tuple[Program | None, Program]:
     """Split off the equations that depend on the first ``count`` inputs only.
 

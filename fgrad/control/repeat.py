@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.control.closing import as_value, known_value
-from fgrad.control.loops import close_loop, scan
+from fgrad.control.closing import apart, as_value, known_value
+from fgrad.control.loops import close_loop, scan_as
 from fgrad.control.while_loop import while_loop
 from fgrad.errors import LoopError
 from fgrad.ir import Aval
@@ -48,16 +48,21 @@ def fori_loop(
         return _loop_to(lower, upper, body_fun, init)
     numbers = np.arange(*(operator.index(bound) for bound in bounds))
     if numbers.size:
-        return scan(lambda carry, i: (body_fun(i, carry), None), init, numbers)[0]
+        step = lambda carry, i: (body_fun(i, carry), None)  # noqa: E731
+        return scan_as("fori_loop", step, init, numbers)[0]
+    return _first_carry(body_fun, init, Aval((), numbers.dtype))
+
+
+def _first_carry(body_fun: Any, init: Any, number: Aval) -> Any:
+    """The carry before the first step, with the types that the body keeps."""
     leaves, treedef = tree.flatten(init)
     values = [as_value(leaf) for leaf in leaves]
 
     def body(elements: list[Any]) -> Any:
-        return body_fun(elements[-1], tree.unflatten(treedef, elements[:-1]))
+        return body_fun(elements[-1], tree.unflatten(treedef, elements[:-1])), None
 
-    number = [Aval((), numbers.dtype)]
-    _, first = close_loop(body, leaves, values, number, init, treedef, "fori_loop")
-    return tree.unflatten(treedef, first)
+    _, first = close_loop(body, leaves, values, [number], init, treedef, "fori_loop")
+    return tree.unflatten(treedef, apart(first))
 
 
 def _bound(bound: Any) -> Any:
@@ -71,6 +76,7 @@ def _bound(bound: Any) -> Any:
 
 def _loop_to(lower: Any, upper: Any, body_fun: Any, init: Any) -> Any:
     first = as_value(lower)
+    init = _first_carry(body_fun, init, type_of(first))
     step = lambda carry: (carry[0] + 1, body_fun(*carry))  # noqa: E731
     return while_loop(lambda carry: carry[0] < upper, step, (first, init))[1]
 
@@ -94,7 +100,7 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     >>> fgrad.map(np.sum, np.ones((2, 3)))
     array([3., 3.])
     """
-    return scan(lambda carry, x: (carry, f(x)), None, xs)[1]
+    return scan_as("map", lambda carry, x: (carry, f(x)), None, xs)[1]
 
 
 def associative_scan(

@@ -6,32 +6,33 @@ known the loop runs once to count them, and is recorded as a `scan` of that many
 elements of a batch that end earlier keep their carry in the steps that remain.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fgrad import tree
-from fgrad.control.closing import as_value, close
-from fgrad.control.derivatives import active_inputs, lifted
+from fgrad.control.closing import apart, as_value, close
+from fgrad.control.derivatives import lifted
 from fgrad.control.loops import close_loop
 from fgrad.control.scan import executable, scan_
-from fgrad.control.scan_derivatives import varying_carry, zeros_like
+from fgrad.control.while_bodies import (
+    any_of,
+    counting,
+    masked_body,
+    moving_body,
+    parts,
+    with_more_carry,
+)
 from fgrad.errors import CarryTypeError, LoopError
-from fgrad.ir import Aval, Eqn, Lit, Program, Var
+from fgrad.ir import Aval, Program
 from fgrad.ops.batching import spread
-from fgrad.ops.elementwise import add, where
-from fgrad.ops.reduce import any_
 from fgrad.ops.structure import zeros_in
 from fgrad.primitive import Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.trace import Trace, Tracer, bind_in, new_tracer, refresh, type_of
-from fgrad.transforms.jvp import Flags, forward
-from fgrad.transforms.vjp import with_residuals
+from fgrad.transforms.jvp import Flags
 from fgrad.transforms.vmap import batched
-
-Parts = tuple[Any, Any, Any]
 
 
 def while_loop(
@@ -76,7 +77,7 @@ def while_loop(
     given = [as_value(leaf) for leaf in carry]
 
     def body(leaves: list[Any]) -> Any:
-        return body_fun(tree.unflatten(carry_tree, leaves))
+        return body_fun(tree.unflatten(carry_tree, leaves)), None
 
     def condition(leaves: list[Any]) -> Any:
         return cond_fun(tree.unflatten(carry_tree, leaves))
@@ -90,7 +91,7 @@ def while_loop(
             f"{', '.join(map(str, avals)) or 'nothing'}; reduce it (np.any, np.all)"
         )
     if max_steps == 0:
-        return tree.unflatten(carry_tree, given)
+        return tree.unflatten(carry_tree, apart(given))
     outs = while_(
         *test.operands,
         *step.operands,
@@ -102,12 +103,6 @@ def while_loop(
         max_steps=max_steps,
     )
     return tree.unflatten(carry_tree, outs)
-
-
-def parts(items: Sequence[Any], cond_consts: int, body_consts: int) -> Parts:
-    """What belongs to the condition, to the body, and the carry."""
-    end = cond_consts + body_consts
-    return items[:cond_consts], items[cond_consts:end], items[end:]
 
 
 def _while_numpy(
@@ -148,43 +143,6 @@ def _while_aval(
 # --- forward mode
 
 
-@functools.lru_cache(maxsize=1024)
-def _moving_body(
-    body: Program, consts: int, active: Flags
-) -> tuple[Program, tuple[Any, ...], tuple[int, ...]]:
-    """The body that carries tangents, its constants, and the carries that have them."""
-    count = len(body.outs)
-    flags, _ = varying_carry(body, consts, count, active)
-    wrt = active_inputs(body, flags)
-    inner = with_residuals(body, wrt)
-    linear, varying = forward(inner, wrt)
-    seeds = dict(zip(wrt, linear.ins[len(linear.ins) - len(wrt) :], strict=True))
-    results = iter(linear.outs)
-    tangents = [next(results) if varies else None for varies in varying]
-    closed, carry = inner.ins[:consts], inner.ins[consts:]
-    moving = tuple(k for k, var in enumerate(carry) if var in seeds)
-    eqns = [*inner.eqns, *linear.eqns]
-    moved = []
-    for k in moving:
-        if tangents[k] is None:
-            eqns.append(zeros_like(carry[k].aval))
-            tangents[k] = eqns[-1].outs[0]
-        moved.append(tangents[k])
-    ins = [
-        *linear.consts,
-        *closed,
-        *(seeds[var] for var in closed if var in seeds),
-        *carry,
-        *(seeds[carry[k]] for k in moving),
-    ]
-    return Program(ins, eqns, [*inner.outs, *moved]), linear.values, moving
-
-
-def _with_more_carry(cond: Program, avals: Sequence[Aval]) -> Program:
-    """The condition on a carry with further leaves, which it does not read."""
-    return Program([*cond.ins, *map(Var, avals)], cond.eqns, cond.outs)
-
-
 def _while_jvp(
     tangents: Sequence[Any],
     outs: Sequence[Any],
@@ -200,7 +158,7 @@ def _while_jvp(
     active = tuple(t is not None for t in (*t_body, *t_carry))
     if not any(active):
         return [None] * len(carry)
-    program, values, moving = _moving_body(body, body_consts, active)
+    program, values, moving = moving_body(body, body_consts, active)
     anchor = next(t for t in (*t_body, *t_carry) if t is not None)
     moved = [t for t in t_body if t is not None]
     initial = [
@@ -214,7 +172,7 @@ def _while_jvp(
         *moved,
         *carry,
         *initial,
-        cond=_with_more_carry(cond, [type_of(t) for t in initial]),
+        cond=with_more_carry(cond, tuple(map(type_of, initial))),
         body=program,
         cond_consts=cond_consts,
         body_consts=len(values) + body_consts + len(moved),
@@ -262,27 +220,7 @@ def _as_scan(
     """The params of a scan of ``max_steps`` steps on the same operands."""
     sizes = {"consts": cond_consts + body_consts, "carry": len(body.outs)}
     more = {"reverse": False, "residuals": 0, "length": max_steps}
-    return {"body": _masked_body(cond, body, cond_consts), **sizes, **more}
-
-
-@functools.lru_cache(maxsize=1024)
-def _masked_body(cond: Program, body: Program, cond_consts: int) -> Program:
-    """A step that keeps the carry where the condition does not hold."""
-    count = len(body.outs)
-    carry = body.ins[len(body.ins) - count :]
-    shared = dict(zip(cond.ins[cond_consts:], carry, strict=True))
-    tests = [
-        Eqn(e.prim, tuple(shared.get(a, a) for a in e.ins), e.params, e.outs, e.site)  # type: ignore[call-overload] # literals are in no table
-        for e in cond.eqns
-    ]
-    holds = shared.get(cond.outs[0], cond.outs[0])  # type: ignore[call-overload]
-    outs = [Var(var.aval) for var in carry]
-    selects = [
-        Eqn(where, (holds, new, old), (), (out,))
-        for new, old, out in zip(body.outs, carry, outs, strict=True)
-    ]
-    ins = [*cond.ins[:cond_consts], *body.ins]
-    return Program(ins, [*tests, *body.eqns, *selects], outs)
+    return {"body": masked_body(cond, body, cond_consts), **sizes, **more}
 
 
 def _trip_count(operands: Sequence[Any], params: Any) -> tuple[int, bool] | None:
@@ -293,12 +231,7 @@ def _trip_count(operands: Sequence[Any], params: Any) -> tuple[int, bool] | None
     values = [_without_tapes(x) for x in operands]
     if any(value is None for value in values):
         return None
-    counter = Var(Aval((), np.int64))
-    after = Var(counter.aval)
-    body, cond = params["body"], params["cond"]
-    eqn = Eqn(add, (counter, Lit(1)), (), (after,))
-    counting = Program([*body.ins, counter], [*body.eqns, eqn], [*body.outs, after])
-    more = {"cond": _with_more_carry(cond, [counter.aval]), "body": counting}
+    more = counting(params["cond"], params["body"])
     count = while_(*values, np.int64(0), **{**params, **more})[-1]
     is_mapped = any(type(value) is Tracer for value in values)
     while type(count) is Tracer:
@@ -339,8 +272,8 @@ def _while_batch(
     flags = _mapped_carry(size, mapped, cond, body, cond_consts, body_consts)
     test, (is_mapped,) = batched(cond, size, (*cond_mapped, *flags))
     if is_mapped:
-        test = _any_of(test, size)
-        body = _masked_body(cond, body, cond_consts)
+        test = any_of(test, size)
+        body = masked_body(cond, body, cond_consts)
         for_body = [*for_cond, *for_body]
         body_mapped = [*cond_mapped, *body_mapped]
     step, _ = batched(body, size, (*body_mapped, *flags), flags)
@@ -382,13 +315,6 @@ def _mapped_carry(
         if found == tuple(flags):
             return found
         flags = found
-
-
-def _any_of(test: Program, size: int) -> Program:
-    """The condition of a batch: it holds for an element."""
-    holds = Var(Aval((), bool))
-    eqn = Eqn(any_, (test.outs[0],), (("axis", (0,)),), (holds,))
-    return Program(test.ins, [*test.eqns, eqn], [holds], test.consts, test.values)
 
 
 def _while_feeds(
