@@ -15,7 +15,7 @@ import numpy as np
 from fgrad import tree
 from fgrad.control.closing import Closed, apart, as_value, close, known_value
 from fgrad.control.derivatives import joint_pullback, joint_tangents, lifted
-from fgrad.control.scan import executable
+from fgrad.control.scan import executable, warnings_of
 from fgrad.control.scan_derivatives import zeros_like
 from fgrad.errors import CarryTypeError
 from fgrad.ir import Atom, Aval, Eqn, Program, Var, evaluate
@@ -193,7 +193,8 @@ def common_inputs(programs: Branches, counts: tuple[int, ...]) -> Branches:
 
 def _cond_numpy(index: Any, *operands: Any, branches: Branches) -> tuple[Any, ...]:
     number = min(max(int(index), 0), len(branches) - 1)
-    return tuple(executable(branches[number])(list(operands)))
+    with warnings_of(branches[number]):
+        return tuple(executable(branches[number])(list(operands)))
 
 
 def _cond_aval(index: Aval, *operands: Aval, branches: Branches) -> tuple[Aval, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from fgrad import tree
 from fgrad.control.closing import as_value, close
 from fgrad.control.derivatives import joint_pullback, joint_tangents, lifted
-from fgrad.control.scan import executable
+from fgrad.control.scan import executable, warnings_of
 from fgrad.ir import Aval, Program
 from fgrad.passes import dce
 from fgrad.primitive import Feed, Primitive, Sample, Unmapped
@@ -59,7 +59,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _checkpoint_numpy(*operands: Any, program: Program) -> tuple[Any, ...]:
-    return tuple(executable(program)(list(operands)))
+    with warnings_of(program):
+        return tuple(executable(program)(list(operands)))
 
 
 def _checkpoint_aval(*avals: Aval, program: Program) -> tuple[Aval, ...]:

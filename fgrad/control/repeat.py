@@ -155,7 +155,7 @@ def _part(x: Any, bounds: tuple[int | None, ...]) -> Any:
 def _scan_pairs(combine: Any, xs: list[Any], length: int) -> list[Any]:
     """Scan the combined pairs, which gives every other result, and fill the gaps."""
     if length < 2:
-        return xs
+        return apart(xs)
     first = [_part(x, (None, -1, 2)) for x in xs]
     second = [_part(x, (1, None, 2)) for x in xs]
     odd = _scan_pairs(combine, combine(first, second), length // 2)

@@ -12,6 +12,7 @@ and never stacked.
 
 import functools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,19 @@ def executable(body: Program, donated: tuple[int, ...] = ()) -> Executable:
     return Executable(body, [k for k in donated if body.ins[k] not in viewed])
 
 
+@functools.lru_cache(maxsize=1024)
+def _selects(body: Program) -> bool:
+    return any(eqn.prim.name == "where" for eqn in body.eqns)
+
+
+def warnings_of(body: Program) -> AbstractContextManager[None]:
+    """Floating-point warnings are off for a body that selects.
+
+    So it does where elements of a batch run branches and steps that they do not take.
+    """
+    return np.errstate(all="ignore") if _selects(body) else nullcontext()
+
+
 def _scan_numpy(
     *operands: Any,
     body: Program,
@@ -66,11 +80,12 @@ def _scan_numpy(
     avals = [atom.aval for atom in body.outs[carry:]]
     stacks = [np.empty((length, *aval.shape), aval.numpy_dtype) for aval in avals]
     steps = range(length)
-    for step in reversed(steps) if reverse else steps:
-        outs = run([*closed, *state, *(x[step] for x in xs)])
-        state = outs[:carry]
-        for stack, out in zip(stacks, outs[carry:], strict=True):
-            stack[step] = out
+    with warnings_of(body):
+        for step in reversed(steps) if reverse else steps:
+            outs = run([*closed, *state, *(x[step] for x in xs)])
+            state = outs[:carry]
+            for stack, out in zip(stacks, outs[carry:], strict=True):
+                stack[step] = out
     return (*state, *stacks)
 
 

@@ -15,7 +15,7 @@ from fgrad import tree
 from fgrad.control.closing import apart, as_value, close
 from fgrad.control.derivatives import lifted
 from fgrad.control.loops import close_loop
-from fgrad.control.scan import executable, scan_
+from fgrad.control.scan import executable, scan_, warnings_of
 from fgrad.control.while_bodies import (
     any_of,
     counting,
@@ -31,6 +31,7 @@ from fgrad.ops.structure import zeros_in
 from fgrad.primitive import Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.trace import Trace, Tracer, bind_in, new_tracer, refresh, type_of
+from fgrad.tracer import is_mapped
 from fgrad.transforms.jvp import Flags
 from fgrad.transforms.vmap import batched
 
@@ -118,9 +119,10 @@ def _while_numpy(
     run = executable(body, tuple(range(body_consts, len(body.ins))))
     state = [np.array(x)[()] for x in carry]
     steps = 0
-    while steps != max_steps and test([*for_cond, *state])[0]:
-        state = run([*for_body, *state])
-        steps += 1
+    with warnings_of(body):
+        while steps != max_steps and test([*for_cond, *state])[0]:
+            state = run([*for_body, *state])
+            steps += 1
     return tuple(state)
 
 
@@ -249,7 +251,7 @@ def _without_tapes(x: Any) -> Any:
     if x.origin is not None:
         refresh(x)
     value = _without_tapes(x.value)
-    if x.scope.rule is None or value is None:
+    if value is None or not is_mapped(x):
         return value
     return new_tracer(x.scope, x.index, x.aval, value, False)
 
