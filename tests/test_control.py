@@ -173,7 +173,8 @@ def test_numbers_and_arrays_that_change_between_calls() -> None:
             x = x + rate
         return np.sum(x * rate if x[0] > 0 else -x * rate)
 
-    for rate in (0.5, 0.25, 2, 1.5):
+    for number in (0.5, 0.25, 2, 1.5):
+        rate = number
         for scale in (1.0, 2.0):
             table[:] = scale * V
             same(f(V), plain(V))
