@@ -14,10 +14,11 @@ import numpy as np
 from fgrad.errors import ShapeError
 from fgrad.ops.at import build_index, follow
 from fgrad.ops.elementwise import imag, real
-from fgrad.ops.index import index_update
+from fgrad.ops.index import index, index_update
 from fgrad.ops.structure import astype, broadcast_to, copy
 from fgrad.primitive import Primitive
 from fgrad.trace import Tracer, innermost, record, refresh, type_of
+from fgrad.tracer import follow_steps, is_dynamic
 
 
 def is_mutable(tracer: Tracer) -> bool:
@@ -34,7 +35,10 @@ def write(target: Tracer, at: tuple[Any, ...], arrays: Sequence[Any], v: Any) ->
     """``target[at] = v``, seen through the owner of the memory and all its views."""
     owner, path = (target, ()) if target.origin is None else target.origin
     _check_writeable(path)
-    if any(name == "imag" for name, _ in path):
+    if is_dynamic(path):
+        _write_through_index(owner, path, at, arrays, v)
+        return
+    if any(step[0] == "imag" for step in path):
         _write_imaginary(owner, path, at, arrays, v)
         return
     operands = (owner, v, *arrays)
@@ -46,9 +50,7 @@ def write(target: Tracer, at: tuple[Any, ...], arrays: Sequence[Any], v: Any) ->
     if path:
         params["path"] = path
     if trace.rule is not None:
-        updated = index_update(owner, v, *arrays, **params)
-        owner.value, owner.owned = updated.value, True
-        owner.version += 1
+        trace.rule.write(owner, v, arrays, params)
         return
     codes: list[Any] = []
     for x in operands:
@@ -67,8 +69,23 @@ def write(target: Tracer, at: tuple[Any, ...], arrays: Sequence[Any], v: Any) ->
     owner.version += 1
 
 
+def _write_through_index(
+    owner: Tracer, path: Any, at: tuple[Any, ...], arrays: Sequence[Any], v: Any
+) -> None:
+    """Write to a view by a traced index: to a copy of the slot, then the slot."""
+    position = [len(step) > 2 for step in path].index(True)
+    base = follow_steps(owner, path[:position])
+    _, params, operands = path[position]
+    slot = copy(index(base, *operands, **dict(params)))
+    write(follow_steps(slot, path[position + 1 :]), at, arrays, v)
+    outer = dict(params)
+    if "path" in outer:
+        base = follow_steps(base, outer["path"])
+    write(base, outer["at"], operands, slot)
+
+
 def _check_writeable(path: Any) -> None:
-    if any(name == "broadcast_to" for name, _ in path):
+    if any(step[0] == "broadcast_to" for step in path):
         raise ValueError(
             "assignment destination is read-only: it is a broadcast or diagonal view"
         )

@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.errors import FgradError, MutatedConstantError, ShapeError
+from fgrad.constants import Constants
+from fgrad.errors import FgradError, ShapeError
 from fgrad.ir import Aval, aval_of
 from fgrad.path import FINISHED, TRIE, UNKNOWN, Params, Path, Policy
-from fgrad.primitive import Primitive, Rule
+from fgrad.primitive import Primitive
 from fgrad.tracer import (
     Tracer,
     alias,
@@ -51,9 +52,6 @@ __all__ = [
     "refresh",
     "type_of",
 ]
-
-COPY_LIMIT = 8192  # bytes up to which a constant that the gradient needs is copied
-FINGERPRINT = 512  # elements of a large constant that are compared to detect a change
 
 _serials = itertools.count()
 
@@ -83,15 +81,14 @@ class Trace:
             values, or ``root`` must be its own, since the steps of views differ.
         nested: some value is a tracer of an enclosing trace.
         serial: later traces are inner ones.
-        watched: large constants that were saved without a copy, with fingerprints.
-        copies: small constants, and the copies saved of them, where these are shared.
+        constants: the arrays among what was saved.
         opaque: calls of Python functions are recorded as such.
-        rule: what is done with an operation in place of recording it, if anything.
+        rule: what runs operations in place of recording them, such as on a batch.
     """
 
     __slots__ = (
         "abstract",
-        "copies",
+        "constants",
         "nested",
         "opaque",
         "path",
@@ -99,7 +96,6 @@ class Trace:
         "rule",
         "saved",
         "serial",
-        "watched",
     )
 
     def __init__(
@@ -114,9 +110,8 @@ class Trace:
         self.nested = False
         self.saved: list[Any] = []
         self.serial = next(_serials)
-        self.watched: dict[int, tuple[Any, bytes]] = {}
-        self.copies: dict[int, tuple[Any, Any]] = {}
-        self.rule: Rule | None = None
+        self.constants: Constants | None = None
+        self.rule: Any = None
         self.opaque = False
         self.path = TRIE.root(policy, avals) if root is None else root
 
@@ -153,23 +148,9 @@ class Trace:
     def finish(self) -> Path:
         """End the trace: a later use of its tracers raises. Returns its structure."""
         path, self.path = self.path, FINISHED
-        if self.watched:
-            self.verify_constants()
+        if self.constants is not None:
+            self.constants.verify()
         return path
-
-    def verify_constants(self) -> None:
-        """Check that no large constant changed since it was saved.
-
-        Raises:
-            MutatedConstantError: one did.
-        """
-        for array, before in self.watched.values():
-            if _fingerprint(array) != before:
-                raise MutatedConstantError(
-                    f"an array of shape {array.shape} and dtype {array.dtype} that the "
-                    "gradient needs was changed in place after it was used; use a copy "
-                    "of it (`x * buffer.copy()`) or write into a new array"
-                )
 
     def save(self, keep: tuple[int, ...], operands: Sequence[Any]) -> None:
         """Save the values at the positions ``keep`` of operands and outputs."""
@@ -187,20 +168,9 @@ class Trace:
                 saved.append(frozen(x))
 
     def _snapshot(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        if array.nbytes <= COPY_LIMIT:
-            return self._copy_of(array) if self.policy.constants else array.copy()
-        if id(array) not in self.watched:
-            self.watched[id(array)] = (array, _fingerprint(array))
-        return array
-
-    def _copy_of(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """A copy; the same one for an array that has not changed since the last."""
-        known: np.ndarray[Any, Any] | None
-        _, known = self.copies.get(id(array), (None, None))
-        if known is None or known.tobytes() != array.tobytes():
-            known = array.copy()
-            self.copies[id(array)] = array, known
-        return known
+        if self.constants is None:
+            self.constants = Constants()
+        return self.constants.snapshot(array, self.policy.constants)
 
     def extend(
         self,
@@ -236,15 +206,6 @@ class Trace:
             return prim.infer(avals, params)
         except ValueError as error:
             raise _shape_error(prim, error, [aval.shape for aval in avals]) from error
-
-
-def _fingerprint(array: np.ndarray[Any, Any]) -> bytes:
-    """Some hundred elements, evenly spaced along each axis."""
-    per_axis = max(int(FINGERPRINT ** (1 / array.ndim)), 2)
-    steps = tuple(
-        slice(None, None, max(length // per_axis, 1)) for length in array.shape
-    )
-    return array[steps].tobytes()
 
 
 def _shape_error(prim: Primitive, error: ValueError, shapes: list[Any]) -> ShapeError:
@@ -342,6 +303,8 @@ def record(
     out: Any,
 ) -> Any:
     """Record an equation whose value is known (None in an abstract trace)."""
+    if trace.rule is not None:
+        return trace.rule(prim, operands, dict(params))
     key = (prim, params, *codes)
     child = trace.path.children.get(key)
     if child is None:

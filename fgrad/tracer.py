@@ -12,6 +12,7 @@ from fgrad.primitive import Primitive
 if TYPE_CHECKING:
     from fgrad.trace import Trace
 
+MAPPED, SHARED = 1, 0  # the index of a tracer of a mapped trace: is it a batch?
 VIEW_COPY_FRACTION = 8  # a saved view this many times smaller than its base is copied
 
 
@@ -19,7 +20,8 @@ class Tracer:
     """A rebindable handle on a recorded value; behaves like a NumPy array.
 
     `origin` is None, or the handle that owns the memory and the steps that lead from it
-    here. Writing to either changes the owner's `version`, which makes views stale.
+    here: ``(primitive name, params)``, with operands where an index is traced. Writing
+    to either changes the owner's `version`, which makes views stale.
     `owned` says that no one else needs the present content of `value`, so that an
     in-place update may overwrite it.
     """
@@ -51,15 +53,32 @@ def new_tracer(trace: Trace, index: int, aval: Any, value: Any, owned: bool) -> 
     return tracer
 
 
+def is_mapped(tracer: Tracer) -> bool:
+    """Whether the value is a batch: another one for each element of a mapped axis."""
+    return tracer.scope.rule is not None and tracer.index == MAPPED
+
+
+def follow_steps(owner: Tracer, steps: tuple[Any, ...]) -> Any:
+    """The view that steps lead to; one by a traced index has that as third entry."""
+    current: Any = owner
+    for name, params, *operands in steps:
+        arrays = operands[0] if operands else ()
+        current = Primitive.registry[name](current, *arrays, **dict(params))
+    return current
+
+
+def is_dynamic(steps: tuple[Any, ...]) -> bool:
+    """Whether a step of a view has a traced index."""
+    return any(len(step) > 2 for step in steps)
+
+
 def refresh(tracer: Tracer) -> None:
     """Bring a view up to date with the handle that owns its memory."""
     assert tracer.origin is not None
     owner, steps = tracer.origin
     if tracer.version == owner.version:
         return
-    current: Any = owner
-    for name, params in steps:
-        current = Primitive.registry[name](current, **dict(params))
+    current = follow_steps(owner, steps)
     tracer.index, tracer.value = current.index, current.value
     tracer.version = owner.version
 

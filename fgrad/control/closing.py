@@ -12,7 +12,7 @@ from fgrad.passes import cse, dce
 from fgrad.path import TRIE
 from fgrad.record import TYPES, read_path
 from fgrad.trace import Path, Trace, Tracer, as_operand, refresh, type_of
-from fgrad.tracer import alias
+from fgrad.tracer import alias, is_mapped
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def apart(values: Sequence[Any]) -> list[Any]:
 def known_value(x: Any) -> Any:
     """The NumPy value under all traces; None where there is none, or many."""
     while type(x) is Tracer:
-        if x.scope.rule is not None:
+        if is_mapped(x):
             return None
         if x.origin is not None:
             refresh(x)

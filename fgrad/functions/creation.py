@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from fgrad.functions.joining import stack
-from fgrad.functions.protocol import cast, implements
+from fgrad.functions.protocol import FUNCTIONS, cast, implements
 from fgrad.ir import PYTHON_NUMBERS
 from fgrad.ops import structure as ops
 from fgrad.trace import (
+    Trace,
     Tracer,
     active_trace,
     as_operand,
@@ -75,14 +76,17 @@ def _number(value: Any, dtype: Any) -> Any:
     return number if type(number) in PYTHON_NUMBERS else float(number)
 
 
+def _kinds_of(trace: Trace) -> str:
+    """The kinds of dtypes that take part: integers where their values are not known."""
+    return "biufc" if trace.abstract or trace.rule is not None else "fc"
+
+
 def _lift(array: Any) -> Any:
     """An array as part of the trace that runs, so that it can receive traced values."""
     trace = active_trace()
-    if (
-        trace is None
-        or not isinstance(array, np.ndarray)
-        or array.dtype.kind not in "fc"
-    ):
+    if trace is None or not isinstance(array, np.ndarray):
+        return array
+    if array.dtype.kind not in _kinds_of(trace):
         return array
     out = None if trace.abstract else array
     return record(trace, ops.copy, (type_of(array),), (array,), (), out)
@@ -103,7 +107,7 @@ def _constant(shape: Any, value: Any, dtype: Any) -> Any:
     """An array of one value, as an equation of the trace that runs if there is one."""
     trace = active_trace()
     array = np.full(shape, value, dtype)
-    if trace is None or array.dtype.kind not in "fc":
+    if trace is None or array.dtype.kind not in _kinds_of(trace):
         return array
     params = {
         "shape": array.shape,
@@ -211,15 +215,19 @@ def asarray(a: Any, dtype: Any = None, **kwargs: Any) -> Any:
 
 @functools.cache
 def joining(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A NumPy function that also takes a list of traced numbers as first argument."""
+    """A NumPy function that also takes a list of traced numbers as first argument, and
+    traced values where NumPy does not look for them (the indices of ``take``).
+    """
     if function in _TAKE_LISTS:
         return function
+    implementation = FUNCTIONS[function]
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if args and isinstance(args[0], list | tuple) and _has_tracer(args[0]):
             args = (array(args[0]), *args[1:])
-        return function(*args, **kwargs)
+        is_any_traced = any(map(is_traced, (*args, *kwargs.values())))
+        return (implementation if is_any_traced else function)(*args, **kwargs)
 
     return call
 

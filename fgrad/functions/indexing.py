@@ -12,6 +12,7 @@ from fgrad.ops.elementwise import where
 from fgrad.ops.index import index, index_add
 from fgrad.ops.structure import astype, reshape
 from fgrad.trace import Tracer, as_operand, record, refresh, type_of
+from fgrad.tracer import is_dynamic
 
 Parsed = tuple[tuple[Any, ...], list[Any]]
 _BASIC = frozenset({int, slice, tuple})
@@ -118,11 +119,19 @@ def getitem(x: Tracer, key: Any) -> Any:
     return index(x, *arrays, at=at)
 
 
+def _read(x: Any, key: Any) -> Any:
+    """``x[key]``, where x or an array of the index is traced."""
+    if type(x) is Tracer:
+        return getitem(x, key)
+    at, arrays = parse_index(key)
+    return index(x, *arrays, at=at)
+
+
 def _read_through(x: Tracer, key: Any) -> Any:
     """``x[key]`` of a stale view: read at the slot only, from the memory's owner."""
     assert x.origin is not None
     owner, path = x.origin
-    if any(name in ("imag", "broadcast_to") for name, _ in path):
+    if is_dynamic(path) or any(n in ("imag", "broadcast_to") for n, _ in path):
         refresh(x)
         return getitem(x, key)
     _check_mask(x, key)
@@ -147,8 +156,11 @@ def setitem(x: Tracer, key: Any, v: Any) -> None:
     if _is_same_slot(x, key, v):
         return  # the second half of `x[key] += ...`, which wrote through the view
     v = _cast_to(v, x)
-    if _is_full_mask(x, key) and not type_of(v).ndim:
-        mask = key if type(key) is Tracer else np.asarray(key)
+    if _is_leading_mask(x, key) and not type_of(v).ndim:
+        mask: Any = key if type(key) is Tracer else np.asarray(key)
+        missing = x.aval.ndim - mask.ndim
+        if missing:
+            mask = reshape(mask, shape=mask.shape + (1,) * missing)
         assign(x, where(mask, v, x))
         return
     _check_mask(x, key)
@@ -156,9 +168,12 @@ def setitem(x: Tracer, key: Any, v: Any) -> None:
     write(x, at, arrays, v)
 
 
-def _is_full_mask(x: Tracer, key: Any) -> bool:
-    is_array = type(key) in (np.ndarray, Tracer)
-    return bool(is_array and key.dtype == bool and key.shape == x.aval.shape)
+def _is_leading_mask(x: Tracer, key: Any) -> bool:
+    """Whether ``key`` is a mask for all axes of x, or one that is traced for some."""
+    if type(key) not in (np.ndarray, Tracer) or key.dtype != bool or not key.ndim:
+        return False
+    is_whole = key.ndim == x.aval.ndim or type(key) is Tracer
+    return is_whole and bool(key.shape == x.aval.shape[: key.ndim])
 
 
 def _is_same_slot(x: Tracer, key: Any, v: Any) -> bool:
@@ -169,6 +184,10 @@ def _is_same_slot(x: Tracer, key: Any, v: Any) -> bool:
     if v.origin[0] is not owner or len(v.origin[1]) != len(path) + 1:
         return False
     at, arrays = parse_index(key)
+    *rest, last = v.origin[1]
+    if len(last) > 2:
+        same = all(a is b for a, b in zip(arrays, last[2], strict=False))
+        return tuple(rest) == path and dict(last[1]) == {"at": at} and same
     if any(type(array) is not int for array in arrays):
         return False
     numbers = iter(arrays)
@@ -221,13 +240,13 @@ def take(
     if axis is None:
         a, axis = reshape(a, shape=(type_of(a).size,)), 0
     axis = axis % type_of(a).ndim
-    positions = concrete(indices) if type(indices) is Tracer else np.asarray(indices)
+    positions: Any = indices if type(indices) is Tracer else np.asarray(indices)
     length = type_of(a).shape[axis]
     if mode == "wrap":
         positions = positions % length
     elif mode == "clip":
         positions = np.clip(positions, 0, length - 1)
-    result = getitem(a, (slice(None),) * axis + (positions,))
+    result = _read(a, (slice(None),) * axis + (positions,))
     return result if out is None else write_out((out,), result)
 
 

@@ -18,6 +18,7 @@ from fgrad.inplace import assign
 from fgrad.ops.elementwise import where as where_
 from fgrad.primitive import Primitive
 from fgrad.trace import Tracer, as_operand, bind, refresh
+from fgrad.tracer import is_mapped
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 UFUNCS: dict[Any, Callable[..., Any]] = {}
@@ -182,11 +183,11 @@ def concrete(tracer: Tracer) -> Any:
     """
     value: Any = tracer
     while type(value) is Tracer:
-        if value.scope.rule is not None:
+        if is_mapped(value):
             raise ConcretizationError(
                 f"the value of {tracer.aval} differs from element to element of the "
                 "mapped axis, so Python cannot branch on it; select with np.where, "
-                "branch with fgrad.cond, loop with fgrad.while_loop"
+                f"branch with fgrad.cond, loop with fgrad.while_loop{_hint(tracer)}"
             )
         if value.origin is not None:
             refresh(value)
@@ -195,13 +196,32 @@ def concrete(tracer: Tracer) -> Any:
         raise ConcretizationError(
             f"the value of {tracer.aval} is not known here, only its type; select with "
             "np.where, branch with fgrad.cond, loop with fgrad.while_loop, or trace "
-            "with values in place of types"
+            f"with values in place of types{_hint(tracer)}"
         )
     return value
 
 
-def _converts(what: str) -> Callable[[Tracer], Any]:
-    def convert(self: Tracer, *args: Any, **kwargs: Any) -> Any:
+def _hint(tracer: Tracer) -> str:
+    return _INDEX_HINT if tracer.aval.numpy_dtype.kind in "iu" else ""
+
+
+_INDEX_HINT = "; to index an array by it, write fgrad.numpy.array(array)[i]"
+
+
+def _converts(what: str, convert: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Tracer, *args: Any, **kwargs: Any) -> Any:
+        is_shared = self.scope.rule is not None and not is_mapped(self)
+        if is_shared and type(self.value) is not Tracer:
+            return convert(self.value, *args, **kwargs)
+        if not self.aval.is_inexact:
+            concrete(self)  # raises where there is no single value
+        if is_mapped(self):
+            raise TracerConversionError(
+                f"{what} of a traced value ({self.aval}) that differs from element to "
+                "element of the mapped axis: it is no single number. Use NumPy "
+                "functions; write traced values into arrays made by fgrad.numpy "
+                "(fgrad.numpy.zeros in place of np.zeros)"
+            )
         raise TracerConversionError(
             f"{what} of a traced value ({self.aval}) would lose its gradient. Use the "
             "NumPy function (np.sin in place of math.sin); write traced values into "
@@ -209,7 +229,7 @@ def _converts(what: str) -> Callable[[Tracer], Any]:
             "cut the gradient by name: float(fgrad.stop_gradient(t))"
         )
 
-    return convert
+    return method
 
 
 def install_protocol() -> None:
@@ -217,11 +237,11 @@ def install_protocol() -> None:
     methods: dict[str, Any] = {
         "__array_ufunc__": array_ufunc,
         "__array_function__": array_function,
-        "__array__": _converts("np.asarray"),
-        "__float__": _converts("float()"),
-        "__complex__": _converts("complex()"),
-        "item": _converts("item()"),
-        "tolist": _converts("tolist()"),
+        "__array__": _converts("np.asarray", np.array),
+        "__float__": _converts("float()", float),
+        "__complex__": _converts("complex()", complex),
+        "item": _converts("item()", np.ndarray.item),
+        "tolist": _converts("tolist()", np.ndarray.tolist),
         "__bool__": lambda self: bool(concrete(self)),
         "__int__": lambda self: int(concrete(self)),
         "__index__": lambda self: operator.index(concrete(self)),

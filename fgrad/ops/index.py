@@ -3,7 +3,6 @@
 How an index is written as params says `fgrad.ops.at`.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from fgrad.ops.at import (
 from fgrad.ops.batched_index import batched_path, batched_slot, element
 from fgrad.ops.batching import spread
 from fgrad.ops.elementwise import where
+from fgrad.ops.index_source import index_lines, scatter_lines, write_lines
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import Tracer, type_of
 
@@ -71,8 +71,11 @@ def _index_transpose(ct: Any, x: Any, *arrays: Any, **params: Any) -> Any:
 
 
 def _index_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
-    """The static step of a basic index; None where the result is a copy or a scalar."""
-    if any(type(a) is not int for a in operands[1:]):
+    """The step of a basic index; None where the result is a copy or a scalar.
+
+    An integer that is traced stays an operand of the step.
+    """
+    if not all(type(a) is int or _is_traced_int(a) for a in operands[1:]):
         return None
     aval, at = type_of(operands[0]), params["at"]
     while type(x) is Tracer:  # of an enclosing trace
@@ -80,11 +83,21 @@ def _index_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
     if not aval.ndim and not isinstance(x, np.ndarray):
         return None
     numbers = iter(operands[1:])
-    static = tuple(next(numbers) if e == "$" else e for e in at)
+    is_static = all(type(a) is int for a in operands[1:])
+    static = tuple(next(numbers) if e == "$" and is_static else e for e in at)
+    if not is_static:
+        avals = tuple(map(type_of, operands[1:]))
+        is_view = Ellipsis in at or slot_shape(aval, at, params.get("path", ()), avals)
+        step = "index", tuple(params.items()), tuple(operands[1:])
+        return step if is_view else None
     if Ellipsis not in at and not slot_shape(aval, static, params.get("path", ()), ()):
         return None
     path = (("path", params["path"]),) if "path" in params else ()
     return "index", (("at", static), *path)
+
+
+def _is_traced_int(a: Any) -> bool:
+    return type(a) is Tracer and not a.aval.ndim and a.aval.numpy_dtype.kind in "iu"
 
 
 def _array(*shape: int, seed: int = 0) -> Any:
@@ -104,56 +117,6 @@ _INDICES: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     ((), {"at": ((1, 3, None),), "path": (("transpose", (("axes", (1, 0)),)),)}),
     ((2,), {"at": ("$",), "path": (("reshape", (("shape", (12,)),)),)}),
 ]
-
-
-def _index_text(at: At, names: Sequence[str]) -> str:
-    """The source text of an index, such as ``1:, i, ...``"""
-    operands = iter(names)
-    parts = []
-    for entry in at:
-        if type(entry) is tuple:
-            start, stop, step = ("" if bound is None else bound for bound in entry)
-            parts.append(f"{start}:{stop}" + (f":{step}" if step != "" else ""))
-        elif type(entry) is str:
-            parts.append(next(operands))
-        else:
-            parts.append("..." if entry is Ellipsis else repr(entry))
-    return ", ".join(parts) or "()"
-
-
-def _index_lines(
-    out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
-) -> list[str] | None:
-    if "path" in params:
-        return None
-    return [f"{out} = {ins[0]}[{_index_text(params['at'], ins[1:])}]"]
-
-
-def _scatter_lines(
-    out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
-) -> list[str] | None:
-    if "path" in params:
-        return None
-    slot = _index_text(params["at"], ins[1:])
-    zeros = f"{out} = np.zeros({params['shape']}, {params['dtype']!r})"
-    if has_repeats(params["at"], avals[1:]):
-        return [zeros, f"np.add.at({out}, np.s_[{slot}], {ins[0]})"]
-    return [zeros, f"{out}[{slot}] = {ins[0]}"]
-
-
-def _write_lines(assignment: str) -> Any:
-    def lines(
-        out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
-    ) -> list[str] | None:
-        if "path" in params:
-            return None
-        slot = _index_text(params["at"], ins[2:])
-        start = [] if in_place else [f"{out} = np.array({ins[0]})"]
-        if assignment == "+=" and has_repeats(params["at"], avals[2:]):
-            return [*start, f"np.add.at({out}, np.s_[{slot}], {ins[1]})"]
-        return [*start, f"{out}[{slot}] {assignment} {ins[1]}"]
-
-    return lines
 
 
 def _slot(arrays: Any, params: Any) -> Any:
@@ -196,7 +159,7 @@ index: Primitive = Primitive(
     batch=_index_batch,
     batch_params=_index_batch_params,
     view_step=_index_view,
-    statements=_index_lines,
+    statements=index_lines,
     samples=_index_samples,
 )
 
@@ -239,7 +202,9 @@ def _index_add_transpose(ct: Any, x: Any, v: Any, *arrays: Any, **params: Any) -
     return (ct, index(ct, *arrays, **params), *(None for _ in arrays))
 
 
-def _write_batch(size: int, mapped: Any, x: Any, v: Any, arrays: Any, at: Any) -> Any:
+def write_batch(
+    size: int, mapped: Any, x: Any, v: Any, *arrays: Any, **at: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The operands and params that write to the slot of each element."""
     own = element(x, mapped[0])
     x = spread(size, x, mapped[0])
@@ -252,14 +217,14 @@ def _write_batch(size: int, mapped: Any, x: Any, v: Any, arrays: Any, at: Any) -
 def _index_add_batch(
     size: int, mapped: Any, x: Any, v: Any, *arrays: Any, **params: Any
 ) -> Any:
-    operands, params = _write_batch(size, mapped, x, v, arrays, params)
+    operands, params = write_batch(size, mapped, x, v, *arrays, **params)
     return index_add(*operands, **params)
 
 
 def _index_update_batch(
     size: int, mapped: Any, x: Any, v: Any, *arrays: Any, **params: Any
 ) -> Any:
-    operands, params = _write_batch(size, mapped, x, v, arrays, params)
+    operands, params = write_batch(size, mapped, x, v, *arrays, **params)
     return index_update(*operands, **params)
 
 
@@ -284,7 +249,7 @@ index_add: Primitive = Primitive(
     transpose=_index_add_transpose,
     batch=_index_add_batch,
     in_place=_index_add_in_place,
-    statements=_write_lines("+="),
+    statements=write_lines("+="),
     samples=_update_samples,
 )
 
@@ -294,7 +259,7 @@ scatter: Primitive = Primitive(
     _scatter_aval,
     linear=((0,),),
     transpose=_scatter_transpose,
-    statements=_scatter_lines,
+    statements=scatter_lines,
     batch=_scatter_batch,
     accumulate=(index_add, ("at", "path")),
     samples=_scatter_samples,
@@ -337,7 +302,7 @@ index_update: Primitive = Primitive(
     transpose=_index_update_transpose,
     batch=_index_update_batch,
     in_place=_index_update_in_place,
-    statements=_write_lines("="),
+    statements=write_lines("="),
     samples=_update_samples,
 )
 

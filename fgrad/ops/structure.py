@@ -49,9 +49,10 @@ def _is_view_of_types(x: Tracer, shape: Shape) -> bool:
     """Whether NumPy's reshape would be a view, by the steps from memory in C order."""
     owner, steps = (x, ()) if x.origin is None else x.origin
     dummy = np.empty(owner.aval.shape, np.int8)
-    for name, params in steps:
+    for name, params, *operands in steps:
         if name not in ("real", "imag"):
-            dummy = Primitive.registry[name].numpy(dummy, **dict(params))
+            zeros = (0,) * len(operands[0] if operands else ())
+            dummy = Primitive.registry[name].numpy(dummy, *zeros, **dict(params))
     return np.may_share_memory(np.reshape(dummy, shape), dummy)
 
 

@@ -253,8 +253,8 @@ def _saved(order: list[Node]) -> list[Any]:
         if node.trace is None:
             raise RuntimeError(SECOND_TIME)
         node.check_guards()
-        if node.trace.watched:
-            node.trace.verify_constants()
+        if node.trace.constants is not None:
+            node.trace.constants.verify()
         saved += node.trace.saved
     return saved
 

@@ -138,8 +138,8 @@ class Tape:
         self, executable: Executable, linear: list[Any], last: bool = False
     ) -> list[Any]:
         trace = self._trace
-        if trace.watched:
-            trace.verify_constants()
+        if trace.constants is not None:
+            trace.constants.verify()
         traced = trace.nested or any(map(is_traced, linear))
         if last:
             trace.saved += linear

@@ -16,12 +16,13 @@ import numpy as np
 from fgrad.errors import BatchLoopWarning
 from fgrad.ir import Aval, Program, evaluate
 from fgrad.ops.batching import aligned, all_spread, spread
-from fgrad.ops.index import index
+from fgrad.ops.index import index, index_update, write_batch
 from fgrad.ops.structure import concatenate, reshape
 from fgrad.path import Policy
 from fgrad.primitive import Primitive, Unmapped
 from fgrad.record import trace_program
 from fgrad.trace import Trace, Tracer, attach_view, new_tracer, refresh, type_of
+from fgrad.tracer import MAPPED, SHARED
 from fgrad.transforms.jvp import Flags, finished
 
 BATCH = Policy(constants=False, keep=lambda *_: ())
@@ -35,13 +36,16 @@ def run_mapped(
 ) -> list[tuple[Any, bool]]:
     """Call a function of a list on all elements at once; values have the batch first.
 
+    Arrays that are not mapped enter as tracers, too: so they take mapped indices, and
+    can be written to.
+
     Returns, for each result, its value and whether it has the batch in front.
     """
     trace = Trace(BATCH, ())
     trace.nested = True
-    trace.rule = functools.partial(_apply, trace, size)
+    rule = trace.rule = BatchRule(trace, size)
     arguments = [
-        _element(trace, value, False) if is_mapped else value
+        rule.element(value, MAPPED, False) if is_mapped else rule.shared(value, False)
         for value, is_mapped in zip(values, mapped, strict=True)
     ]
     results = []
@@ -49,55 +53,91 @@ def run_mapped(
         is_own = type(out) is Tracer and out.scope is trace
         if is_own and out.origin is not None:
             refresh(out)
-        results.append((out.value, True) if is_own else (out, False))
+        results.append((out.value, out.index == MAPPED) if is_own else (out, False))
     trace.finish()
     return results
 
 
-def _element(trace: Trace, value: Any, owned: bool) -> Tracer:
-    """A tracer that stands for one element of a batch of values."""
-    aval = type_of(value)
-    return new_tracer(trace, 0, Aval(aval.shape[1:], aval.dtype), value, owned)
+class BatchRule:
+    """Runs the operations of a mapped trace on all elements of the batch."""
 
+    def __init__(self, trace: Trace, size: int) -> None:
+        self.trace = trace
+        self.size = size
 
-def _apply(
-    trace: Trace,
-    size: int,
-    prim: Primitive,
-    operands: Sequence[Any],
-    params: dict[str, Any],
-) -> Any:
-    """Run an operation on all elements of the batch."""
-    trace.path.children  # noqa: B018  (raises where the trace has ended)
-    mapped = tuple(type(x) is Tracer and x.scope is trace for x in operands)
-    for x, is_mapped in zip(operands, mapped, strict=True):
-        if is_mapped and x.origin is not None:
-            refresh(x)
-    values = [x.value if m else x for x, m in zip(operands, mapped, strict=True)]
-    outs = batch(prim, size, mapped, values, params)
-    if not prim.multiple:
-        return _wrap(trace, prim, params, operands, outs)
-    return tuple(_wrap(trace, prim, params, operands, out) for out in outs)
+    def __call__(
+        self, prim: Primitive, operands: Sequence[Any], params: dict[str, Any]
+    ) -> Any:
+        self.trace.path.children  # noqa: B018  (raises where the trace has ended)
+        values, mapped = self._split(operands)
+        if any(mapped):
+            outs = batch(prim, self.size, mapped, values, params)
+        else:
+            outs = prim(*values, **params)
+            outs = tuple(map(Unmapped, outs)) if prim.multiple else Unmapped(outs)
+        if not prim.multiple:
+            return self._wrap(prim, params, operands, outs)
+        return tuple(self._wrap(prim, params, operands, out) for out in outs)
 
+    def element(self, value: Any, index: int, owned: bool) -> Tracer:
+        """A tracer of one element of a batch, or of an array that all share."""
+        aval = type_of(value)
+        if index == MAPPED:
+            aval = Aval(aval.shape[1:], aval.dtype)
+        return new_tracer(self.trace, index, aval, value, owned)
 
-def _wrap(
-    trace: Trace,
-    prim: Primitive,
-    params: dict[str, Any],
-    operands: Sequence[Any],
-    out: Any,
-) -> Any:
-    if type(out) is Unmapped:
-        return out.value
-    tracer = _element(trace, out, owned=prim.view_step is None)
-    base = operands[0] if operands else None
-    if prim.view_step is None or type(base) is not Tracer or base.scope is not trace:
+    def shared(self, value: Any, owned: bool) -> Any:
+        """A value that all elements share: a number stays as it is."""
+        if type(value) is np.ndarray or type(value) is Tracer:
+            return self.element(value, SHARED, owned)
+        return value
+
+    def _split(self, operands: Sequence[Any]) -> tuple[list[Any], Flags]:
+        """The values one level down, and which of them have the batch in front."""
+        values, mapped = [], []
+        for x in operands:
+            is_own = type(x) is Tracer and x.scope is self.trace
+            if is_own and x.origin is not None:
+                refresh(x)
+            values.append(x.value if is_own else x)
+            mapped.append(is_own and x.index == MAPPED)
+        return values, tuple(mapped)
+
+    def _wrap(
+        self, prim: Primitive, params: Any, operands: Sequence[Any], out: Any
+    ) -> Any:
+        is_fresh = prim.view_step is None
+        if type(out) is Unmapped:
+            tracer = self.shared(out.value, is_fresh)
+        else:
+            tracer = self.element(out, MAPPED, is_fresh)
+        base = operands[0] if operands else None
+        if is_fresh or type(base) is not Tracer or base.scope is not self.trace:
+            return tracer
+        if type(tracer) is not Tracer:
+            return tracer
+        step = prim.view_step(tracer.value, base.value, operands, params)  # type: ignore[misc] # it is not fresh
+        if step is None and type(tracer.value) is np.ndarray and not tracer.aval.ndim:
+            tracer.value = tracer.value.copy()  # a number: a copy, not a view
+        attach_view(tracer, base, step)
         return tracer
-    step = prim.view_step(out, base.value, operands, params)
-    if step is None and type(out) is np.ndarray and not tracer.aval.ndim:
-        tracer.value = out.copy()  # the element is a number: a copy, not a view
-    attach_view(tracer, base, step)
-    return tracer
+
+    def write(
+        self, owner: Tracer, v: Any, arrays: Sequence[Any], params: dict[str, Any]
+    ) -> None:
+        """Write into each element's array, in place where no one else needs it."""
+        values, mapped = self._split((owner, v, *arrays))
+        is_own = owner.owned and not any(type(x) is Tracer for x in values)
+        operands: Sequence[Any] = values
+        if any(mapped):
+            operands, params = write_batch(self.size, mapped, *values, **params)
+            is_own = is_own and owner.index == MAPPED
+        run = index_update.in_place if is_own else index_update
+        assert run is not None
+        owner.value = run(*operands, **params)
+        owner.index = MAPPED if any(mapped) else SHARED
+        owner.owned = True
+        owner.version += 1
 
 
 def batch(
@@ -107,12 +147,7 @@ def batch(
     operands: Sequence[Any],
     params: dict[str, Any],
 ) -> Any:
-    """The outputs for all elements, of operands that are mapped or not.
-
-    An array that is made inside the mapped function has no mapped operand.
-    """
-    if not any(mapped) and not prim.multiple:
-        return spread(size, prim(*operands, **params), False)
+    """The outputs for all elements, of operands of which some are mapped."""
     if prim.batch is not None:
         return prim.batch(size, mapped, *operands, **params)
     if prim.elementwise or prim.stacks:
