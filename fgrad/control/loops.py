@@ -13,7 +13,7 @@ from fgrad.control.scan import scan_
 from fgrad.errors import CarryTypeError, LoopError
 from fgrad.ir import PYTHON_NUMBERS, Aval, Program, Var, evaluate
 from fgrad.passes import dce
-from fgrad.trace import type_of
+from fgrad.trace import is_traced, type_of
 
 
 def scan(
@@ -77,9 +77,9 @@ def scan_as(
         state = tree.unflatten(carry_tree, leaves[:count])
         out = f(state, tree.unflatten(xs_tree, leaves[count:]))
         if not isinstance(out, tuple) or len(out) != 2:
+            found = type_of(out) if is_traced(out) else type(out).__name__
             raise CarryTypeError(
-                "the body of scan returns a pair (carry, y), this one returned "
-                f"{type(out).__name__}"
+                f"the body of scan returns a pair (carry, y), this one returned {found}"
             )
         return out
 

@@ -3,7 +3,7 @@
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fgrad import tree
 from fgrad.control.closing import apart, as_value, known_value
 from fgrad.control.loops import close_loop, scan_as
 from fgrad.control.while_loop import while_loop
-from fgrad.errors import LoopError
+from fgrad.errors import CarryTypeError, LoopError
 from fgrad.ir import Aval
 from fgrad.ops.batching import move_axis
 from fgrad.ops.index import index, index_update, scatter
@@ -124,28 +124,58 @@ def associative_scan(
 
     Raises:
         LoopError: there is nothing to scan, or the axes differ in length.
+        CarryTypeError: ``fn`` changes a shape or a dtype.
 
     >>> import numpy as np, fgrad
     >>> fgrad.associative_scan(np.multiply, np.array([1.0, 2.0, 3.0, 4.0]))
     array([ 1.,  2.,  6., 24.])
     """
     leaves, treedef = tree.flatten(elems)
-    values = [move_axis(as_value(leaf), axis, 0) for leaf in leaves]
-    lengths = {type_of(x).shape[0] for x in values}
-    if len(lengths) != 1:
-        raise LoopError(f"associative_scan over axes of lengths {sorted(lengths)}")
+    names = [f"elems{path}" for path in tree.paths(elems)]
+    values = [as_value(leaf) for leaf in leaves]
+    length = _length_along(axis, values, names)
+    values = [move_axis(x, axis, 0) for x in values]
 
     def combine(x: list[Any], y: list[Any]) -> list[Any]:
         out = fn(tree.unflatten(treedef, x), tree.unflatten(treedef, y))
-        return tree.flatten_like(treedef, out, "the result of fn", "the elements")
+        outs = tree.flatten_like(treedef, out, "the result of fn", "the elements")
+        outs = [as_value(out) for out in outs]
+        _check_combined(outs, x, names)
+        return outs
 
     flip = (None, None, -1)
     if reverse:
         values = [_part(x, flip) for x in values]
-    scanned = _scan_pairs(combine, values, lengths.pop())
+    scanned = _scan_pairs(combine, values, length)
     if reverse:
         scanned = [_part(x, flip) for x in scanned]
     return tree.unflatten(treedef, [move_axis(x, 0, axis) for x in scanned])
+
+
+def _length_along(axis: int, values: Sequence[Any], names: Sequence[str]) -> int:
+    lengths: dict[int, str] = {}
+    for x, name in zip(values, names, strict=True):
+        shape = type_of(x).shape
+        if not -len(shape) <= axis < len(shape):
+            raise LoopError(f"{name} has no axis {axis} to scan: its shape is {shape}")
+        lengths.setdefault(shape[axis], name)
+    if len(lengths) != 1:
+        listed = ", ".join(f"{name}: {n}" for n, name in lengths.items())
+        raise LoopError(
+            f"associative_scan needs elements of one length, got {listed or 'none'}"
+        )
+    return next(iter(lengths))
+
+
+def _check_combined(
+    outs: Sequence[Any], like: Sequence[Any], names: Sequence[str]
+) -> None:
+    for out, x, name in zip(outs, like, names, strict=True):
+        if type_of(out) is not type_of(x):
+            raise CarryTypeError(
+                f"fn of associative_scan makes {type_of(out)} of two {type_of(x)}, "
+                f"for {name}; it must keep shape and dtype (astype)"
+            )
 
 
 def _part(x: Any, bounds: tuple[int | None, ...]) -> Any:

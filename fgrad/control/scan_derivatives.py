@@ -1,11 +1,13 @@
 """The derivatives of ``scan``: scans whose bodies are derived from its body."""
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fgrad.control.derivatives import active_inputs
+from fgrad.errors import LoopError
 from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
 from fgrad.ops.structure import full
 from fgrad.passes import dce
@@ -49,7 +51,9 @@ def body_with_residuals(
     flags, seeded = varying_carry(body, consts, carry, active)
     wrt = active_inputs(body, flags)
     body = with_residuals(body, wrt)
-    wanted = _reads(forward(body, wrt)[0]) | _reads(reverse(body, wrt, seeded)[0])
+    wanted = _reads(forward(body, wrt)[0])
+    with contextlib.suppress(LoopError):  # then forward mode is all that there is
+        wanted |= _reads(reverse(body, wrt, seeded)[0])
     outs_of_carry = dict(zip(body.outs[:carry], body.ins[consts:], strict=False))
     cheap: set[Atom] = set(body.ins)
     for eqn in body.eqns:
