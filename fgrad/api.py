@@ -162,10 +162,14 @@ def _flat_call(f: Function, treedef: Any, has_aux: bool) -> Function:
     return call
 
 
-def _tape_of(
+def tape_of(
     f: Function, primals: tuple[Any, ...], has_aux: bool, protect: bool
 ) -> tuple[Tape, tree.TreeDef, int, tree.TreeDef, Any, Any]:
-    """Record ``f``; also the trees of arguments and result, the result and aux."""
+    """Record ``f``.
+
+    Returns the tape, the tree of the arguments, the number of the result's leaves, its
+    tree, the result, and what ``f`` returned beside it.
+    """
     values, treedef = inputs_of(primals)
     assert treedef is not None
     tape = Tape(_flat_call(f, treedef, has_aux), values, protect)
@@ -219,7 +223,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(np.array([1.0, 2.0]))
     (array([1., 2.]),)
     """
-    tape, treedef, count, out_tree, out, aux = _tape_of(
+    tape, treedef, count, out_tree, out, aux = tape_of(
         f, primals, has_aux, protect=True
     )
     out_avals = tape.out_avals[:count]
@@ -259,7 +263,7 @@ def linearize(f: Function, *primals: Any, has_aux: bool = False) -> Any:
 def _linearize(
     f: Function, primals: tuple[Any, ...], has_aux: bool, protect: bool
 ) -> Any:
-    tape, treedef, count, out_tree, out, aux = _tape_of(f, primals, has_aux, protect)
+    tape, treedef, count, out_tree, out, aux = tape_of(f, primals, has_aux, protect)
 
     def f_jvp(*tangents: Any) -> Any:
         leaves = tree.flatten_like(treedef, tangents, "the tangents", "the primals")

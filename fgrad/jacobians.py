@@ -1,4 +1,4 @@
-"""Jacobians, Hessians and products with them, composed from vjp and linearize."""
+"""Jacobians, Hessians and products with them: one batched sweep each."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -7,37 +7,24 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.api import Function, grad, jvp, linearize, vjp
+from fgrad.api import Function, grad, jvp, tape_of
 from fgrad.arguments import Argnames, Argnums, Selection
 from fgrad.errors import ComplexGradientError
-from fgrad.ops.structure import concatenate, reshape
-from fgrad.trace import as_operand, is_traced, type_of
+from fgrad.ir import Aval
+from fgrad.ops.batching import move_axis
+from fgrad.ops.structure import reshape
+from fgrad.trace import as_operand, type_of
+from fgrad.transforms.tape import Tape
 
 
-def _basis(leaves: Sequence[Any], number: int) -> list[list[Any]]:
-    """For each element of leaf ``number``, leaves that are zero but for a one there."""
-    avals = [type_of(as_operand(leaf)) for leaf in leaves]
-    rows = []
-    for element in range(avals[number].size):
-        arrays = [np.zeros(aval.shape, aval.numpy_dtype) for aval in avals]
-        arrays[number].reshape(-1)[element] = 1
-        rows.append([array[()] for array in arrays])
-    return rows
+def _basis(aval: Aval) -> Any:
+    """A batch of arrays of a type: one for each element, with a one there."""
+    ones = np.eye(aval.size, dtype=aval.numpy_dtype)
+    return ones.reshape((aval.size, *aval.shape))
 
 
-def _stack(rows: Sequence[Any], shape: tuple[int, ...], axis: int, like: Any) -> Any:
-    """Arrays like ``like`` joined along a new axis, which is split into ``shape``."""
-    aval = type_of(as_operand(like))
-    inner = aval.shape
-    full = (*shape, *inner) if axis == 0 else (*inner, *shape)
-    if not rows:
-        return np.zeros(full, aval.numpy_dtype)
-    if not any(map(is_traced, rows)):
-        return np.stack(rows, axis=axis).reshape(full)[()]
-    unit = (1, *inner) if axis == 0 else (*inner, 1)
-    position = 0 if axis == 0 else len(inner)
-    parts = [reshape(row, shape=unit) for row in rows]
-    return reshape(concatenate(*parts, axis=position), shape=full)
+def _reshaped(x: Any, shape: tuple[int, ...]) -> Any:
+    return x if type_of(x).shape == shape else reshape(x, shape=shape)
 
 
 def _partial(
@@ -62,7 +49,7 @@ def jacrev(
     has_aux: bool = False,
     holomorphic: bool = False,
 ) -> Function:
-    """The Jacobian of ``f``, one row at a time, by reverse mode.
+    """The Jacobian of ``f``, all rows in one batched sweep of reverse mode.
 
     Best where the result has fewer elements than the arguments.
 
@@ -89,26 +76,30 @@ def jacrev(
     @functools.wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         call, chosen = _partial(f, selection, args, kwargs, has_aux)
-        out, pullback, aux = vjp(call, chosen, has_aux=True)
-        leaves, out_tree = tree.flatten(out)
+        tape, in_tree, count, out_tree, _, aux = tape_of(call, (chosen,), True, False)
+        leaves = tape.results[:count]
         _check_complex(leaves, holomorphic, "jacfwd")
+        block_tree = in_tree.child(0)
         blocks = []
         for number, leaf in enumerate(leaves):
-            rows = [
-                tree.flatten(pullback(tree.unflatten(out_tree, row))[0])[0]
-                for row in _basis(leaves, number)
-            ]
-            shape = type_of(as_operand(leaf)).shape
-            inputs, in_tree = tree.flatten(chosen)
-            columns = [
-                _stack([row[k] for row in rows], shape, 0, like)
-                for k, like in enumerate(inputs)
-            ]
-            blocks.append(tree.unflatten(in_tree, columns))
+            rows = _rows(tape, number, type_of(as_operand(leaf)))
+            blocks.append(tree.unflatten(block_tree, rows))
         jacobian = tree.unflatten(out_tree, blocks)
         return (jacobian, aux) if has_aux else jacobian
 
     return jacobian_of
+
+
+def _rows(tape: Tape, number: int, aval: Aval) -> list[Any]:
+    """The Jacobian of one leaf of the result, for each leaf of the arguments."""
+    shapes = [(*aval.shape, *own.shape) for own in tape.avals]
+    if tape.outs[number] is None:
+        pairs = zip(shapes, tape.avals, strict=True)
+        return [np.zeros(shape, own.dtype) for shape, own in pairs]
+    if not aval.ndim:
+        return tape.pull_back({number: aval.numpy_dtype.type(1)})
+    rows = tape.pull_back_batch(number, _basis(aval))
+    return [_reshaped(row, shape) for row, shape in zip(rows, shapes, strict=True)]
 
 
 def _check_complex(leaves: Sequence[Any], holomorphic: bool, other: str) -> None:
@@ -126,7 +117,7 @@ def jacfwd(
     has_aux: bool = False,
     holomorphic: bool = False,
 ) -> Function:
-    """The Jacobian of ``f``, one column at a time, by forward mode.
+    """The Jacobian of ``f``, all columns in one batched sweep of forward mode.
 
     Best where the arguments have fewer elements than the result. Arguments, result and
     errors are those of `jacrev`, but that complex *arguments* need ``holomorphic``.
@@ -140,31 +131,39 @@ def jacfwd(
     @functools.wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         call, chosen = _partial(f, selection, args, kwargs, has_aux)
-        out, f_jvp, aux = linearize(call, chosen, has_aux=True)
-        leaves, in_tree = tree.flatten(chosen)
+        leaves, block_tree = tree.flatten(chosen)
         _check_complex(leaves, holomorphic, "jacrev")
-        out_leaves, out_tree = tree.flatten(out)
-        columns = []  # for each input leaf, for each output leaf
-        for number, leaf in enumerate(leaves):
-            moved = [
-                tree.flatten(f_jvp(tree.unflatten(in_tree, column)))[0]
-                for column in _basis(leaves, number)
-            ]
-            shape = type_of(as_operand(leaf)).shape
-            columns.append(
-                [
-                    _stack([row[k] for row in moved], shape, -1, like)
-                    for k, like in enumerate(out_leaves)
-                ]
-            )
+        tape, _, count, out_tree, _, aux = tape_of(call, (chosen,), True, False)
+        columns = [_columns(tape, number, count) for number in range(len(leaves))]
         blocks = [
-            tree.unflatten(in_tree, [column[k] for column in columns])
-            for k in range(len(out_leaves))
+            tree.unflatten(block_tree, [column[k] for column in columns])
+            for k in range(count)
         ]
         jacobian = tree.unflatten(out_tree, blocks)
         return (jacobian, aux) if has_aux else jacobian
 
     return jacobian_of
+
+
+def _columns(tape: Tape, number: int, count: int) -> list[Any]:
+    """The Jacobian with respect to one leaf of the arguments, for each result."""
+    aval = tape.avals[number]
+    moving = tuple(k for k in range(count) if tape.outs[k] is not None)
+    if aval.ndim:
+        found = tape.push_forward_batch(number, _basis(aval), moving)
+        found = [move_axis(x, 0, type_of(x).ndim - 1) for x in found]
+    else:
+        found = tape.push_forward({number: aval.numpy_dtype.type(1)}, moving)
+    results = dict(zip(moving, found, strict=True))
+    columns = []
+    for k, leaf in enumerate(tape.results[:count]):
+        own = type_of(as_operand(leaf))
+        shape = (*own.shape, *aval.shape)
+        fixed = k not in results
+        columns.append(
+            np.zeros(shape, own.numpy_dtype) if fixed else _reshaped(results[k], shape)
+        )
+    return columns
 
 
 jacobian = jacrev

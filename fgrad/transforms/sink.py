@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fgrad.ir import Atom, Eqn, Lit, Program
-from fgrad.ops.elementwise import add, where
+from fgrad.ops.elementwise import add, subtract, where
 from fgrad.ops.logic import logical_and, logical_not, logical_or
 from fgrad.ops.reduce import any_, sum_
 from fgrad.ops.structure import broadcast_to
@@ -67,7 +67,7 @@ class _Sink:
         """The output as a masked variable, where the equation lets a mask through."""
         if eqn.prim is where:
             return self._select(eqn)
-        if eqn.prim is add:
+        if eqn.prim is add or eqn.prim is subtract:
             return self._add(eqn)
         for position in eqn.prim.scales:
             found = self.masked.get(eqn.ins[position])

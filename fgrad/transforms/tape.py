@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.ir import Aval, Program, Var
+from fgrad.ir import Aval, Program, Var, evaluate
 from fgrad.lower.numpy import Executable, run_on
+from fgrad.ops.batching import spread
 from fgrad.primitive import Primitive
 from fgrad.record import read_path
 from fgrad.trace import (
@@ -28,6 +29,7 @@ from fgrad.trace import (
 )
 from fgrad.transforms.jvp import Avals, Flags, forward, tangent_program
 from fgrad.transforms.vjp import pullback_program, reverse
+from fgrad.transforms.vmap import batch_program, run_mapped
 
 Numbers = tuple[int, ...]
 
@@ -105,6 +107,38 @@ class Tape:
         executable, given = derived(self._path, "vjp", outs, self._inputs)
         return self._fill(self._run(executable, list(seeds.values())), given)
 
+    def pull_back_batch(self, leaf: int, cts: Any) -> list[Any]:
+        """Cotangents of the inputs for a batch of cotangents of one leaf."""
+        key = "vjp", (self.outs[leaf],), self._inputs
+        results, given = self._run_batch(key, cts)
+        return self._fill(results, given, type_of(cts).shape[:1])
+
+    def push_forward_batch(
+        self, number: int, tangents: Any, leaves: Numbers
+    ) -> list[Any]:
+        """Tangents of result ``leaves`` for a batch of tangents of one input."""
+        key = "jvp", tuple(self.outs[leaf] for leaf in leaves), (number,)
+        results, given = self._run_batch(key, tangents)
+        found = iter(results)
+        size = type_of(tangents).shape[:1]
+        return [
+            next(found) if is_given else zeros(self.out_avals[leaf], size)
+            for leaf, is_given in zip(leaves, given, strict=True)
+        ]
+
+    def _run_batch(self, key: Any, batch: Any) -> tuple[list[Any], Flags]:
+        executable, given = derived(self._path, *key)
+        size = type_of(batch).shape[0]
+        program = executable.program
+        if any(eqn.prim.inlines for eqn in program.eqns):
+            saved = self._trace.saved  # a rule of the user's may branch on them
+            flags = (*(False for _ in saved), True)
+            call = functools.partial(evaluate, program)
+            results = run_mapped(call, size, [*saved, batch], flags)
+            return [spread(size, out, m) for out, m in results], given
+        executable, _ = derived_batch(self._path, key, size)
+        return self._run(executable, [batch]), given
+
     def gradient(self) -> list[Any]:
         """The gradient of the first leaf, a number; frees what the tape saved."""
         outs = (self.outs[0],)
@@ -115,12 +149,14 @@ class Tape:
     def _inputs(self) -> Numbers:
         return tuple(range(len(self.avals)))
 
-    def _fill(self, results: list[Any], given: Flags) -> list[Any]:
+    def _fill(
+        self, results: list[Any], given: Flags, lead: tuple[int, ...] = ()
+    ) -> list[Any]:
         if all(given):
             return results
         found = iter(results)
         return [
-            next(found) if is_given else zeros(aval)
+            next(found) if is_given else zeros(aval, lead)
             for aval, is_given in zip(self.avals, given, strict=True)
         ]
 
@@ -156,10 +192,10 @@ def exported(leaf: Tracer) -> Any:
     return value.copy()
 
 
-def zeros(aval: Aval | None) -> Any:
-    """The zero of a type, as a NumPy array or scalar."""
+def zeros(aval: Aval | None, lead: tuple[int, ...] = ()) -> Any:
+    """The zero of a type, as a NumPy array or scalar; with further axes in front."""
     assert aval is not None
-    return np.zeros(aval.shape, aval.dtype)[()]
+    return np.zeros(lead + aval.shape, aval.dtype)[()]
 
 
 def derived(
@@ -175,6 +211,21 @@ def derived(
     found = path.ends.get(key)
     if found is None:
         found = path.ends[key] = _derive(path, mode, outs, wrt)
+    return found
+
+
+def derived_batch(
+    path: Path, key: tuple[str, Numbers, Numbers], size: int
+) -> tuple[Executable, Flags]:
+    """A derived program that runs on a batch of its last argument."""
+    found = path.ends.get((*key, size))
+    if found is None:
+        executable, given = derived(path, *key)
+        program = executable.program
+        mapped = (*(False for _ in program.ins[1:]), True)
+        every = tuple(True for _ in program.outs)
+        whole, _ = batch_program(program, size, mapped, every)
+        found = path.ends[(*key, size)] = Executable(whole), given
     return found
 
 

@@ -208,16 +208,14 @@ def _stacked(rows: Sequence[Any]) -> Any:
     return concatenate(*parts, axis=0)
 
 
-@functools.lru_cache(maxsize=2048)
-def batched(
+def batch_program(
     program: Program, size: int, mapped: Flags, wanted: Flags | None = None
 ) -> tuple[Program, Flags]:
     """The program that runs on inputs of which the mapped ones are batches.
 
     The flags say which outputs have the batch in front; those that are ``wanted`` are
-    made to. The program must have no constants.
+    made to.
     """
-    assert not program.consts
     found: list[bool] = []
 
     def rule(*tracers: Any) -> list[Any]:
@@ -237,3 +235,12 @@ def batched(
         for var, m in pairs
     ]
     return finished(trace_program(rule, avals)), tuple(found)
+
+
+@functools.lru_cache(maxsize=2048)
+def batched(
+    program: Program, size: int, mapped: Flags, wanted: Flags | None = None
+) -> tuple[Program, Flags]:
+    """`batch_program`, looked up for a program seen before; it has no constants."""
+    assert not program.consts
+    return batch_program(program, size, mapped, wanted)
