@@ -55,13 +55,16 @@ def body_with_residuals(
     with contextlib.suppress(LoopError):  # then forward mode is all that there is
         wanted |= _reads(reverse(body, wrt, seeded)[0])
     outs_of_carry = dict(zip(body.outs[:carry], body.ins[consts:], strict=False))
-    cheap: set[Atom] = set(body.ins)
+    known: set[Atom] = set(body.ins)  # given, stacked, or cheap to compute of these
+    stacked: list[Atom] = []
     for eqn in body.eqns:
-        if _is_cheap(eqn) and all(type(a) is Lit or a in cheap for a in eqn.ins):
-            cheap.update(eqn.outs)
-    bound = {var for eqn in body.eqns for var in eqn.outs}
-    stacked = [v for v in bound if v in wanted and v not in cheap]
-    stacked = [v for v in stacked if v not in outs_of_carry]
+        if _is_cheap(eqn) and all(type(a) is Lit or a in known for a in eqn.ins):
+            known.update(eqn.outs)
+            continue
+        read = [v for v in eqn.outs if v in wanted]
+        stacked += [v for v in read if v not in outs_of_carry]
+        known.update(read)
+    bound = set(_bound(body))
     needed = _needed(body, wanted, {*stacked, *outs_of_carry})
     carried = [v for v in body.ins[consts : consts + carry] if v in needed]
     for out, before in outs_of_carry.items():
