@@ -12,10 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.control.closing import apart
 from fgrad.errors import CustomRuleError
 from fgrad.ir import Aval
 from fgrad.primitive import Primitive
-from fgrad.trace import Trace, Tracer, as_operand, type_of
+from fgrad.trace import (
+    _ACTIVE,
+    Trace,
+    Tracer,
+    as_operand,
+    innermost,
+    is_traced,
+    type_of,
+)
 from fgrad.transforms.jvp import Flags
 from fgrad.transforms.tape import Tape, zeros
 
@@ -31,10 +40,28 @@ class Call:
         self.function = function
 
     def __call__(self, leaves: Leaves) -> list[Any]:
-        return list(self.function(leaves))
+        outs = at_level(innermost(leaves), self.function, leaves)
+        inner = innermost(outs)
+        if inner is not None:
+            outer = innermost(leaves)
+            if outer is None or outer.serial < inner.serial:
+                check_closure(self.name, outs, inner)
+        return outs
 
     def __repr__(self) -> str:
         return self.name
+
+
+def at_level(trace: Trace | None, function: Function, leaves: Leaves) -> list[Any]:
+    """Call a user's function with the arrays that it makes belonging to a trace.
+
+    It runs on values of that trace, or on NumPy's: not on those of the traces that run.
+    """
+    _ACTIVE.traces.append(trace)  # type: ignore[arg-type]
+    try:
+        return list(function(leaves))
+    finally:
+        _ACTIVE.traces.pop()
 
 
 def check_closure(name: str, outs: Leaves, trace: Trace | None = None) -> None:
@@ -52,7 +79,8 @@ def check_closure(name: str, outs: Leaves, trace: Trace | None = None) -> None:
 
 
 def _call_numpy(*operands: Any, call: Call, types: tuple[Aval, ...]) -> tuple[Any, ...]:
-    return tuple(call(operands))
+    outs = call(operands)
+    return tuple(outs if any(map(is_traced, operands)) else apart(outs))
 
 
 def _call_aval(*avals: Aval, call: Call, types: tuple[Aval, ...]) -> tuple[Aval, ...]:
@@ -65,7 +93,7 @@ def _call_jvp(
     active = tuple(t is not None for t in tangents)
     given = [t for t in tangents if t is not None]
     types = params["types"]
-    return call_(*operands, *given, call=pushed(call, active), types=types)
+    return list(call_(*operands, *given, call=pushed(call, active), types=types))
 
 
 def _call_vjp(
@@ -131,7 +159,7 @@ def _of_some(
         everything = list(primals)
         for k, leaf in zip(active, leaves, strict=True):
             everything[k] = leaf
-        return function(everything)
+        return list(function(everything))
 
     return of_active
 

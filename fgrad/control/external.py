@@ -1,4 +1,4 @@
-"""``external``: a function that fgrad never looks into, with a derivative of its own."""
+"""``external``: functions that fgrad never looks into, with their derivatives."""
 
 import functools
 from collections.abc import Callable
@@ -7,10 +7,19 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.control.calls import Leaves, transposed
-from fgrad.control.closing import as_value
-from fgrad.control.custom import cotangents_of_arguments, fitted
-from fgrad.control.rules import Avals, MappedRule, Rule, element, external_
+from fgrad.control.calls import Leaves, at_level, transposed
+from fgrad.control.closing import apart, as_value
+from fgrad.control.custom_rules import cotangents_of_arguments, fitted
+from fgrad.control.rule_primitives import external_
+from fgrad.control.rules import (
+    Avals,
+    Learnt,
+    MappedLayout,
+    MappedRule,
+    Outline,
+    Rule,
+    element,
+)
 from fgrad.errors import CustomRuleError, DerivativeError
 from fgrad.ir import Aval
 from fgrad.trace import as_operand, is_traced, type_of
@@ -57,7 +66,8 @@ def external(
 
     >>> import numpy as np, fgrad
     >>> cosine = fgrad.external(np.cos, lambda x: x)
-    >>> sine = fgrad.external(np.sin, lambda x: x, vjp=lambda ct, y, x: (ct * cosine(x),))
+    >>> rule = lambda ct, y, x: (ct * cosine(x),)
+    >>> sine = fgrad.external(np.sin, lambda x: x, vjp=rule)
     >>> fgrad.vmap(fgrad.grad(sine))(np.zeros(2))
     array([1., 1.])
     """
@@ -71,10 +81,10 @@ def external(
             functions = fn, result, vjp, jvp, vectorized
             rule = rules[treedef] = _ExternalRule(treedef, *functions)
         values = list(map(as_value, leaves))
-        rule.out_avals(tuple(map(type_of, values)))
+        said = rule.outline("primal", tuple(map(type_of, values)))
         is_plain = not any(map(is_traced, values))
-        outs = rule.primal(values) if is_plain else external_(*values, rule=rule)
-        return tree.unflatten(rule.out_tree, outs)
+        outs = apart(rule.primal(values)) if is_plain else external_(*values, rule=rule)
+        return tree.unflatten(said.layout, outs)
 
     return call
 
@@ -94,35 +104,53 @@ class _ExternalRule(Rule):
         self.fn, self.result = fn, result
         self.vjp, self.jvp = vjp, jvp
         self.vectorized = vectorized
-        self.out_tree: Any = None
+        Learnt.add()
 
-    def out_avals(self, avals: Avals) -> Avals:
-        """The types of the results, as the user said."""
-        said = self.result
-        if callable(said) and not hasattr(said, "shape"):
-            said = said(*tree.unflatten(self.treedef, avals))
-        leaves, self.out_tree = tree.flatten(said)
-        return tuple(Aval(leaf.shape, leaf.dtype) for leaf in leaves)
+    def outline(self, method: str, avals: Avals) -> Outline:
+        """The types of the results, as the user said; the layout is their structure."""
 
-    def types(self, function: Any, avals: Avals) -> Avals:
-        return self.out_avals(avals)
+        def make() -> Outline:
+            said = self.result
+            if callable(said) and not hasattr(said, "shape"):
+                said = said(*tree.unflatten(self.treedef, avals))
+            leaves, treedef = tree.flatten(said)
+            if not all(hasattr(x, "shape") and hasattr(x, "dtype") for x in leaves):
+                raise CustomRuleError(
+                    f"result= of the external function {self.name} must hold things "
+                    f"with a shape and a dtype (fgrad.Aval, arrays), got {said!r:.80}"
+                )
+            return Outline(
+                tuple(Aval(tuple(x.shape), np.dtype(x.dtype)) for x in leaves), treedef
+            )
+
+        return self.known(("outline", avals), make)  # type: ignore[no-any-return]
+
+    def layout(self, avals: Avals) -> Any:
+        return self.outline("primal", avals).layout
+
+    def count(self, layout: Any) -> int:
+        return layout.num_leaves  # type: ignore[no-any-return]
 
     def primal(self, operands: Leaves) -> list[Any]:
-        return self.run(operands, self.out_avals(tuple(map(type_of, operands))))
+        said = self.outline("primal", tuple(map(type_of, operands)))
+        return self.run(operands, *said)
 
-    def run(self, operands: Leaves, avals: Avals) -> list[Any]:
+    def run(self, operands: Leaves, avals: Avals, layout: Any) -> list[Any]:
         """Call the function; its results must have these types."""
         args = tree.unflatten(self.treedef, list(map(_read_only, operands)))
-        leaves, found = tree.flatten(self.fn(*args))
-        if found != self.out_tree:
+        (out,) = at_level(None, lambda args: [self.fn(*args)], args)
+        leaves, found = tree.flatten(out)
+        if found != layout:
             raise CustomRuleError(
-                f"{self.name} returned the structure {found}, said was {self.out_tree}"
+                f"{self.name} returned the structure {found}, said was {layout} "
+                "(result=)"
             )
         outs = []
         for leaf, aval in zip(leaves, avals, strict=True):
             value = as_operand(leaf)
             own = type_of(value)
-            if own.is_python and aval.shape == ():
+            is_number = own.is_python and aval.shape == ()
+            if is_number and not (own.is_complex and not aval.is_complex):
                 value = aval.numpy_dtype.type(value)
             elif own.shape != aval.shape or own.numpy_dtype != aval.numpy_dtype:
                 raise CustomRuleError(
@@ -131,33 +159,47 @@ class _ExternalRule(Rule):
             outs.append(value)
         return outs
 
-    def memos(self, operands: Leaves, outs: Leaves) -> Leaves:
+    def memos(self, operands: Leaves, outs: Leaves, layout: Any) -> Leaves:
         return [*operands, *outs]
 
-    def pushed(self, memos: Leaves, tangents: Leaves, avals: Avals) -> list[Any]:
+    def pushed(
+        self, memos: Leaves, tangents: Leaves, avals: Avals, layout: Any
+    ) -> list[Any]:
         if self.jvp is None:
             self._require(self.vjp)
             types = tuple(map(type_of, tangents))
-            return transposed(lambda ct: self.pulled(memos, ct, types), avals, tangents)
-        args, out = self._arguments(memos)
+            pull = functools.partial(self._pull, memos, types, layout)
+            return transposed(pull, avals, tangents)
+        args, out = self._arguments(memos, layout)
         moved = tree.unflatten(self.treedef, tangents)
         tangent = self.jvp(moved, out, *args)
-        return fitted(f"the jvp rule of {self.name}", tangent, self.out_tree, avals)
+        return fitted(f"the jvp rule of {self.name}", tangent, layout, avals)
 
-    def pulled(self, memos: Leaves, cts: Leaves, avals: Avals) -> list[Any]:
+    def pulled(
+        self, memos: Leaves, cts: Leaves, avals: Avals, layout: Any
+    ) -> list[Any]:
         if self.vjp is None:
             self._require(self.jvp)
             types = tuple(map(type_of, cts))
-            return transposed(lambda ts: self.pushed(memos, ts, types), avals, cts)
-        args, out = self._arguments(memos)
-        found = self.vjp(tree.unflatten(self.out_tree, cts), out, *args)
+            push = functools.partial(self._push, memos, types, layout)
+            return transposed(push, avals, cts)
+        args, out = self._arguments(memos, layout)
+        found = self.vjp(tree.unflatten(layout, cts), out, *args)
         what = f"the vjp rule of {self.name}"
         return cotangents_of_arguments(what, found, self.treedef, avals)
 
-    def _arguments(self, memos: Leaves) -> tuple[Any, Any]:
+    def _push(
+        self, memos: Leaves, types: Avals, layout: Any, tangents: Leaves
+    ) -> Leaves:
+        return self.pushed(memos, tangents, types, layout)
+
+    def _pull(self, memos: Leaves, types: Avals, layout: Any, cts: Leaves) -> Leaves:
+        return self.pulled(memos, cts, types, layout)
+
+    def _arguments(self, memos: Leaves, layout: Any) -> tuple[Any, Any]:
         count = self.treedef.num_leaves
         args = tree.unflatten(self.treedef, memos[:count])
-        return args, tree.unflatten(self.out_tree, memos[count:])
+        return args, tree.unflatten(layout, memos[count:])
 
     def _require(self, rule: Function | None) -> None:
         if rule is None:
@@ -173,31 +215,30 @@ class _ExternalRule(Rule):
 class _MappedExternal(MappedRule):
     """An external function on a batch: in one call, or in one for each element."""
 
-    rule: _ExternalRule
-    is_vectorized: bool
-
     def __init__(self, rule: Any, size: int, flags: Flags) -> None:
         super().__init__(rule, size, flags)
         self.is_vectorized = isinstance(rule, _ExternalRule) and rule.vectorized
 
-    def types(self, function: Any, avals: Avals) -> Avals:
-        own = tuple(map(element, avals, self.flags))
-        outs = self.rule.types(function, own)
-        return tuple(Aval((self.size, *aval.shape), aval.dtype) for aval in outs)
+    def outline(self, method: str, avals: Avals) -> Outline:
+        own = self.rule.outline(method, tuple(map(element, avals, self.flags)))
+        outs = tuple(Aval((self.size, *aval.shape), aval.dtype) for aval in own.avals)
+        return Outline(outs, MappedLayout(own.layout, ()))
 
     def primal(self, operands: Leaves) -> list[Any]:
-        avals = self.types(None, tuple(map(type_of, operands)))
+        avals, layout = self.outline("primal", tuple(map(type_of, operands)))
         pairs = list(zip(operands, self.flags, strict=True))
         if self.is_vectorized:
-            lead = (self.size,)
-            whole = [x if m else np.broadcast_to(x, lead + x.shape) for x, m in pairs]
-            return self.rule.run(whole, avals)
+            whole = [x if m else self._spread_out(x) for x, m in pairs]
+            return self.rule.run(whole, avals, layout.own)  # type: ignore[attr-defined,no-any-return]
         outs = [np.empty(aval.shape, aval.dtype) for aval in avals]
         for number in range(self.size):
             row = self.rule.primal([x[number] if m else x for x, m in pairs])
             for out, value in zip(outs, row, strict=True):
                 out[number] = value
         return outs
+
+    def _spread_out(self, x: Any) -> Any:
+        return np.broadcast_to(x, (self.size, *np.shape(x)))
 
     def make_mapped(self, size: int, flags: Flags) -> Rule:
         return _MappedExternal(self, size, flags)

@@ -1,0 +1,227 @@
+"""What rules of `custom_jvp` and `custom_vjp` take and return, as lists of leaves."""
+
+from typing import Any, NamedTuple
+
+from fgrad import tree
+from fgrad.control.calls import Leaves, transposed
+from fgrad.control.closing import as_value
+from fgrad.control.rules import Avals, Learnt, Outline, Rule
+from fgrad.errors import CustomRuleError
+from fgrad.ir import PYTHON_AVALS
+from fgrad.trace import as_operand, is_traced, type_of
+from fgrad.transforms.tape import zeros
+
+
+class Layout(NamedTuple):
+    """How leaves form the result and the residuals.
+
+    ``numbers``: for each leaf of the residuals the type of Python number that it was.
+    """
+
+    result: tree.TreeDef
+    residuals: tree.TreeDef | None = None
+    numbers: tuple[type | None, ...] = ()
+
+
+class _CustomRule(Rule):
+    """What both kinds share: arguments from leaves, results to leaves."""
+
+    def __init__(
+        self,
+        custom: Any,
+        treedef: tree.TreeDef,
+        positions: tuple[int, ...],
+        static: list[Any],
+    ) -> None:
+        super().__init__(custom.__name__)
+        self.custom = custom
+        self.treedef = treedef
+        self.positions = positions
+        self.static = static
+        Learnt.add()
+
+    def args(self, leaves: Leaves) -> list[Any]:
+        args = list(tree.unflatten(self.treedef, leaves))
+        pairs = zip(self.positions, self.static, strict=True)
+        for position, value in sorted(pairs, key=lambda pair: pair[0]):
+            args.insert(position, value)
+        return args
+
+    def count(self, layout: Any) -> int:
+        return layout.result.num_leaves  # type: ignore[no-any-return]
+
+    def results(self, out: Any) -> tuple[list[Any], tree.TreeDef]:
+        leaves, treedef = tree.flatten(out)
+        return [self.value(leaf, "result") for leaf in leaves], treedef
+
+    def value(self, leaf: Any, what: str) -> Any:
+        try:
+            value = as_value(leaf)
+            if type_of(value).numpy_dtype.kind in "biufc":
+                return value
+        except (TypeError, ValueError):
+            pass
+        raise CustomRuleError(
+            f"the {what} of {self.name} holds {type(leaf).__name__} {leaf!r:.40}, "
+            "which is no array of numbers"
+        )
+
+    def primal(self, operands: Leaves) -> list[Any]:
+        leaves, treedef = self.results(self.custom.fun(*self.args(operands)))
+        self.remember(Layout(treedef))
+        return leaves
+
+
+class JvpRule(_CustomRule):
+    def memos(self, operands: Leaves, outs: Leaves, layout: Any) -> Leaves:
+        return operands
+
+    def pushed(
+        self, memos: Leaves, tangents: Leaves, avals: Avals, layout: Any
+    ) -> list[Any]:
+        primals, moved = (tree.unflatten(self.treedef, x) for x in (memos, tangents))
+        pair = self.custom.jvp(*self.static, primals, moved)
+        what = f"the jvp rule of {self.name}"
+        _, tangent = _pair(what, pair, "the result and its tangent")
+        return fitted(what, tangent, layout.result, avals)
+
+    def pulled(
+        self, memos: Leaves, cts: Leaves, avals: Avals, layout: Any
+    ) -> list[Any]:
+        types = tuple(map(type_of, cts))
+
+        def push(tangents: Leaves) -> Leaves:
+            return self.pushed(memos, tangents, types, layout)
+
+        return transposed(push, avals, cts)
+
+
+class VjpRule(_CustomRule):
+    reads_operands = False
+
+    def forward(self, operands: Leaves) -> list[Any]:
+        what = f"the forward rule of {self.name}"
+        pair = self.custom.fwd(*self.args(operands))
+        out, residuals = _pair(what, pair, "the result and residuals")
+        results, treedef = self.results(out)
+        leaves, residual_tree = tree.flatten(residuals)
+        numbers = tuple(type(x) if type(x) in PYTHON_AVALS else None for x in leaves)
+        self.remember(Layout(treedef, residual_tree, numbers))
+        return [*results, *(self.value(leaf, "residuals") for leaf in leaves)]
+
+    def outline(self, method: str, avals: Avals) -> Outline:
+        found = super().outline(method, avals)
+        if method == "forward":
+            own = super().outline("primal", avals)
+            count = own.layout.result.num_leaves
+            if (own.layout.result, own.avals) != (
+                found.layout.result,
+                found.avals[:count],
+            ):
+                raise CustomRuleError(
+                    f"the forward rule of {self.name} returns the result "
+                    f"{_typed(found.layout.result, found.avals)}, the function itself "
+                    f"{_typed(own.layout.result, own.avals)}"
+                )
+        return found
+
+    def memos(self, operands: Leaves, outs: Leaves, layout: Any) -> Leaves:
+        return outs[layout.result.num_leaves :]
+
+    def pushed(
+        self, memos: Leaves, tangents: Leaves, avals: Avals, layout: Any
+    ) -> list[Any]:
+        types = tuple(map(type_of, tangents))
+
+        def pull(cts: Leaves) -> Leaves:
+            return self.pulled(memos, cts, types, layout)
+
+        return transposed(pull, avals, tangents)
+
+    def pulled(
+        self, memos: Leaves, cts: Leaves, avals: Avals, layout: Any
+    ) -> list[Any]:
+        pairs = zip(memos, layout.numbers, strict=True)
+        leaves = [x if kind is None or is_traced(x) else kind(x) for x, kind in pairs]
+        residuals = tree.unflatten(layout.residuals, leaves)
+        ct = tree.unflatten(layout.result, cts)
+        found = self.custom.bwd(*self.static, residuals, ct)
+        what = f"the backward rule of {self.name}"
+        return cotangents_of_arguments(what, found, self.treedef, avals)
+
+
+def _typed(treedef: tree.TreeDef, avals: Avals) -> Any:
+    return tree.unflatten(treedef, avals[: treedef.num_leaves])
+
+
+def cotangents_of_arguments(
+    what: str, found: Any, treedef: tree.TreeDef, avals: Avals
+) -> list[Any]:
+    """The leaves of a tuple with one cotangent for each argument.
+
+    Raises:
+        CustomRuleError: it is no such tuple.
+    """
+    arguments = treedef.children()
+    if not isinstance(found, tuple | list) or len(found) != len(arguments):
+        raise CustomRuleError(
+            f"{what} must return a tuple with one cotangent for each of "
+            f"{len(arguments)} arguments, it returned {_described(found)}"
+        )
+    leaves: list[Any] = []
+    for number, (ct, argument) in enumerate(zip(found, arguments, strict=True)):
+        types = avals[len(leaves) : len(leaves) + argument.num_leaves]
+        if ct is None and argument.num_leaves:
+            if any(aval.is_inexact for aval in types):
+                raise CustomRuleError(
+                    f"{what} returned None as cotangent of argument {number}, which "
+                    f"has type {', '.join(map(str, types))}; return zeros "
+                    "(np.zeros_like) where the result does not depend on it"
+                )
+            leaves += [zeros(aval) for aval in types]
+        else:
+            leaves += fitted(f"{what}, argument {number},", ct, argument, types)
+    return leaves
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return f"{len(value)}"
+    return f"{type(value).__name__}"
+
+
+def _pair(what: str, value: Any, meaning: str) -> Any:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise CustomRuleError(
+            f"{what} must return a pair, {meaning}; it returned {_described(value)}"
+        )
+    return value
+
+
+def fitted(what: str, value: Any, treedef: tree.TreeDef, avals: Avals) -> list[Any]:
+    """Leaves of these types; zeros where a type is not floating-point.
+
+    Raises:
+        CustomRuleError: the structure, a shape or a dtype differs.
+    """
+    leaves, found = tree.flatten(value)
+    if found != treedef:
+        raise CustomRuleError(
+            f"{what} returned the structure {found}, expected {treedef}"
+        )
+    fitted = []
+    for leaf, aval in zip(leaves, avals, strict=True):
+        own = type_of(as_operand(leaf))
+        is_number = own.is_python and aval.shape == ()
+        if not aval.is_inexact:
+            fitted.append(zeros(aval))
+        elif is_number and not (own.is_complex and not aval.is_complex):
+            fitted.append(aval.numpy_dtype.type(leaf))
+        elif own.shape == aval.shape and own.numpy_dtype == aval.numpy_dtype:
+            fitted.append(leaf)
+        else:
+            raise CustomRuleError(
+                f"{what} returned {own}, expected {aval}: a tangent or cotangent has "
+                "the shape and dtype of its primal"
+            )
+    return fitted
