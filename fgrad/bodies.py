@@ -1,29 +1,56 @@
-"""Shorter equations of control flow, as a person would write them.
+"""Programs as short as a person would write them, for reading.
 
-A body takes all that it closes over as inputs, Python numbers too, so that one traced
-structure serves all values. In a program that is read, numbers belong into the bodies,
-what occurs twice is passed once, and what no body reads is not passed.
+Equal equations are computed once, and local rules apply, but only those that leave
+results the same. NumPy scalars are written as numbers where types stay the same.
+
+A body of control flow takes all that it closes over as inputs, Python numbers too, so
+that one traced structure serves all values. In a program that is read, numbers belong
+into the bodies, what occurs twice is passed once, and what no body reads is not passed.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from fgrad.ir import Atom, Eqn, Lit, Program, Var
-from fgrad.passes import Substitution, cse, dce, with_eqns
+import numpy as np
+
+from fgrad.ir import PYTHON_NUMBERS, Atom, Eqn, Lit, Program, Var
+from fgrad.passes import Substitution, cse, dce, simplify, with_eqns
 from fgrad.primitive import Feed
 
 
 def tighten(program: Program) -> Program:
-    """Shorten the equations that have bodies, and the bodies, until nothing changes."""
-    while any(eqn.prim.feeds is not None for eqn in program.eqns):
-        eqns = [
-            eqn if eqn.prim.feeds is None else _shorter(eqn) for eqn in program.eqns
-        ]
-        shorter = dce(with_eqns(program, eqns, program.outs))
+    """Shorten a program, and the bodies in it, until nothing changes."""
+    program = _with_numbers(program)
+    while True:
+        eqns = [_shorter(eqn) if eqn.prim.feeds else eqn for eqn in program.eqns]
+        shorter = with_eqns(program, eqns, program.outs)
+        shorter = dce(cse(simplify(shorter, is_exact=True)))
         if shorter == program:
-            break
+            return program
         program = shorter
-    return program
+
+
+def _with_numbers(program: Program) -> Program:
+    """Constants that are NumPy scalars as literals, where elementwise equations read
+    them and their types stay the same.
+    """
+    pairs = zip(program.consts, program.values, strict=False)
+    numbers: dict[Atom, Lit] = {
+        var: Lit(value.item())
+        for var, value in pairs
+        if isinstance(value, np.generic) and type(value.item()) in PYTHON_NUMBERS
+    }
+    eqns = [_with_literals(eqn, numbers) for eqn in program.eqns]
+    return with_eqns(program, eqns, program.outs)
+
+
+def _with_literals(eqn: Eqn, numbers: dict[Atom, Lit]) -> Eqn:
+    if not eqn.prim.elementwise or not any(atom in numbers for atom in eqn.ins):
+        return eqn
+    ins = tuple(numbers.get(atom, atom) for atom in eqn.ins)
+    avals = eqn.prim.infer([atom.aval for atom in ins], dict(eqn.params))
+    is_same = avals == tuple(var.aval for var in eqn.outs)
+    return Eqn(eqn.prim, ins, eqn.params, eqn.outs, eqn.site) if is_same else eqn
 
 
 def _shorter(eqn: Eqn) -> Eqn:
@@ -82,7 +109,7 @@ def _rewired(program: Program, start: int, known: dict[int, int | Lit]) -> Progr
         atom = value if isinstance(value, Lit) else program.ins[start + value]
         subst.replace(program.ins[start + offset], atom)
     eqns = list(map(subst.eqn, program.eqns))
-    return cse(with_eqns(program, eqns, list(map(subst, program.outs))))
+    return with_eqns(program, eqns, list(map(subst, program.outs)))
 
 
 def _inputs_read(program: Program) -> list[int]:

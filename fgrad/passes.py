@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.identities import rewritten, same_mask
 from fgrad.ir import PYTHON_NUMBERS, Atom, Aval, Eqn, Lit, Program, Var
 from fgrad.primitive import Primitive
 from fgrad.sites import Site
@@ -135,8 +136,11 @@ def _atom_key(atom: Atom) -> Any:
     return (type(atom.value), repr(atom.value)) if type(atom) is Lit else atom
 
 
-def simplify(program: Program) -> Program:
-    """Apply local identities, fold constants that fill arrays, elide broadcasts."""
+def simplify(program: Program, is_exact: bool = False) -> Program:
+    """Apply local identities, fold constants that fill arrays, elide broadcasts.
+
+    With ``is_exact`` without the rules by which results agree to rounding only.
+    """
     subst = Substitution()
     source: dict[Atom, Eqn] = {}
     kept: list[Eqn] = []
@@ -144,8 +148,10 @@ def simplify(program: Program) -> Program:
     uses.update(program.outs)
     for original in program.eqns:
         plain = _elide_broadcasts(subst.eqn(original), source)
-        shrunk = _shrink(plain, source) or _join_sums(plain, source, uses) or [plain]
-        for part in shrunk:
+        parts = _shrink(plain, source) or rewritten(plain, source, uses)
+        if parts is None and not is_exact:
+            parts = _join_sums(plain, source, uses)
+        for part in parts or [plain]:
             eqn = _fold_full(subst.eqn(part), source)
             same = _identity(eqn, source)
             if same is not None:
@@ -266,6 +272,8 @@ def _identity(eqn: Eqn, source: dict[Atom, Eqn]) -> Atom | None:
         return eqn.ins[1] if eqn.ins[1].aval is out else None
     if name in ("reshape", "broadcast_to") and eqn.ins[0].aval is out:
         return eqn.ins[0]
+    if eqn.prim.elementwise and out.dtype == bool:
+        return same_mask(eqn)
     before = source.get(eqn.ins[0]) if eqn.ins else None
     if before is None or before.prim is not eqn.prim:
         return None
@@ -286,17 +294,33 @@ def _elide_broadcasts(eqn: Eqn, source: dict[Atom, Eqn]) -> Eqn:
     """Use the source of a broadcast where an elementwise equation broadcasts anyway."""
     if not eqn.prim.elementwise or len(eqn.ins) < 2:
         return eqn
-    shape = eqn.outs[0].aval.shape
     ins = list(eqn.ins)
-    for position, atom in enumerate(ins):
-        before = source.get(atom)
-        if before is None or before.prim.name not in ("broadcast_to", "full"):
-            continue
-        others = [a.aval for k, a in enumerate(ins) if k != position]
-        if before.prim.name == "full" and eqn.outs[0].aval in others:
-            ins[position] = Lit(_value(atom, source))
-        elif before.ins and shape in [aval.shape for aval in others]:
-            ins[position] = before.ins[0]
+    for position in range(len(ins)):
+        others = [atom.aval for k, atom in enumerate(ins) if k != position]
+        while (inner := _narrower(ins[position], others, eqn, source)) is not None:
+            ins[position] = inner
     if all(new is old for new, old in zip(ins, eqn.ins, strict=True)):
         return eqn
     return Eqn(eqn.prim, tuple(ins), eqn.params, eqn.outs, eqn.site)
+
+
+def _narrower(
+    atom: Atom, others: Sequence[Aval], eqn: Eqn, source: dict[Atom, Eqn]
+) -> Atom | None:
+    """What broadcasts to an operand where the others have the output's shape."""
+    out, before = eqn.outs[0].aval, source.get(atom)
+    if before is None:
+        return None
+    if before.prim.name == "full":
+        return Lit(_value(atom, source)) if out in others else None
+    if before.prim.name == "broadcast_to" or _adds_leading_axes(before):
+        return before.ins[0] if out.shape in [aval.shape for aval in others] else None
+    return None
+
+
+def _adds_leading_axes(eqn: Eqn) -> bool:
+    """Whether it is a reshape that broadcasting would do."""
+    if eqn.prim.name != "reshape":
+        return False
+    shape, inner = eqn.outs[0].aval.shape, eqn.ins[0].aval.shape
+    return shape == (1,) * (len(shape) - len(inner)) + inner

@@ -34,6 +34,17 @@ settings.register_profile(
 settings.load_profile(os.environ.get("FGRAD_HYPOTHESIS_PROFILE", "ci"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A flag that writes the texts of tests/golden anew."""
+    parser.addoption("--regenerate", action="store_true", help="write tests/golden")
+
+
+@pytest.fixture
+def regenerate(request: pytest.FixtureRequest) -> bool:
+    """Whether golden texts are written and not compared."""
+    return bool(request.config.getoption("--regenerate"))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def check_every_derived_program() -> Iterator[None]:
     """Each program that a transform derives is checked before it first runs."""
