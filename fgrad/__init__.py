@@ -4,7 +4,7 @@ import importlib
 from typing import Any
 
 from fgrad import errors, numpy
-from fgrad.api import grad, jvp, linearize, make_program, value_and_grad, vjp
+from fgrad.api import grad, jvp, linearize, value_and_grad, vjp
 from fgrad.control.branches import cond, switch
 from fgrad.control.checkpoint import checkpoint
 from fgrad.control.custom import custom_jvp, custom_vjp
@@ -12,10 +12,12 @@ from fgrad.control.external import external
 from fgrad.control.loops import scan
 from fgrad.control.repeat import associative_scan, fori_loop, map
 from fgrad.control.while_loop import while_loop
+from fgrad.debug import debug_nans, print, print_cotangent
 from fgrad.ir import Aval, Program, check
 from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from fgrad.mapping import vmap
 from fgrad.ops.cut import stop_gradient
+from fgrad.programs import eval_shape, linear_transpose, make_program
 from fgrad.text import parse
 
 __version__ = "0.1.0"
@@ -28,7 +30,9 @@ __all__ = [
     "cond",
     "custom_jvp",
     "custom_vjp",
+    "debug_nans",
     "errors",
+    "eval_shape",
     "external",
     "fori_loop",
     "grad",
@@ -38,11 +42,14 @@ __all__ = [
     "jacobian",
     "jacrev",
     "jvp",
+    "linear_transpose",
     "linearize",
     "make_program",
     "map",
     "numpy",
     "parse",
+    "print",
+    "print_cotangent",
     "scan",
     "stop_gradient",
     "switch",

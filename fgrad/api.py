@@ -1,4 +1,4 @@
-"""The functional core: gradients, products with Jacobians, programs.
+"""The functional core: gradients and products with Jacobians.
 
 Complex numbers follow JAX's convention: the gradient of a real function f of z = x + iy
 is ``df/dx - i df/dy``, and products with Jacobians pair ``ct`` and ``t`` as ``Re(sum(ct
@@ -13,10 +13,8 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.arguments import Argnames, Argnums, Selection, inputs_of, restore
-from fgrad.bodies import tighten
 from fgrad.errors import ComplexGradientError, NonScalarOutputError, TreeError
-from fgrad.ir import Aval, Program
-from fgrad.record import trace_program
+from fgrad.ir import Aval
 from fgrad.trace import as_operand, is_traced, type_of
 from fgrad.transforms.tape import Tape, zeros
 
@@ -306,42 +304,3 @@ def jvp(
     linear = _linearize(f, tuple(primals), has_aux, protect=False)
     value, f_jvp, *aux = linear
     return (value, f_jvp(*tangents), *aux)
-
-
-def make_program(f: Function) -> Callable[..., Program]:
-    """A function that traces ``f`` and returns its program.
-
-    The arguments are values, or ``fgrad.Aval``s where only shapes and dtypes are known
-    (then Python control flow on values raises ``ConcretizationError``). With values,
-    the program holds the branches that these values took.
-
-    >>> import numpy as np, fgrad
-    >>> print(fgrad.make_program(lambda x: np.sum(np.sin(x) * 2.0))(np.ones(3)))
-    { lambda ; a:f64[3] . let
-        b:f64[3] = sin a
-        c:f64[3] = multiply b 2.0
-        d:f64[] = sum[axis=(0,)] c
-      in (d,) }
-    """
-
-    @functools.wraps(f)
-    def trace(*args: Any, **kwargs: Any) -> Program:
-        leaves, treedef = tree.flatten((args, kwargs))
-        is_abstract = any(isinstance(leaf, Aval) for leaf in leaves)
-        values = [x if isinstance(x, Aval) else _as_value(x) for x in leaves]
-        avals = [x if isinstance(x, Aval) else type_of(x) for x in values]
-
-        def flat(*tracers: Any) -> list[Any]:
-            new_args, new_kwargs = tree.unflatten(treedef, tracers)
-            outs, _ = tree.flatten(f(*new_args, **new_kwargs))
-            return [as_operand(out) for out in outs]
-
-        return tighten(trace_program(flat, avals, None if is_abstract else values))
-
-    return trace
-
-
-def _as_value(leaf: Any) -> Any:
-    """A leaf as NumPy sees it: a Python number becomes a NumPy scalar."""
-    operand = as_operand(leaf)
-    return operand if is_traced(operand) else np.asarray(operand)[()]

@@ -273,6 +273,22 @@ class LoopError(FgradError, ValueError):
     """
 
 
+class NonFiniteError(FgradError, FloatingPointError):
+    """An operation on finite values gave NaN or infinity, under ``debug_nans``.
+
+    Fails::
+
+        with fgrad.debug_nans():
+            fgrad.grad(lambda x: np.sqrt(x) * x)(0.0)
+
+    The message names the operation and the line that it comes from, in the forward
+    pass or in a derived program. Keep the operation away from where it is singular::
+
+        with fgrad.debug_nans():
+            fgrad.grad(lambda x: np.sqrt(np.where(x > 0, x, 1.0)) * x)(0.0)
+    """
+
+
 class ProgramError(FgradError, ValueError):
     """A program is malformed: a variable used before it is bound, or a wrong aval.
 

@@ -91,7 +91,7 @@ def _eqn(indent: str, eqn: Any, table: dict[Any, str]) -> list[Line]:
     """``c:f64[3] = sin b``, on several lines where a param holds a program."""
     outs = " ".join(f"{table[var]}:{var.aval}" for var in eqn.outs)
     ins = " ".join(table[atom] for atom in eqn.ins)
-    start = f"{indent}{outs} = {eqn.prim.name}"
+    start = f"{indent}{outs} = {eqn.prim.name}" if outs else indent + eqn.prim.name
     plain = plain_params(eqn.params)
     if len(plain) == len(eqn.params):
         return [(f"{start}{format_params(plain)} {ins}".rstrip(), eqn)]

@@ -90,7 +90,9 @@ class Primitive:
             are inputs of which programs (`Feed`) that merely read them. They may be
             passed once, written into the programs, or dropped where nothing reads them.
         is_constant: its outputs do not vary with its operands (comparisons, argmax).
-        multiple: it has several outputs and returns a tuple.
+        multiple: it has several outputs (or none) and returns a tuple.
+        has_effect: it does more than compute outputs, so it is never left out, merged
+            or moved.
         elementwise: its operands broadcast against each other.
         moves: it only moves elements of the first operand, so a mask moves with them.
         scales: elementwise: operands that the output is a multiple of, so that a zero
@@ -134,6 +136,7 @@ class Primitive:
     feeds: Rule | None = None
     is_constant: bool = False
     multiple: bool = False
+    has_effect: bool = False
     elementwise: bool = False
     moves: bool = False
     scales: tuple[int, ...] = ()

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.api import Function, jvp, make_program, vjp
+from fgrad.api import Function, jvp, vjp
 from fgrad.primitive import Primitive, Sample
+from fgrad.programs import make_program
 from fgrad.text import parse
 from fgrad.trace import as_operand, type_of
 

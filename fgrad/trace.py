@@ -42,6 +42,7 @@ __all__ = [
     "Policy",
     "Trace",
     "Tracer",
+    "active_check",
     "active_trace",
     "as_operand",
     "bind",
@@ -50,17 +51,23 @@ __all__ = [
     "new_tracer",
     "record",
     "refresh",
+    "set_check",
     "type_of",
 ]
 
 _serials = itertools.count()
 
 
+# check(primitive, params, operands, output[, site]): looks at what was just computed
+Check = Callable[..., None]
+
+
 class _Active(threading.local):
-    """The traces that run in this thread, outermost first."""
+    """The traces that run in this thread, outermost first, and what checks values."""
 
     def __init__(self) -> None:
         self.traces: list[Trace] = []
+        self.check: Check | None = None
 
 
 _ACTIVE = _Active()
@@ -71,6 +78,16 @@ def active_trace() -> Trace | None:
     return _ACTIVE.traces[-1] if _ACTIVE.traces else None
 
 
+def active_check() -> Check | None:
+    """What looks at each value that is computed in this thread, if anything does."""
+    return _ACTIVE.check
+
+
+def set_check(check: Check | None) -> None:
+    """Let a function look at each value that is computed in this thread."""
+    _ACTIVE.check = check
+
+
 class Trace:
     """One run of a function on tracers.
 
@@ -79,7 +96,7 @@ class Trace:
         saved: the values that the policy keeps, in the order of recording.
         abstract: no values, only types. Its policy must not be one of traces that have
             values, or ``root`` must be its own, since the steps of views differ.
-        nested: some value is a tracer of an enclosing trace.
+        nested: some value is a tracer of an enclosing trace, or values are checked.
         serial: later traces are inner ones.
         constants: the arrays among what was saved.
         opaque: calls of Python functions are recorded as such.
@@ -107,7 +124,7 @@ class Trace:
     ) -> None:
         self.policy = policy
         self.abstract = abstract
-        self.nested = False
+        self.nested = _ACTIVE.check is not None
         self.saved: list[Any] = []
         self.serial = next(_serials)
         self.constants: Constants | None = None
@@ -242,7 +259,10 @@ def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> An
         return _bind_one(prim, operands[0], params)
     trace = innermost(operands)
     if trace is None or (prim.inlines and not trace.opaque):
-        return prim.numpy(*operands, **params)
+        out = prim.numpy(*operands, **params)
+        if _ACTIVE.check is not None:
+            _ACTIVE.check(prim, params, operands, out)
+        return out
     if trace.rule is not None:
         return trace.rule(prim, operands, params)
     if prim.on_tape is not None and trace.policy.differentiates:

@@ -14,7 +14,12 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.control.closing import Closed, apart, as_value, close, known_value
-from fgrad.control.derivatives import joint_pullback, joint_tangents, lifted
+from fgrad.control.derivatives import (
+    joint_pullback,
+    joint_tangents,
+    lifted,
+    reads_of,
+)
 from fgrad.control.scan import executable, warnings_of
 from fgrad.control.scan_derivatives import zeros_like
 from fgrad.errors import CarryTypeError
@@ -215,7 +220,19 @@ def _bind_derived(
     counts = tuple(len(values) for _, values in pairs)
     own = [value for _, values in pairs for value in values]
     branches = common_inputs(tuple(program for program, _ in pairs), counts)
-    return cond_(index, *own, *operands, branches=branches)
+    everything = [*own, *operands]
+    kept = _read_by_any(branches)
+    smaller = tuple(Program([b.ins[k] for k in kept], b.eqns, b.outs) for b in branches)
+    return cond_(index, *(everything[k] for k in kept), branches=smaller)
+
+
+def _read_by_any(branches: Sequence[Program]) -> list[int]:
+    """The positions of the inputs that some branch reads."""
+    live: set[int] = set()
+    for branch in branches:
+        read = reads_of(branch)
+        live |= {k for k, var in enumerate(branch.ins) if var in read}
+    return sorted(live)
 
 
 def _padded(program: Program, flags: Flags, wanted: Flags, like: Any) -> Program:
@@ -316,11 +333,7 @@ def _cond_prune(
 ) -> tuple[list[int], list[int], dict[str, Any]]:
     kept = [k for k, is_used in enumerate(used) if is_used]
     pruned = [dce(Program(b.ins, b.eqns, [b.outs[k] for k in kept])) for b in branches]
-    live: set[int] = set()
-    for branch in pruned:
-        read = {atom for eqn in branch.eqns for atom in eqn.ins} | set(branch.outs)
-        live |= {k for k, var in enumerate(branch.ins) if var in read}
-    ins = sorted(live)
+    ins = _read_by_any(pruned)
     programs = tuple(Program([b.ins[k] for k in ins], b.eqns, b.outs) for b in pruned)
     return [0, *(k + 1 for k in ins)], kept, {"branches": programs}
 

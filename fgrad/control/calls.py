@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.control.closing import apart
-from fgrad.errors import CustomRuleError
+from fgrad.errors import CustomRuleError, LeakedTracerError
 from fgrad.ir import Aval
 from fgrad.primitive import Primitive
 from fgrad.trace import (
@@ -40,12 +40,14 @@ class Call:
         self.function = function
 
     def __call__(self, leaves: Leaves) -> list[Any]:
-        outs = at_level(innermost(leaves), self.function, leaves)
+        outer = innermost(leaves)
+        try:
+            outs = at_level(outer, self.function, leaves)
+        except LeakedTracerError as error:
+            raise _closed_over(self.name) from error
         inner = innermost(outs)
-        if inner is not None:
-            outer = innermost(leaves)
-            if outer is None or outer.serial < inner.serial:
-                check_closure(self.name, outs, inner)
+        if inner is not None and (outer is None or outer.serial < inner.serial):
+            raise _closed_over(self.name)
         return outs
 
     def __repr__(self) -> str:
@@ -72,10 +74,14 @@ def check_closure(name: str, outs: Leaves, trace: Trace | None = None) -> None:
     """
     for out in outs:
         if type(out) is Tracer and trace in (None, out.scope):
-            raise CustomRuleError(
-                f"{name} closes over a traced value, whose derivative would be lost; "
-                "pass it as an argument"
-            )
+            raise _closed_over(name)
+
+
+def _closed_over(name: str) -> CustomRuleError:
+    return CustomRuleError(
+        f"{name} closes over a traced value, whose derivative would be lost; pass it "
+        "as an argument"
+    )
 
 
 def _call_numpy(*operands: Any, call: Call, types: tuple[Aval, ...]) -> tuple[Any, ...]:
@@ -171,11 +177,11 @@ def transposed(
 
     The result has zeros for leaves that are not floating-point.
     """
-    points = [zeros(aval) for aval in likes]
+    points = [aval.dtype(0) if aval.is_python else zeros(aval) for aval in likes]
     active = [k for k, aval in enumerate(likes) if aval.is_inexact]
     smooth = [ct if type_of(ct).is_inexact else None for ct in cts]
     found = dict(zip(active, pull_back(function, points, active, smooth), strict=True))
-    return [found.get(k, point) for k, point in enumerate(points)]
+    return [found.get(k, zeros(aval)) for k, aval in enumerate(likes)]
 
 
 @functools.lru_cache(maxsize=1024)

@@ -13,7 +13,12 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.control.closing import as_value, close
-from fgrad.control.derivatives import joint_pullback, joint_tangents, lifted
+from fgrad.control.derivatives import (
+    joint_pullback,
+    joint_tangents,
+    lifted,
+    reads_of,
+)
 from fgrad.control.scan import executable, warnings_of
 from fgrad.ir import Aval, Program
 from fgrad.passes import dce
@@ -70,8 +75,13 @@ def _checkpoint_aval(*avals: Aval, program: Program) -> tuple[Aval, ...]:
 
 
 def _bind_lifted(program: Program, operands: Sequence[Any]) -> Any:
+    """The equation of a program that may have constants, on what it reads."""
     program, values = lifted(program)
-    return checkpoint_(*values, *operands, program=program)
+    read = reads_of(program)
+    kept = [k for k, var in enumerate(program.ins) if var in read]
+    everything = [*values, *operands]
+    smaller = Program([program.ins[k] for k in kept], program.eqns, program.outs)
+    return checkpoint_(*(everything[k] for k in kept), program=smaller)
 
 
 def _checkpoint_jvp(

@@ -7,8 +7,8 @@ from fgrad.control.calls import Leaves, transposed
 from fgrad.control.closing import as_value
 from fgrad.control.rules import Avals, Learnt, Outline, Rule
 from fgrad.errors import CustomRuleError
-from fgrad.ir import PYTHON_AVALS
-from fgrad.trace import as_operand, is_traced, type_of
+from fgrad.ops.structure import astype
+from fgrad.trace import Tracer, as_operand, is_traced, type_of
 from fgrad.transforms.tape import zeros
 
 
@@ -56,7 +56,7 @@ class _CustomRule(Rule):
 
     def value(self, leaf: Any, what: str) -> Any:
         try:
-            value = as_value(leaf)
+            value = leaf if type(leaf) is Tracer else as_value(leaf)
             if type_of(value).numpy_dtype.kind in "biufc":
                 return value
         except (TypeError, ValueError):
@@ -105,9 +105,11 @@ class VjpRule(_CustomRule):
         out, residuals = _pair(what, pair, "the result and residuals")
         results, treedef = self.results(out)
         leaves, residual_tree = tree.flatten(residuals)
-        numbers = tuple(type(x) if type(x) in PYTHON_AVALS else None for x in leaves)
+        values = [self.value(leaf, "residuals") for leaf in leaves]
+        avals = [type_of(as_operand(leaf)) for leaf in leaves]
+        numbers = tuple(aval.dtype if aval.is_python else None for aval in avals)
         self.remember(Layout(treedef, residual_tree, numbers))
-        return [*results, *(self.value(leaf, "residuals") for leaf in leaves)]
+        return [*results, *values]
 
     def outline(self, method: str, avals: Avals) -> Outline:
         found = super().outline(method, avals)
@@ -212,11 +214,13 @@ def fitted(what: str, value: Any, treedef: tree.TreeDef, avals: Avals) -> list[A
     fitted = []
     for leaf, aval in zip(leaves, avals, strict=True):
         own = type_of(as_operand(leaf))
-        is_number = own.is_python and aval.shape == ()
+        is_number = type(leaf) in (bool, int, float, complex) and aval.shape == ()
         if not aval.is_inexact:
             fitted.append(zeros(aval))
         elif is_number and not (own.is_complex and not aval.is_complex):
             fitted.append(aval.numpy_dtype.type(leaf))
+        elif aval.is_python and own.shape == () and own.is_complex <= aval.is_complex:
+            fitted.append(astype(as_operand(leaf), dtype=aval.numpy_dtype.name))
         elif own.shape == aval.shape and own.numpy_dtype == aval.numpy_dtype:
             fitted.append(leaf)
         else:

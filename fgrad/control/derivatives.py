@@ -46,8 +46,12 @@ def joint_pullback(
 
 
 def joined(program: Program, linear: Program, seeds: Sequence[Var]) -> Program:
-    """The equations of a program and then linear ones that read its variables."""
-    eqns = [*program.eqns, *linear.eqns]
+    """The equations of a program and then linear ones that read its variables.
+
+    Effects of the program (prints) do not happen again.
+    """
+    again = [eqn for eqn in program.eqns if not eqn.prim.has_effect]
+    eqns = [*again, *linear.eqns]
     ins = [*program.ins, *seeds]
     return finished(Program(ins, eqns, linear.outs, linear.consts, linear.values))
 
@@ -56,3 +60,8 @@ def lifted(program: Program) -> tuple[Program, tuple[Any, ...]]:
     """The program with its constants as first inputs, and their values."""
     ins = (*program.consts, *program.ins)
     return Program(ins, program.eqns, program.outs), program.values
+
+
+def reads_of(program: Program) -> set[Any]:
+    """The variables that the equations and the outputs read."""
+    return {atom for eqn in program.eqns for atom in eqn.ins} | set(program.outs)

@@ -19,10 +19,12 @@ from fgrad.transforms.jvp import Flags
 def _with_zeros(items: Leaves, likes: Leaves) -> list[Any]:
     """Tangents or cotangents, with zeros for those that are absent."""
     anchor = next(item for item in items if item is not None)
-    return [
-        zeros_in(anchor, typed(type_of(like))) if item is None else item
-        for item, like in zip(items, likes, strict=True)
-    ]
+
+    def zero(aval: Aval) -> Any:
+        return aval.dtype(0) if aval.is_python else zeros_in(anchor, aval)
+
+    pairs = zip(items, likes, strict=True)
+    return [zero(type_of(like)) if item is None else item for item, like in pairs]
 
 
 def _jvp(
@@ -52,10 +54,10 @@ def _vjp(
     count = rule.count(layout)
     given = iter(cts)
     by_out = [next(given) if flag else None for flag in present]
-    types = tuple(typed(type_of(x)) for x in operands)
-    call = rule.call("pulled", len(memos), types, layout)
+    avals = tuple(map(type_of, operands))
+    call = rule.call("pulled", len(memos), avals, layout)
     moved = _with_zeros(by_out[:count], outs[:count])
-    found = call_(*memos, *moved, call=call, types=types)
+    found = call_(*memos, *moved, call=call, types=tuple(map(typed, avals)))
     return [ct if flag else None for ct, flag in zip(found, active, strict=True)]
 
 

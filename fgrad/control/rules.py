@@ -5,20 +5,20 @@ either, and a body that is never traced. The mode that is not given is the trans
 the other.
 """
 
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from fgrad.control.calls import Call, Leaves, check_closure, pulled, pushed
+from fgrad.control.calls import Call, Leaves, check_closure
 from fgrad.control.closing import close
 from fgrad.ir import Aval
 from fgrad.ops.batching import spread
 from fgrad.ops.reduce import sum_
 from fgrad.path import TRIE
 from fgrad.trace import as_operand, type_of
-from fgrad.transforms.jvp import Flags, tangent_program
-from fgrad.transforms.vjp import pullback_program
+from fgrad.transforms.jvp import Flags
 from fgrad.transforms.vmap import run_mapped
 
 Avals = tuple[Aval, ...]
@@ -34,7 +34,10 @@ class Outline(NamedTuple):
 
 
 class Learnt:
-    """Counts rules that are made, such as of functions defined anew at each call."""
+    """Counts rules that are made, such as of functions defined anew at each call.
+
+    What was derived from them holds them; past a number of rules it is forgotten.
+    """
 
     count = 0
 
@@ -44,8 +47,11 @@ class Learnt:
         if cls.count >= LEARNT:
             cls.count = 0
             TRIE.clear()
-            for cache in (tangent_program, pullback_program, pushed, pulled):
-                cache.cache_clear()
+            for name, module in list(sys.modules.items()):
+                if name.startswith(("fgrad.control.", "fgrad.transforms.")):
+                    for cache in vars(module).values():
+                        if hasattr(cache, "cache_clear"):
+                            cache.cache_clear()
 
 
 class _Last(threading.local):

@@ -234,6 +234,7 @@ def pullback_scan(
     new_carry = [pieces.or_zeros(cts[carry_in[k]], carry_in[k]) for k in moving]
     shifted = pieces.shifted
     before = [carry_in[position] for position in shifted.values()]
+    pieces.needed.update(before)  # what is carried on is read
     xs_cts = [cts[v] for v in xs_in if v in cts and cts[v] is not None]
     count = len(moving)
     program = pieces.program(

@@ -38,7 +38,8 @@ def moving_body(
     outs = [next(results) if varies else None for varies in varying]
     closed, carry = inner.ins[:consts], inner.ins[consts:]
     moving = tuple(k for k, var in enumerate(carry) if var in seeds)
-    eqns = [*inner.eqns, *linear.eqns]
+    again = [eqn for eqn in inner.eqns if not eqn.prim.has_effect]
+    eqns = [*again, *linear.eqns]
     tangents: list[Atom] = []
     for k in moving:
         tangent = outs[k]

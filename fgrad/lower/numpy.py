@@ -8,6 +8,7 @@ import numpy as np
 from fgrad.ir import Atom, Lit, Program, evaluate
 from fgrad.lower.plan import make_plan
 from fgrad.lower.source import compile_program
+from fgrad.trace import Check, active_check
 
 COMPILE_LIMIT = 20_000  # equations; a longer program stays interpreted
 
@@ -34,6 +35,9 @@ class Executable:
         if self.program.values:
             values = [*self.program.values, *arguments]
             arguments.clear()
+        check = active_check()
+        if check is not None:
+            return self._interpret(values, check)
         if self._compiled is not None:
             return self._compiled(values)
         self._calls += 1
@@ -42,20 +46,22 @@ class Executable:
             return self._compiled(values)
         return self._interpret(values)
 
-    def _interpret(self, values: list[Any]) -> list[Any]:
+    def _interpret(self, values: list[Any], check: Check | None = None) -> list[Any]:
         program, plan = self.program, self._plan
         primals = (*program.consts, *program.ins)
         env: dict[Atom, Any] = dict(zip(primals, values, strict=True))
         values.clear()
         for number, eqn in enumerate(program.eqns):
             ins = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
-            position = plan.in_place.get(number)
+            position = None if check else plan.in_place.get(number)
             if position is None:
                 out = eqn.prim.evaluate(*ins, **dict(eqn.params))
             elif eqn.prim.in_place is not None and position == 0:
                 out = eqn.prim.in_place(*ins, **dict(eqn.params))
             else:
                 out = eqn.prim.numpy(*ins, ins[position])
+            if check is not None:
+                check(eqn.prim, dict(eqn.params), ins, out, eqn.site)
             ins.clear()
             if number in plan.reads:
                 out = out.copy()

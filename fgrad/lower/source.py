@@ -78,8 +78,11 @@ def _statements(
     scope[f"np_{label}"] = prim.in_place if in_place else prim.numpy
     keywords = [f"{key}={_static(key, value, scope)}" for key, value in params.items()]
     arguments = names + keywords
+    call = f"np_{label}({', '.join(arguments)})"
+    if not eqn.outs:
+        return [call]
     comma = "," if prim.multiple else ""
-    return [f"{outs}{comma} = np_{label}({', '.join(arguments)})"]
+    return [f"{outs}{comma} = {call}"]
 
 
 def _static(name: str, value: Any, scope: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from fgrad.trace import (
     Policy,
     Trace,
     Tracer,
+    active_check,
     is_traced,
     refresh,
     type_of,
@@ -177,6 +178,8 @@ class Tape:
         if trace.constants is not None:
             trace.constants.verify()
         traced = trace.nested or any(map(is_traced, linear))
+        if traced and active_check() is not None:
+            traced = any(map(is_traced, (*trace.saved, *linear)))
         if last:
             trace.saved += linear
             return run_on(executable, trace.saved, traced)

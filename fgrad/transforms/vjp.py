@@ -119,14 +119,19 @@ def _transpose_tangents(
     return [next(by_tangent) if is_active else None for is_active in active]
 
 
-def transpose(program: Program, count: int, seeded: Flags) -> tuple[Program, Flags]:
+def transpose(
+    program: Program,
+    count: int,
+    seeded: Flags,
+    what: str = "a tangent rule is not linear in its tangents",
+) -> tuple[Program, Flags]:
     """Transpose a program that is linear in its inputs after the first ``count``.
 
     The result maps the first inputs and the cotangents of the outputs that are
     ``seeded`` to the cotangents of the linear inputs that the flags name.
 
     Raises:
-        DerivativeError: the program is not linear in those inputs.
+        DerivativeError: the program is not linear in those inputs; it says ``what``.
     """
     primals, wrt = program.ins[:count], program.ins[count:]
     program = with_residuals(program, wrt)
@@ -141,7 +146,7 @@ def transpose(program: Program, count: int, seeded: Flags) -> tuple[Program, Fla
     )
     joined = dce(joined)
     if any(atom in wrt for eqn in joined.eqns for atom in eqn.ins):
-        raise DerivativeError("a tangent rule is not linear in its tangents")
+        raise DerivativeError(what)
     return joined, given
 
 
