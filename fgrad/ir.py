@@ -302,7 +302,10 @@ def _check(program: Program, place: str) -> None:
         for name, value in eqn.params:
             for nested in programs_in(value):
                 _check(nested, f", in {name} {where}{place}")
-        expected = eqn.prim.infer([atom.aval for atom in eqn.ins], dict(eqn.params))
+        try:
+            expected = eqn.prim.infer([atom.aval for atom in eqn.ins], dict(eqn.params))
+        except Exception as error:
+            raise ProgramError(f"{error}, {where}{place}") from error
         found = tuple(var.aval for var in eqn.outs)
         if expected != found:
             raise ProgramError(f"expected {expected}, found {found}, {where}{place}")

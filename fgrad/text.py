@@ -31,6 +31,7 @@ _HEAD = re.compile(r"\{ *lambda\b(?P<consts>[^;{}]*);(?P<ins>[^.{}]*)\.\s*let\b"
 _TAIL = re.compile(r"in\s*\((?P<outs>(?:[^()]|\([^()]*\))*)\)\s*\}")
 _DECLARATION = re.compile(r"\w+:\S+")
 _EQUALS = re.compile(r"=\s+(?P<prim>\w+)")
+_NO_OUTPUTS = re.compile(r"(?P<prim>[^\W\d]\w*)(?!\w*\s*=)")
 _OPERAND = re.compile(r"\([^()\s]*\)|[^\s\[\](){},=]+")
 _NAME = re.compile(r"(?P<name>\w+)=")
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
@@ -145,6 +146,8 @@ class _Parser:
         while (found := reader.take(_DECLARATION)) is not None:
             outs.append(found[0])
         equals = reader.take(_EQUALS)
+        if equals is None and not outs:
+            equals = reader.take(_NO_OUTPUTS)
         if equals is None:
             line = reader.line(start)
             form = _FORM if not line else f"{line!r} is not an equation"
@@ -161,12 +164,21 @@ class _Parser:
         while not (
             _DECLARATION.match(reader.text, reader.at)
             or _TAIL.match(reader.text, reader.at)
+            or self.at_primitive()
         ):
             found = reader.take(_OPERAND)
             if found is None:
                 break
             items.append(found[0])
         return items
+
+    def at_primitive(self) -> bool:
+        """Whether an equation without outputs starts here: it has an effect."""
+        found = _NO_OUTPUTS.match(self.reader.text, self.reader.at)
+        if found is None or found["prim"] in self.variables:
+            return False
+        prim = Primitive.registry.get(found["prim"])
+        return prim is not None and prim.has_effect
 
     def params(self, prim: str) -> tuple[tuple[str, Any], ...]:
         reader, start = self.reader, self.reader.at

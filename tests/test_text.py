@@ -53,6 +53,22 @@ def test_line_ends_are_spaces():
     assert fgrad.parse(" ".join(NESTED.split())) == fgrad.parse(NESTED)
 
 
+def test_equations_without_outputs():
+    text = """\
+{ lambda ; a:f64[] . let
+    print[format='say[it], print a'] a
+    print[format=''] a 2.0
+    b:f64[] = sin a
+    print[format=''] b
+  in (a,) }"""
+    program = fgrad.parse(text)
+    assert str(program) == text and len(program.eqns) == 4
+    assert fgrad.parse(" ".join(text.split())) == program
+    printing = fgrad.make_program(lambda x: fgrad.print("x = {}", x))(1.0)
+    with pytest.raises(ProgramError, match="the param format of print is no literal"):
+        fgrad.parse(str(printing))
+
+
 def test_order_of_params_does_not_matter():
     x, y, z = (Var(Aval((2, 3), "float64")) for _ in range(3))
     params = (("axis", (0,)), ("keepdims", False))
@@ -87,6 +103,10 @@ def test_params_without_a_text_form():
         ("multiply b 2.0", "multiply b 2.0.1", "'2.0.1' is neither a variable nor"),
         ("length=4", "length=(4", "the param length of scan"),
         ("length=4", "length", "name=value"),
+        ("] b a", "] a b", "do not have the types .* in equation 0 .scan"),
+        ("length=4, ", "", "'length', in equation 0 .scan"),
+        ("less a 1", "less a", "arguments.*, in equation 0 .less., in cond in equ"),
+        ("exp a", "exp cos", "the variable cos is used before"),
         ("branches=(", "branches=", "name=value|unbalanced"),
         ("in (e,d,) }", "in (e,d,) } }", "after the end"),
         ("in (e,d,) }", "", "form"),
