@@ -75,7 +75,7 @@ def scan_as(
     def body(leaves: list[Any]) -> Any:
         count = len(given)
         state = tree.unflatten(carry_tree, leaves[:count])
-        out = f(state, tree.unflatten(xs_tree, leaves[count:]))
+        out: Any = f(state, tree.unflatten(xs_tree, leaves[count:]))
         if not isinstance(out, tuple) or len(out) != 2:
             found = type_of(out) if is_traced(out) else type(out).__name__
             raise CarryTypeError(

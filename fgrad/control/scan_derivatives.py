@@ -27,7 +27,7 @@ def varying_carry(
     """The active inputs of the body, and which of its outputs vary with them."""
     flags = list(active)
     while True:
-        varying = dependents(body, active_inputs(body, flags))
+        varying = dependents(body, active_inputs(body, tuple(flags)))
         outs = tuple(atom in varying for atom in body.outs)
         more = [a or b for a, b in zip(flags[consts : consts + carry], outs)]
         if more == flags[consts : consts + carry]:
@@ -56,7 +56,7 @@ def body_with_residuals(
         wanted |= _reads(reverse(body, wrt, seeded)[0])
     outs_of_carry = dict(zip(body.outs[:carry], body.ins[consts:], strict=False))
     known: set[Atom] = set(body.ins)  # given, stacked, or cheap to compute of these
-    stacked: list[Atom] = []
+    stacked: list[Var] = []
     for eqn in body.eqns:
         if _is_cheap(eqn) and all(type(a) is Lit or a in known for a in eqn.ins):
             known.update(eqn.outs)
@@ -64,12 +64,10 @@ def body_with_residuals(
         read = [v for v in eqn.outs if v in wanted]
         stacked += [v for v in read if v not in outs_of_carry]
         known.update(read)
-    bound = set(_bound(body))
-    needed = _needed(body, wanted, {*stacked, *outs_of_carry})
+    after = [out for out in _bound(body) if out in wanted and out in outs_of_carry]
+    needed = _needed(body, wanted, {*stacked, *after})
     carried = [v for v in body.ins[consts : consts + carry] if v in needed]
-    for out, before in outs_of_carry.items():
-        if out in wanted and out in bound and before not in carried:
-            stacked.append(out)
+    stacked += [out for out in after if outs_of_carry[out] not in carried]
     order = {var: k for k, var in enumerate([*body.ins, *_bound(body)])}
     residuals = sorted({*carried, *stacked}, key=order.__getitem__)
     outs = [*body.outs, *residuals]
