@@ -45,9 +45,7 @@ class Call:
             outs = at_level(outer, self.function, leaves)
         except LeakedTracerError as error:
             raise _closed_over(self.name) from error
-        inner = innermost(outs)
-        if inner is not None and (outer is None or outer.serial < inner.serial):
-            raise _closed_over(self.name)
+        check_level(self.name, outs, leaves)
         return outs
 
     def __repr__(self) -> str:
@@ -75,6 +73,17 @@ def check_closure(name: str, outs: Leaves, trace: Trace | None = None) -> None:
     for out in outs:
         if type(out) is Tracer and trace in (None, out.scope):
             raise _closed_over(name)
+
+
+def check_level(name: str, outs: Leaves, operands: Leaves) -> None:
+    """Results must not be traced by inner traces than those of the operands.
+
+    Raises:
+        CustomRuleError: one is.
+    """
+    inner, outer = innermost(outs), innermost(operands)
+    if inner is not None and (outer is None or outer.serial < inner.serial):
+        raise _closed_over(name)
 
 
 def _closed_over(name: str) -> CustomRuleError:

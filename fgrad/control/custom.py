@@ -51,6 +51,7 @@ class custom_jvp:
         self.nondiff_argnums = tuple(nondiff_argnums)
         self.jvp: Function | None = None
         self.rules: dict[Any, Rule] = {}
+        self.signature: inspect.Signature | None = None
 
     def defjvp(self, jvp: Function) -> Function:
         """Set the rule ``jvp(*nondiff, primals, tangents) -> (result, tangent)``."""
@@ -68,6 +69,11 @@ class custom_jvp:
             )
 
         def jvp(primals: Any, tangents: Any) -> Any:
+            if len(jvps) != len(primals):
+                raise CustomRuleError(
+                    f"defjvps gave {len(jvps)} rules to {self.__name__}, which was "
+                    f"called with {len(primals)} arguments; give one for each, or None"
+                )
             out = self(*primals)
             terms = [
                 rule(t, out, *primals)
@@ -123,6 +129,7 @@ class custom_vjp:
         self.fwd: Function | None = None
         self.bwd: Function | None = None
         self.rules: dict[Any, Rule] = {}
+        self.signature: inspect.Signature | None = None
 
     def defvjp(self, fwd: Function, bwd: Function) -> None:
         """Set the forward and the backward rule."""
@@ -145,20 +152,19 @@ def _add_trees(x: Any, y: Any) -> Any:
 
 def _positional(custom: Any, args: tuple[Any, ...], kwargs: Any) -> tuple[Any, ...]:
     """The arguments by position, with defaults."""
-    try:
-        signature = inspect.signature(custom.fun)
-    except (ValueError, TypeError):  # a function of C without a signature
-        if kwargs:
-            raise
+    if not kwargs and not inspect.isfunction(custom.fun):
         return args
-    bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
+    if custom.signature is None:
+        custom.signature = inspect.signature(custom.fun)
+    bound = custom.signature.bind(*args, **kwargs)
     if bound.kwargs:
         raise CustomRuleError(
             f"{custom.__name__} takes {', '.join(bound.kwargs)} by keyword only; a "
             "function with a rule takes arguments that can be given by position"
         )
-    return bound.args
+    bound.apply_defaults()
+    positional: tuple[Any, ...] = bound.args
+    return positional
 
 
 def _call_custom(

@@ -143,13 +143,14 @@ class VjpRule(_CustomRule):
     def pulled(
         self, memos: Leaves, cts: Leaves, avals: Avals, layout: Any
     ) -> list[Any]:
-        pairs = zip(memos, layout.numbers, strict=True)
+        pairs = list(zip(memos, layout.numbers, strict=True))
         leaves = [x if kind is None or is_traced(x) else kind(x) for x, kind in pairs]
         residuals = tree.unflatten(layout.residuals, leaves)
         ct = tree.unflatten(layout.result, cts)
         found = self.custom.bwd(*self.static, residuals, ct)
         what = f"the backward rule of {self.name}"
-        return cotangents_of_arguments(what, found, self.treedef, avals)
+        casts = any(kind and is_traced(x) for x, kind in pairs)
+        return cotangents_of_arguments(what, found, self.treedef, avals, casts)
 
 
 def _typed(treedef: tree.TreeDef, avals: Avals) -> Any:
@@ -157,9 +158,11 @@ def _typed(treedef: tree.TreeDef, avals: Avals) -> Any:
 
 
 def cotangents_of_arguments(
-    what: str, found: Any, treedef: tree.TreeDef, avals: Avals
+    what: str, found: Any, treedef: tree.TreeDef, avals: Avals, casts: bool = False
 ) -> list[Any]:
     """The leaves of a tuple with one cotangent for each argument.
+
+    ``casts``: a Python number came as an array, so that dtypes may be wider than said.
 
     Raises:
         CustomRuleError: it is no such tuple.
@@ -182,7 +185,8 @@ def cotangents_of_arguments(
                 )
             leaves += [zeros(aval) for aval in types]
         else:
-            leaves += fitted(f"{what}, argument {number},", ct, argument, types)
+            name = f"{what}, argument {number},"
+            leaves += fitted(name, ct, argument, types, casts)
     return leaves
 
 
@@ -200,7 +204,9 @@ def _pair(what: str, value: Any, meaning: str) -> Any:
     return value
 
 
-def fitted(what: str, value: Any, treedef: tree.TreeDef, avals: Avals) -> list[Any]:
+def fitted(
+    what: str, value: Any, treedef: tree.TreeDef, avals: Avals, casts: bool = False
+) -> list[Any]:
     """Leaves of these types; zeros where a type is not floating-point.
 
     Raises:
@@ -219,7 +225,11 @@ def fitted(what: str, value: Any, treedef: tree.TreeDef, avals: Avals) -> list[A
             fitted.append(zeros(aval))
         elif is_number and not (own.is_complex and not aval.is_complex):
             fitted.append(aval.numpy_dtype.type(leaf))
-        elif aval.is_python and own.shape == () and own.is_complex <= aval.is_complex:
+        elif (
+            (aval.is_python or casts)
+            and own.shape == aval.shape
+            and own.is_complex <= aval.is_complex
+        ):
             fitted.append(astype(as_operand(leaf), dtype=aval.numpy_dtype.name))
         elif own.shape == aval.shape and own.numpy_dtype == aval.numpy_dtype:
             fitted.append(leaf)

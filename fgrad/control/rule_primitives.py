@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.control.calls import Leaves, at_level, call_, check_closure
+from fgrad.control.calls import Leaves, at_level, call_, check_closure, check_level
 from fgrad.control.closing import apart
 from fgrad.control.rules import Avals, Rule, typed
 from fgrad.ir import Aval
@@ -124,7 +124,9 @@ def _make(name: str) -> Primitive:
     def batch(
         size: int, mapped: Flags, *operands: Any, rule: Rule, layout: Any = None
     ) -> list[Any]:
-        return list(prim(*operands, rule=rule.mapped(size, tuple(mapped))))
+        outs = prim(*operands, rule=rule.mapped(size, tuple(mapped)))
+        check_level(rule.name, outs, operands)
+        return list(outs)
 
     def on_tape(trace: Trace, operands: Leaves, rule: Rule, layout: Any = None) -> Any:
         codes, values, outer = _one_level_down(trace, operands)
@@ -159,7 +161,9 @@ external_ = _make("external")
 def _vjp_batch(
     size: int, mapped: Flags, *operands: Any, rule: Rule, layout: Any = None
 ) -> list[Any]:
-    return list(custom_vjp_(*operands, rule=rule.mapped(size, tuple(mapped))))
+    outs = custom_vjp_(*operands, rule=rule.mapped(size, tuple(mapped)))
+    check_level(rule.name, outs, operands)
+    return list(outs)
 
 
 def _forward_batch(
