@@ -43,6 +43,11 @@ def counted(step: Any, init: Any, xs: Any) -> Any:
     return np.sum(fgrad.scan(count, (0, init), xs)[0][1])
 
 
+def filled(k: Any, c: Any) -> Any:
+    c[k] = np.sin(c[k - 1])
+    return c
+
+
 # --- which values are stacked
 
 CONSTANT = np.array([0.1, 0.2, 0.3])
@@ -105,6 +110,16 @@ GOLDEN: dict[str, tuple[Any, tuple[Any, ...], list[Any]]] = {
     "the carry after a step is that before the next": (
         lambda m, w: last(lambda c, _: (np.tanh(m @ c), None), w, None, 5),
         (M, W),
+        [CARRY],
+    ),
+    "elements of a buffer, not the buffer": (
+        lambda w: np.sum(fgrad.fori_loop(1, 3, filled, w)),
+        (W,),
+        [(2,)],
+    ),
+    "the carry, where all its elements are read": (
+        lambda w: last(lambda c, _: (c * c[0] * c[1] * c[2], None), w, None, 5),
+        (W,),
         [CARRY],
     ),
     "sums are small": (

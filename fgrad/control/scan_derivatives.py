@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,23 +56,52 @@ def body_with_residuals(
     with contextlib.suppress(LoopError):  # then forward mode is all that there is
         wanted |= _reads(reverse(body, wrt, seeded)[0])
     outs_of_carry = dict(zip(body.outs[:carry], body.ins[consts:], strict=False))
-    known: set[Atom] = set(body.ins)  # given, stacked, or cheap to compute of these
-    stacked: list[Var] = []
-    for eqn in body.eqns:
-        if _is_cheap(eqn) and all(type(a) is Lit or a in known for a in eqn.ins):
-            known.update(eqn.outs)
-            continue
-        read = [v for v in eqn.outs if v in wanted]
-        stacked += [v for v in read if v not in outs_of_carry]
-        known.update(read)
+    carry_in = body.ins[consts : consts + carry]
     after = [out for out in _bound(body) if out in wanted and out in outs_of_carry]
-    needed = _needed(body, wanted, {*stacked, *after})
-    carried = [v for v in body.ins[consts : consts + carry] if v in needed]
+    kept: set[Var] = set()
+    while True:
+        read, whole = _costly(body, wanted, set(carry_in) - kept)
+        stacked = [v for v in read if v not in outs_of_carry]
+        needed = _needed(body, wanted, {*stacked, *after})
+        carried = [v for v in carry_in if v in needed]
+        if kept.issuperset(whole) and kept.issuperset(carried):
+            break
+        kept.update(whole, carried)
     stacked += [out for out in after if outs_of_carry[out] not in carried]
     order = {var: k for k, var in enumerate([*body.ins, *_bound(body)])}
     residuals = sorted({*carried, *stacked}, key=order.__getitem__)
     outs = [*body.outs, *residuals]
     return Program(body.ins, body.eqns, outs), len(residuals)
+
+
+def _costly(
+    body: Program, wanted: set[Atom], carry: set[Var]
+) -> tuple[list[Var], set[Var]]:
+    """The wanted variables that are not cheap to compute of inputs and each other.
+
+    A part of a ``carry`` counts as costly, so that a loop that reads one element in
+    each step stacks elements and not buffers. Also the carries whose parts are as large
+    as themselves.
+    """
+    known: set[Atom] = set(body.ins)
+    source: dict[Atom, Var] = {var: var for var in carry}
+    parts: Counter[Var] = Counter()
+    costly: list[Var] = []
+    for eqn in body.eqns:
+        root = next((source[atom] for atom in eqn.ins if atom in source), None)
+        size = eqn.outs[0].aval.size
+        is_part = eqn.prim.moves and size < eqn.ins[0].aval.size and root is not None
+        if is_part and root is not None:
+            parts[root] += size
+        elif _is_cheap(eqn) and all(type(a) is Lit or a in known for a in eqn.ins):
+            known.update(eqn.outs)
+            if root is not None:
+                source[eqn.outs[0]] = root
+            continue
+        read = [var for var in eqn.outs if var in wanted]
+        costly += read
+        known.update(read)
+    return costly, {root for root, size in parts.items() if size >= root.aval.size}
 
 
 def _bound(body: Program) -> list[Var]:
