@@ -96,6 +96,8 @@ class Trace:
         saved: the values that the policy keeps, in the order of recording.
         abstract: no values, only types. Its policy must not be one of traces that have
             values, or ``root`` must be its own, since the steps of views differ.
+        direct: operations may take the short way of `fgrad.fast`: there are values,
+            nothing runs operations otherwise, and nothing looks at each value.
         nested: some value is a tracer of an enclosing trace, or values are checked.
         serial: later traces are inner ones.
         constants: the arrays among what was saved.
@@ -106,6 +108,7 @@ class Trace:
     __slots__ = (
         "abstract",
         "constants",
+        "direct",
         "nested",
         "opaque",
         "path",
@@ -125,6 +128,7 @@ class Trace:
         self.policy = policy
         self.abstract = abstract
         self.nested = _ACTIVE.check is not None
+        self.direct = not (abstract or self.nested)
         self.saved: list[Any] = []
         self.serial = next(_serials)
         self.constants: Constants | None = None

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.fast import learn_slice, read_slice
 from fgrad.functions.protocol import concrete, implements, write_out
 from fgrad.inplace import assign, write
 from fgrad.ir import PYTHON_AVALS
@@ -28,10 +29,15 @@ def _static_int(value: Any) -> int | None:
     return int(concrete(value)) if type(value) is Tracer else value.__index__()
 
 
+def _has_static_bounds(key: slice) -> bool:
+    types = _STATIC
+    return type(key.start) in types and type(key.stop) in types and key.step is None
+
+
 def _slice_entry(key: slice) -> tuple[int | None, int | None, int | None]:
+    if _has_static_bounds(key):
+        return key.start, key.stop, None
     start, stop, step = key.start, key.stop, key.step
-    if type(start) in _STATIC and type(stop) in _STATIC and type(step) in _STATIC:
-        return start, stop, step
     return _static_int(start), _static_int(stop), _static_int(step)
 
 
@@ -98,16 +104,25 @@ def getitem(x: Tracer, key: Any) -> Any:
     """``x[key]``"""
     trace = x.scope
     cls = type(key)
+    is_static = cls is slice and _has_static_bounds(key)
+    if is_static:
+        found = read_slice(x, key)
+        if found is not None:
+            return found
     if x.origin is not None and x.version != x.origin[0].version:
         return _read_through(x, key)
-    if cls in _BASIC and not (trace.nested or trace.abstract):
+    if cls in _BASIC and trace.direct:
         if cls is int:
             codes = (x.index, _INT)
             return record(trace, index, codes, (x, key), _AT_INT, x.value[key])
         at, arrays = parse_index(key)
         if not arrays:
+            before = trace.path
             params = (("at", at),)
-            return record(trace, index, (x.index,), (x,), params, x.value[key])
+            out = record(trace, index, (x.index,), (x,), params, x.value[key])
+            if is_static:
+                learn_slice(x, key, before)
+            return out
     if (
         type(key) is Tracer
         and key.aval.dtype == bool

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from fgrad.errors import UnsupportedFunctionError
+from fgrad.fast import bind_static
 from fgrad.functions.protocol import REDUCTIONS, cast, implements, write_out
 from fgrad.ops import elementwise
 from fgrad.ops import reduce as ops
 from fgrad.ops.cut import stop
 from fgrad.ops.structure import reshape
 from fgrad.primitive import Primitive
-from fgrad.trace import Tracer, as_operand, bind, type_of
+from fgrad.trace import Tracer, as_operand, type_of
 
 Axes = tuple[int, ...]
 _UNSET = np._NoValue
@@ -51,7 +52,9 @@ def _select(x: Any, where: Any, neutral: Any) -> Any:
 
 def reduce_with(prim: Primitive, x: Any, axes: Axes) -> Any:
     """A reduction over several axes at once."""
-    return bind(prim, (x,), {"axis": axes})
+    if type(x) is Tracer:
+        return bind_static(prim, x, (("axis", axes),))
+    return prim(x, axis=axes)
 
 
 @implements(np.sum)
@@ -72,7 +75,7 @@ def sum(
     if where is not True:
         a = _select(a, where, 0)
     axes = axes_of(a, axis)
-    result = bind(ops.sum_, (a,), {"axis": axes})
+    result = reduce_with(ops.sum_, a, axes)
     if initial is not _UNSET and initial is not None:
         result = result + cast(initial, type_of(result).numpy_dtype)
     if keepdims is False and out is None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.ir import Atom, Lit, Program, evaluate
+from fgrad.fast import evaluate_traced
+from fgrad.ir import Atom, Lit, Program
 from fgrad.lower.plan import make_plan
 from fgrad.lower.source import compile_program
 from fgrad.trace import Check, active_check
@@ -79,5 +80,5 @@ def run_on(executable: Executable, arguments: list[Any], traced: bool) -> list[A
     """Run a program; on traced arguments record it in the enclosing trace."""
     with np.errstate(all="ignore"):
         if traced:
-            return evaluate(executable.program, arguments)
+            return evaluate_traced(executable.program, arguments)
         return executable(arguments)

@@ -142,13 +142,16 @@ class Tape:
 
     def gradient(self) -> list[Any]:
         """The gradient of the first leaf, a number; frees what the tape saved."""
-        outs = (self.outs[0],)
-        executable, given = derived(self._path, "grad", outs, self._inputs)
-        return self._fill(self._run(executable, [], last=True), given)
+        trace = self._trace
+        executable, given = derived(self._path, "grad", (self.outs[0],), self._inputs)
+        if trace.constants is not None:
+            trace.constants.verify()
+        results = run_on(executable, trace.saved, self._is_traced(()))
+        return self._fill(results, given)
 
     @property
     def _inputs(self) -> Numbers:
-        return tuple(range(len(self.avals)))
+        return _first_numbers(len(self.avals))
 
     def _fill(
         self, results: list[Any], given: Flags, lead: tuple[int, ...] = ()
@@ -171,19 +174,25 @@ class Tape:
             for leaf, is_given in zip(leaves, given, strict=True)
         ]
 
-    def _run(
-        self, executable: Executable, linear: list[Any], last: bool = False
-    ) -> list[Any]:
+    def _run(self, executable: Executable, linear: list[Any]) -> list[Any]:
         trace = self._trace
         if trace.constants is not None:
             trace.constants.verify()
-        traced = trace.nested or any(map(is_traced, linear))
-        if traced and active_check() is not None:
-            traced = any(map(is_traced, (*trace.saved, *linear)))
-        if last:
-            trace.saved += linear
-            return run_on(executable, trace.saved, traced)
-        return run_on(executable, [*trace.saved, *linear], traced)
+        return run_on(executable, [*trace.saved, *linear], self._is_traced(linear))
+
+    def _is_traced(self, linear: Sequence[Any]) -> bool:
+        """Whether a derived program runs on tracers of an enclosing trace."""
+        trace = self._trace
+        if not trace.nested:
+            return any(map(is_traced, linear)) if linear else False
+        if active_check() is None:
+            return True
+        return any(map(is_traced, (*trace.saved, *linear)))
+
+
+@functools.cache
+def _first_numbers(count: int) -> Numbers:
+    return tuple(range(count))
 
 
 def exported(leaf: Tracer) -> Any:

@@ -42,7 +42,7 @@ def run_mapped(
     Returns, for each result, its value and whether it has the batch in front.
     """
     trace = Trace(BATCH, ())
-    trace.nested = True
+    trace.direct = False
     rule = trace.rule = BatchRule(trace, size)
     arguments = [
         rule.element(value, MAPPED, False) if is_mapped else rule.shared(value, False)
