@@ -18,12 +18,15 @@ def with_eqns(program: Program, eqns: Sequence[Eqn], outs: Sequence[Atom]) -> Pr
 
 
 def dce(program: Program) -> Program:
-    """Drop the equations and the constants that no output depends on."""
+    """Drop the equations and the constants that no output depends on.
+
+    What has an effect stays.
+    """
     live = {atom for atom in program.outs if type(atom) is Var}
     kept: list[Eqn] = []
     for eqn in reversed(program.eqns):
         is_live = tuple(var in live for var in eqn.outs)
-        if any(is_live):
+        if any(is_live) or eqn.prim.has_effect:
             if eqn.prim.prune is not None and not all(is_live):
                 eqn = _pruned(eqn, is_live)
             kept.append(eqn)
@@ -122,6 +125,9 @@ def cse(program: Program) -> Program:
     kept: list[Eqn] = []
     for eqn in program.eqns:
         eqn = subst.eqn(eqn)
+        if eqn.prim.has_effect:
+            kept.append(eqn)
+            continue
         key = (eqn.prim, eqn.params, tuple(map(_atom_key, eqn.ins)))
         first = seen.setdefault(key, eqn)
         if first is eqn:
@@ -147,6 +153,9 @@ def simplify(program: Program, is_exact: bool = False) -> Program:
     uses = Counter(atom for eqn in program.eqns for atom in eqn.ins)
     uses.update(program.outs)
     for original in program.eqns:
+        if original.prim.has_effect:
+            kept.append(subst.eqn(original))
+            continue
         plain = _elide_broadcasts(subst.eqn(original), source)
         parts = _shrink(plain, source) or rewritten(plain, source, uses)
         if parts is None and not is_exact:
