@@ -95,3 +95,20 @@ def test_minimise_example_finds_the_minimum():
     out = run_example("minimise.py")
     energies = re.findall(r"energy (-?[\d.]+) J", out)
     assert len(energies) == 2 and energies[0] == energies[1]
+
+
+def test_scipy_solver_example_recovers_the_field():
+    out = run_example("scipy_solver.py")
+    assert "agrees with central differences" in out
+    assert float(re.search(r"largest relative error: ([\d.]+)%", out).group(1)) < 5
+
+
+def test_implicit_root_example_agrees_with_the_closed_form():
+    out = run_example("implicit_root.py")
+    assert len(re.findall(r"relative error \d", out)) == 6
+
+
+def test_examples_are_named():
+    for example in (ROOT / "examples").glob("*.py"):
+        assert f"examples/{example.name}" in (ROOT / "README.md").read_text()
+        assert f"examples/{example.name}" in (ROOT / ".ci" / "run").read_text()
