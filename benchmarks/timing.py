@@ -2,9 +2,10 @@
 
 The machine's speed drifts while a table is made, so peers take turns and a ratio is
 the median over rounds of the ratio within one round. A turn is one call; a call that
-is shorter than `TURN` is repeated to fill it, after one that is not timed, since a
-user's loop finds its own code in the caches, not that of the peer before (the gradient
-of scalar-tanh takes 29 µs right after another library's call, 12 µs in a loop).
+is shorter than `TURN` is repeated to fill it. A call shorter than `WARM` comes after
+one that is not timed, since a user's loop finds its own code and memory in the caches,
+not those of the peer before (the gradient of scalar-tanh takes 29 µs right after
+another library's call, 12 µs in a loop; that of an RNN 1.75 ms and 1.45 ms).
 """
 
 import gc
@@ -15,6 +16,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 TURN = 1e-3  # seconds
+WARM = 2e-2  # seconds
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,13 @@ Samples = dict[str, list[float]]
 
 
 def time_turn(
-    call: Callable[[], Any], repeats: int, clock: Callable[[], float]
+    call: Callable[[], Any],
+    repeats: int,
+    clock: Callable[[], float],
+    is_warmed: bool,
 ) -> float:
-    """Seconds of one call, the mean of ``repeats``; short calls are warmed first."""
-    if repeats > 1:
+    """Seconds of one call, the mean of ``repeats``, after one that is not timed."""
+    if is_warmed:
         call()
     turns = range(repeats)
     start = clock()
@@ -57,10 +62,11 @@ def interleave(calls: Mapping[str, Callable[[], Any]], plan: Plan) -> Samples:
     """
     gc.collect()
     gc.freeze()  # the modules of six libraries are not what a collection should walk
-    repeats = {
-        name: max(1, round(TURN / time_turn(call, 3, perf_counter)))
+    first = {
+        name: time_turn(call, 3, perf_counter, is_warmed=True)
         for name, call in calls.items()
     }
+    repeats = {name: max(1, round(TURN / seconds)) for name, seconds in first.items()}
     samples: Samples = {name: [] for name in calls}
     spent = dict.fromkeys(calls, 0.0)
     for number in range(plan.most):
@@ -70,7 +76,8 @@ def interleave(calls: Mapping[str, Callable[[], Any]], plan: Plan) -> Samples:
         if not active:
             break
         for name in active:
-            seconds = time_turn(calls[name], repeats[name], plan.clock)
+            is_short = first[name] < WARM
+            seconds = time_turn(calls[name], repeats[name], plan.clock, is_short)
             samples[name].append(seconds)
             spent[name] += seconds * repeats[name]
     return samples

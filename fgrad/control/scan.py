@@ -44,12 +44,8 @@ Params = dict[str, Any]
 
 @functools.lru_cache(maxsize=1024)
 def executable(body: Program, donated: tuple[int, ...] = ()) -> Executable:
-    """A body that runs on NumPy; inputs that are ``donated`` may be overwritten.
-
-    Those that the body takes views of are not: the plan has no owner for them.
-    """
-    viewed = {eqn.ins[0] for eqn in body.eqns if eqn.ins and eqn.prim.view_step}
-    return Executable(body, [k for k in donated if body.ins[k] not in viewed])
+    """A body that runs on NumPy; inputs that are ``donated`` may be overwritten."""
+    return Executable(body, donated)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -209,8 +209,17 @@ def _join(nested: Any, top: bool = False) -> Any:
 
 
 def asarray(a: Any, dtype: Any = None, **kwargs: Any) -> Any:
-    """``np.asarray`` that keeps a tracer as it is and joins nested lists of them."""
-    return array(a, dtype, copy=False) if _has_tracer(a) else np.asarray(a, dtype)
+    """``np.asarray`` that keeps a tracer as it is and joins nested lists of them.
+
+    Where values are not known an array becomes part of the trace, so that traced
+    indices read it.
+    """
+    if _has_tracer(a):
+        return array(a, dtype, copy=False)
+    trace = active_trace()
+    result = np.asarray(a, dtype)
+    is_known = trace is None or not (trace.abstract or trace.rule is not None)
+    return result if is_known else _lift(result)
 
 
 @functools.cache

@@ -60,7 +60,7 @@ class Executable:
             elif eqn.prim.in_place is not None and position == 0:
                 out = eqn.prim.in_place(*ins, **dict(eqn.params))
             else:
-                out = eqn.prim.numpy(*ins, ins[position])
+                out = eqn.prim.numpy(*ins, out=ins[position])
             if check is not None:
                 check(eqn.prim, dict(eqn.params), ins, out, eqn.site)
             ins.clear()

@@ -37,8 +37,7 @@ def make_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
     own = {program.ins[position] for position in donated}
     inputs = {*program.ins, *program.consts} - own
     reads: set[int] = set()
-    owner = _owners(program, inputs, reads)
-    owner.update((var, var) for var in own)
+    owner = _owners(program, inputs | own, inputs, reads)
     last: dict[Var, int] = {}
     for number, eqn in enumerate(program.eqns):
         for atom in eqn.ins:
@@ -63,12 +62,14 @@ def make_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
     return Plan(in_place, reads, _copies(program, owner, inputs), frees)
 
 
-def _owners(program: Program, inputs: set[Var], reads: set[int]) -> dict[Atom, Var]:
+def _owners(
+    program: Program, known: set[Var], inputs: set[Var], reads: set[int]
+) -> dict[Atom, Var]:
     """For each variable the one whose memory it may share; itself where it is fresh.
 
     Adds to ``reads`` the equations whose result is copied for that.
     """
-    owner: dict[Atom, Var] = {var: var for var in inputs}
+    owner: dict[Atom, Var] = {var: var for var in known}
     for number, eqn in enumerate(program.eqns):
         first = eqn.ins[0] if eqn.ins else None
         for var in eqn.outs:

@@ -73,7 +73,7 @@ def _statements(
         return [f"{outs} = {prim.expression.format(*names, **params)}"]
     if in_place and isinstance(prim.numpy, np.ufunc):
         scope[f"np_{prim.name}"] = prim.numpy
-        return [f"np_{prim.name}({', '.join([*names, outs])})"]
+        return [f"np_{prim.name}({', '.join(names)}, out={outs})"]
     label = f"{prim.name}_in_place" if in_place else prim.name
     scope[f"np_{label}"] = prim.in_place if in_place else prim.numpy
     keywords = [f"{key}={_static(key, value, scope)}" for key, value in params.items()]
