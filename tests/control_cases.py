@@ -80,6 +80,22 @@ def python_vmap(f: Any, in_axes: Any = 0) -> Any:
     return mapped
 
 
+class WithoutRule:
+    """A function whose rule is left aside, so that its body is differentiated."""
+
+    def __init__(self, function: Any, *said: Any, **rules: Any) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+    def defjvp(self, jvp: Any) -> None:
+        pass
+
+    def defvjp(self, fwd: Any, bwd: Any) -> None:
+        pass
+
+
 PYTHON = SimpleNamespace(
     scan=python_scan,
     fori_loop=python_fori_loop,
@@ -92,6 +108,9 @@ PYTHON = SimpleNamespace(
     vmap=python_vmap,
     grad=fgrad.grad,
     stop=fgrad.stop_gradient,
+    custom_jvp=WithoutRule,
+    custom_vjp=WithoutRule,
+    external=WithoutRule,
 )
 JAX = SimpleNamespace(
     scan=jax.lax.scan,
@@ -105,6 +124,9 @@ JAX = SimpleNamespace(
     vmap=jax.vmap,
     grad=jax.grad,
     stop=jax.lax.stop_gradient,
+    custom_jvp=jax.custom_jvp,
+    custom_vjp=WithoutRule,  # which JAX does not differentiate forwards
+    external=WithoutRule,
 )
 FGRAD = SimpleNamespace(**vars(fgrad), stop=fgrad.stop_gradient)
 
@@ -299,3 +321,130 @@ def grad_in_scan(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
         return h - 0.1 * slope, slope
 
     return c.scan(step, w, xs)
+
+
+# --- functions with rules: programs that hold them are not read back from text
+
+WITH_RULES: set[str] = set()
+
+
+def case_with_rules(f: Any) -> Any:
+    WITH_RULES.add(f.__name__)
+    return case(f)
+
+
+def layer(np: Any, h: Any, x: Any, s: Any) -> Any:
+    return np.tanh(h * x) * s, np.sum(h * h)
+
+
+def layer_with_jvp(np: Any, c: Any) -> Any:
+    f = c.custom_jvp(lambda h, x, s: layer(np, h, x, s))
+
+    def rule(primals: Any, tangents: Any) -> Any:
+        h, x, s = primals
+        t_h, t_x, t_s = tangents
+        y = np.tanh(h * x)
+        moved = (1.0 - y * y) * (t_h * x + h * t_x) * s + y * t_s
+        return f(*primals), (moved, 2.0 * np.sum(h * t_h))
+
+    f.defjvp(rule)
+    return f
+
+
+def cotangents_of_layer(np: Any, cts: Any, y: Any, h: Any, x: Any, s: Any) -> Any:
+    ct, ct_size = cts
+    pulled = ct * (1.0 - y * y) * s
+    return pulled * x + 2.0 * ct_size * h, pulled * h, np.sum(ct * y)
+
+
+def layer_with_vjp(np: Any, c: Any) -> Any:
+    f = c.custom_vjp(lambda h, x, s: layer(np, h, x, s))
+
+    def forward(h: Any, x: Any, s: Any) -> Any:
+        y = np.tanh(h * x)
+        return (y * s, np.sum(h * h)), {"y": y, "args": (h, x, s)}
+
+    f.defvjp(forward, lambda r, cts: cotangents_of_layer(np, cts, r["y"], *r["args"]))
+    return f
+
+
+def external_layer(np: Any, c: Any, **options: Any) -> Any:
+    def rule(cts: Any, outs: Any, h: Any, x: Any, s: Any) -> Any:
+        return cotangents_of_layer(np, cts, np.tanh(h * x), h, x, s)
+
+    said = lambda h, x, s: (h, fgrad.Aval((), "float64"))
+    return c.external(lambda h, x, s: layer(np, h, x, s), said, vjp=rule, **options)
+
+
+@case_with_rules
+def custom_jvp(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    return layer_with_jvp(np, c)(w * w, xs[1], np.sin(s))
+
+
+@case_with_rules
+def custom_vjp(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    return layer_with_vjp(np, c)(w * w, xs[1], np.sin(s))
+
+
+@case_with_rules
+def external(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    return external_layer(np, c)(w * w, xs[1], np.sin(s))
+
+
+@case_with_rules
+def custom_jvp_in_scan(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    f = layer_with_jvp(np, c)
+    return c.scan(lambda h, x: f(h + w, x, s), w, xs)
+
+
+@case_with_rules
+def custom_vjp_in_scan(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    f = layer_with_vjp(np, c)
+    return c.scan(lambda h, x: f(h + w, x, s), w, xs)
+
+
+@case_with_rules
+def external_in_scan(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    f = external_layer(np, c)
+    return c.scan(lambda h, x: f(h + w, x, s), w, xs)
+
+
+@case_with_rules
+def rules_in_fori_loop(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    f, g = layer_with_vjp(np, c), layer_with_jvp(np, c)
+
+    def step(k: Any, carry: Any) -> Any:
+        h, rows = carry
+        return g(f(h, rows[k], s)[0], w, s)[0] + k * w, rows
+
+    return c.fori_loop(0, 3, step, (w, xs))
+
+
+@case_with_rules
+def rules_in_while_loop(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    f, g = layer_with_vjp(np, c), external_layer(np, c)
+
+    def step(carry: Any) -> Any:
+        n, h = carry
+        return n + 1, f(h, xs[0], s)[0] + 1.5 * g(w, h, s)[0]
+
+    return c.while_loop(lambda v: v[0] < 3, step, (0, w), max_steps=6)[1]
+
+
+@case_with_rules
+def rules_in_cond(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    f, g = layer_with_vjp(np, c), layer_with_jvp(np, c)
+    low, high = lambda h: f(h, xs[0], s), lambda h: g(xs[1], h * h, s)
+    return c.cond(np.sum(w) > 0.3, low, high, w * 2.0)
+
+
+@case_with_rules
+def rules_in_checkpoint(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    f, g = layer_with_vjp(np, c), external_layer(np, c)
+    return c.checkpoint(lambda h: g(f(h, xs[0], s)[0], h, s))(np.sin(w))
+
+
+@case_with_rules
+def rules_under_vmap(np: Any, c: Any, w: Any, xs: Any, s: Any) -> Any:
+    f, g = layer_with_vjp(np, c), external_layer(np, c)
+    return c.vmap(lambda x, h: g(f(h, x, s)[0], x, s), in_axes=(0, None))(xs, w)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from control_cases import CASES, FGRAD, JAX, PYTHON
+from control_cases import CASES, FGRAD, JAX, PYTHON, WITH_RULES
 
 import fgrad
 from fgrad import tree
@@ -150,7 +150,8 @@ def test_programs(name: str) -> None:
                 trace(*avals)
             continue
         program = fgrad.check(trace(*avals))
-        assert fgrad.parse(str(program)) == program
+        if name not in WITH_RULES:
+            assert fgrad.parse(str(program)) == program
         for k in range(SIZE):
             args = [x[k] for x in BATCH]
             assert_close(program(*args), tree.flatten(derive(oracle)(*args))[0])

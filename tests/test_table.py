@@ -20,6 +20,9 @@ from fgrad.trace import TRIE, as_operand
 # (primitive, number of the sample or None for all, check): the reason
 KNOWN_GAPS: dict[tuple[str, int | None, str], str] = {}
 
+# their params are functions, which have a name in the text of a program and no more
+HOLD_FUNCTIONS = {"custom_jvp", "custom_vjp", "custom_vjp_forward", "external"}
+
 ROWS = [
     (prim, number, sample)
     for prim in Primitive.registry.values()
@@ -249,12 +252,20 @@ def test_no_gradient_flows(prim: Primitive, sample: Sample) -> None:
         assert not np.any(one)
 
 
+def assert_can_be_read_back(program: fgrad.Program) -> None:
+    if not any(eqn.prim.name in HOLD_FUNCTIONS for eqn in program.eqns):
+        assert fgrad.parse(str(program)) == program
+        return
+    with pytest.raises(fgrad.errors.ProgramError):
+        fgrad.parse(str(program))
+
+
 @over(ROWS, "program")
 def test_program(prim: Primitive, sample: Sample) -> None:
     """The program is well formed, the same from types alone, and can be read back."""
     f, arrays = function_of(prim, sample)
     program = fgrad.check(fgrad.make_program(f)(*arrays))
-    assert fgrad.parse(str(program)) == program
+    assert_can_be_read_back(program)
     if arrays:
         abstract = fgrad.make_program(f)(*map(aval_of, arrays))
         assert abstract == program
@@ -283,7 +294,7 @@ def test_derived_programs(prim: Primitive, sample: Sample) -> None:
     for product, extra in ((push, tangents), (pull, cts)):
         args = [*variables, *extra]
         program = fgrad.check(fgrad.make_program(product)(*args))
-        assert fgrad.parse(str(program)) == program
+        assert_can_be_read_back(program)
         expected = fgrad.tree.flatten(product(*args))[0]
         for one, other in zip(program(*args), expected, strict=True):
             assert aval_of(one) is aval_of(other)

@@ -15,7 +15,7 @@ import numpy as np
 from fgrad.control.closing import apart
 from fgrad.errors import CustomRuleError, LeakedTracerError
 from fgrad.ir import Aval
-from fgrad.primitive import Primitive
+from fgrad.primitive import Primitive, Sample
 from fgrad.trace import (
     _ACTIVE,
     Trace,
@@ -126,6 +126,15 @@ def _call_vjp(
     return [next(results) if flag else None for flag in active]
 
 
+_HYPOTENUSE = Call("hypotenuse", lambda leaves: [np.hypot(*leaves)])
+
+
+def _call_samples() -> list[Sample]:
+    operands = np.array([0.1, 0.2, -0.3]), np.array([0.7, -0.8, 0.9])
+    types = (Aval((3,), np.dtype("float64")),)
+    return [Sample(operands, {"call": _HYPOTENUSE, "types": types})]
+
+
 call_: Primitive = Primitive(
     "call",
     _call_numpy,
@@ -134,6 +143,7 @@ call_: Primitive = Primitive(
     vjp=_call_vjp,
     inlines=True,
     multiple=True,
+    samples=_call_samples,
 )
 
 

@@ -5,11 +5,18 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from fgrad import tree
 from fgrad.control.custom_rules import JvpRule, VjpRule
-from fgrad.control.rule_primitives import custom_jvp_, custom_vjp_
+from fgrad.control.rule_primitives import (
+    custom_jvp_,
+    custom_vjp_,
+    custom_vjp_forward_,
+)
 from fgrad.control.rules import Rule
 from fgrad.errors import CustomRuleError
+from fgrad.primitive import Sample
 from fgrad.trace import as_operand, is_traced, type_of
 
 Function = Callable[..., Any]
@@ -241,3 +248,58 @@ def _key(value: Any) -> Any:
     if isinstance(value, int | float | complex):
         return type(value), repr(value)
     return type(value), value
+
+
+# --- samples of the primitives
+
+
+def _samples_of(custom: Any, make: Any) -> list[Sample]:
+    operands = np.array([0.1, 0.2, -0.3]), np.float64(0.7)
+    treedef = tree.flatten(operands)[1]
+    return [Sample(operands, {"rule": _rule_of(custom, make, treedef, (), [])})]
+
+
+def _custom_jvp_samples() -> list[Sample]:
+    return _samples_of(_sine, JvpRule)
+
+
+def _custom_vjp_samples() -> list[Sample]:
+    return _samples_of(_cosine, VjpRule)
+
+
+def _forward_samples() -> list[Sample]:
+    (sample,) = _custom_vjp_samples()
+    rule = sample.params["rule"]
+    layout = rule.outline("forward", tuple(map(type_of, sample.operands))).layout
+    return [Sample(sample.operands, {"rule": rule, "layout": layout})]
+
+
+@custom_jvp
+def _sine(x: Any, y: Any) -> Any:
+    return np.sin(x) * y, np.sum(x)
+
+
+@_sine.defjvp
+def _sine_jvp(primals: Any, tangents: Any) -> Any:
+    (x, y), (t_x, t_y) = primals, tangents
+    return _sine(x, y), (np.cos(x) * t_x * y + np.sin(x) * t_y, np.sum(t_x))
+
+
+@custom_vjp
+def _cosine(x: Any, y: Any) -> Any:
+    return {"out": np.cos(x) * y}
+
+
+def _cosine_forward(x: Any, y: Any) -> Any:
+    return {"out": np.cos(x) * y}, (x, y, 2)
+
+
+def _cosine_backward(residuals: Any, ct: Any) -> Any:
+    x, y, _ = residuals
+    return -np.sin(x) * y * ct["out"], np.sum(np.cos(x) * ct["out"])
+
+
+_cosine.defvjp(_cosine_forward, _cosine_backward)
+custom_jvp_.samples = _custom_jvp_samples
+custom_vjp_.samples = _custom_vjp_samples
+custom_vjp_forward_.samples = _forward_samples

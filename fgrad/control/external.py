@@ -22,6 +22,7 @@ from fgrad.control.rules import (
 )
 from fgrad.errors import CustomRuleError, DerivativeError
 from fgrad.ir import Aval
+from fgrad.primitive import Sample
 from fgrad.trace import as_operand, is_traced, type_of
 from fgrad.transforms.jvp import Flags
 
@@ -250,3 +251,30 @@ def _read_only(x: Any) -> Any:
     view = x.view()
     view.flags.writeable = False
     return view
+
+
+# --- samples of the primitive
+
+
+def _product(x: Any, y: Any) -> Any:
+    return np.sin(x) * y
+
+
+def _product_vjp(ct: Any, out: Any, x: Any, y: Any) -> Any:
+    return np.cos(x) * y * ct, np.sin(x) * ct
+
+
+_OPERANDS = np.array([0.1, 0.2, -0.3]), np.array([0.7, -0.8, 0.9])
+_RULES = [
+    _ExternalRule(
+        tree.flatten(_OPERANDS)[1], _product, _OPERANDS[0], _product_vjp, None, flag
+    )
+    for flag in (False, True)
+]
+
+
+def _samples() -> list[Sample]:
+    return [Sample(_OPERANDS, {"rule": rule}) for rule in _RULES]
+
+
+external_.samples = _samples
