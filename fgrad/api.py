@@ -71,7 +71,7 @@ def value_and_grad(
 
         tape = Tape(call, values)
         main = tape.treedef.child(0) if has_aux else tape.treedef
-        _check_result(tape, main, holomorphic)
+        check_number(tape, main, holomorphic)
         aux = tree.unflatten(tape.treedef, tape.results)[1] if has_aux else None
         if tape.outs[0] is None:
             gradients = [zeros(aval) for aval in tape.avals]
@@ -100,7 +100,7 @@ def _require_complex(values: list[Any]) -> None:
             )
 
 
-def _check_result(tape: Tape, main: tree.TreeDef, holomorphic: bool) -> None:
+def check_number(tape: Tape, main: tree.TreeDef, holomorphic: bool) -> None:
     """The main result must be one number, real unless ``holomorphic``."""
     if not main.is_leaf():
         raise NonScalarOutputError(
@@ -176,7 +176,7 @@ def tape_of(
     return tape, treedef, len(leaves), out_tree, out, aux
 
 
-def _linear_arguments(
+def linear_arguments(
     leaves: list[Any], avals: list[Aval | None], what: str
 ) -> dict[int, Any]:
     """Check tangents or cotangents against their primals; number -> array."""
@@ -228,7 +228,7 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
 
     def pullback(ct: Any) -> Any:
         leaves = tree.flatten_like(out_tree, ct, "a cotangent", "the function's value")
-        seeds = _linear_arguments(leaves, out_avals, "cotangent")
+        seeds = linear_arguments(leaves, out_avals, "cotangent")
         return tree.unflatten(treedef, tape.pull_back(seeds))
 
     return (out, pullback, aux) if has_aux else (out, pullback)
@@ -265,7 +265,7 @@ def _linearize(
 
     def f_jvp(*tangents: Any) -> Any:
         leaves = tree.flatten_like(treedef, tangents, "the tangents", "the primals")
-        given = _linear_arguments(leaves, list(tape.avals), "tangent")
+        given = linear_arguments(leaves, list(tape.avals), "tangent")
         moving = tuple(k for k in range(count) if tape.outs[k] is not None)
         results = iter(tape.push_forward(given, moving))
         fixed = [np.zeros_like(as_operand(leaf)) for leaf in tape.results[:count]]

@@ -25,7 +25,7 @@ def print(template: str, *args: Any, **kwargs: Any) -> None:
     """Print values where they are computed: in traced, mapped and looped code, too.
 
     Python's own ``print`` shows a tracer, once, while a body is traced. This one is
-    part of the program: it prints each time it runs. Under `vmap` it prints once for each
+    part of the program: it prints each time it runs, and under `vmap` once for each
     element. The backward pass does not print again; see `print_cotangent` for that.
 
     Args:

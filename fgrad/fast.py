@@ -1,6 +1,6 @@
 """``bind`` for the common cases: one or two operands, elementwise, and no params.
 
-Values of a nested trace are tracers of the enclosing one, which take the same short way.
+Values of a nested trace are tracers of the enclosing one, which go the same short way.
 """
 
 from __future__ import annotations

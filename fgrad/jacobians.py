@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.api import Function, grad, jvp, tape_of
-from fgrad.arguments import Argnames, Argnums, Selection
+from fgrad.api import Function, check_number, grad, jvp, linear_arguments, tape_of
+from fgrad.arguments import Argnames, Argnums, Selection, inputs_of, restore
 from fgrad.errors import ComplexGradientError
 from fgrad.ir import Aval
 from fgrad.ops.batching import move_axis
@@ -189,7 +189,43 @@ def hessian(
     """
     options: dict[str, Any] = {"argnames": argnames, "holomorphic": holomorphic}
     inner = jacrev(f, argnums, has_aux=has_aux, **options)
-    return jacfwd(inner, argnums, has_aux=has_aux, **options)
+    twice = jacfwd(inner, argnums, has_aux=has_aux, **options)
+    if has_aux or holomorphic:
+        return twice
+    selection = Selection(argnums, argnames)
+
+    @functools.wraps(f)
+    def hessian_of(*args: Any, **kwargs: Any) -> Any:
+        call, chosen = _partial(f, selection, args, kwargs, False)
+        tape, in_tree, count, out_tree, _, _ = tape_of(call, (chosen,), True, False)
+        if count != 1 or not _is_curved(tape):
+            return twice(*args, **kwargs)
+        block_tree = in_tree.child(0)
+        columns = [_curvature(tape, number) for number in range(len(tape.avals))]
+        rows = [
+            tree.unflatten(block_tree, list(row)) for row in zip(*columns, strict=True)
+        ]
+        return tree.unflatten(out_tree, [tree.unflatten(block_tree, rows)])
+
+    return hessian_of
+
+
+def _is_curved(tape: Tape) -> bool:
+    """Whether the first result is a real number that varies, by a short program."""
+    aval = tape.out_avals[0]
+    is_number = aval is not None and aval.shape == () and not aval.is_complex
+    return is_number and tape.has_curvature
+
+
+def _curvature(tape: Tape, number: int) -> list[Any]:
+    """Second derivatives with respect to one leaf, for each leaf of the gradient."""
+    aval = tape.avals[number]
+    if not aval.ndim:
+        return tape.curve({number: aval.numpy_dtype.type(1)})
+    found = tape.curve_batch(number, _basis(aval))
+    moved = [move_axis(x, 0, type_of(x).ndim - 1) for x in found]
+    pairs = zip(moved, tape.avals, strict=True)
+    return [_reshaped(x, (*own.shape, *aval.shape)) for x, own in pairs]
 
 
 def hvp(f: Callable[..., Any], argnums: int = 0) -> Function:
@@ -213,7 +249,19 @@ def hvp(f: Callable[..., Any], argnums: int = 0) -> Function:
     @functools.wraps(f)
     def product(*args: Any, **kwargs: Any) -> Any:
         *primals, vector = args
-        call, chosen = _partial(gradient, selection, primals, kwargs, True)
-        return jvp(call, (chosen,), (vector,))[1]
+        call, chosen = _partial(f, selection, primals, kwargs, False)
+        values, treedef = inputs_of(chosen)
+        tape = Tape(lambda tracers: call(restore(treedef, tracers))[0], values)
+        check_number(tape, tape.treedef, False)
+        if not _is_curved(tape):
+            call, chosen = _partial(gradient, selection, primals, kwargs, True)
+            return jvp(call, (chosen,), (vector,))[1]
+        leaves = [vector] if treedef is None else _leaves_like(treedef, vector)
+        tangents = linear_arguments(leaves, list(tape.avals), "tangent")
+        return restore(treedef, tape.curve(tangents))
 
     return product
+
+
+def _leaves_like(treedef: tree.TreeDef, vector: Any) -> list[Any]:
+    return tree.flatten_like(treedef, vector, "the vector", "the argument")

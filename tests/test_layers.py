@@ -24,7 +24,7 @@ LAYERS = [  # lower layers first; a module may import from its own layer and bel
     ["transforms.jvp", "transforms.sink"],
     ["transforms.vjp", "transforms.__init__"],
     ["lower"],
-    ["transforms.vmap"],
+    ["transforms.vmap", "transforms.curvature"],
     ["transforms.tape"],
     ["control", "debug"],
     ["arguments"],

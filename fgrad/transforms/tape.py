@@ -30,6 +30,7 @@ from fgrad.trace import (
     refresh,
     type_of,
 )
+from fgrad.transforms.curvature import curvature, is_plain
 from fgrad.transforms.jvp import Avals, Flags, forward, tangent_program
 from fgrad.transforms.vjp import pullback_program, reverse
 from fgrad.transforms.vmap import batch_program, run_mapped
@@ -129,6 +130,28 @@ class Tape:
             for leaf, is_given in zip(leaves, given, strict=True)
         ]
 
+    @property
+    def has_curvature(self) -> bool:
+        """Whether `curve` can be derived: one number, of equations without bodies."""
+        key = "curvature", self.outs[0]
+        found = self._path.ends.get(key)
+        if found is None:
+            eqns = read_path(self._path, Var)[1]
+            found = self._path.ends[key] = is_plain(eqns)
+        return bool(found)
+
+    def curve(self, tangents: dict[int, Any]) -> list[Any]:
+        """Tangents of the gradient of the first leaf, one number."""
+        key = "curvature", (self.outs[0],), tuple(tangents)
+        executable, given = derived(self._path, *key)
+        return self._fill(self._run(executable, list(tangents.values())), given)
+
+    def curve_batch(self, number: int, tangents: Any) -> list[Any]:
+        """The same for a batch of tangents of one input."""
+        key = "curvature", (self.outs[0],), (number,)
+        results, given = self._run_batch(key, tangents)
+        return self._fill(results, given, type_of(tangents).shape[:1])
+
     def _run_batch(self, key: Any, batch: Any) -> tuple[list[Any], Flags]:
         executable, given = derived(self._path, *key)
         size = type_of(batch).shape[0]
@@ -215,7 +238,8 @@ def zeros(aval: Aval | None, lead: tuple[int, ...] = ()) -> Any:
 def derived(
     path: Path, mode: str, outs: tuple[Any, ...], wrt: Numbers
 ) -> tuple[Executable, Flags]:
-    """The pullback (``vjp``), the gradient or the tangent map (``jvp``) of a structure.
+    """The pullback (``vjp``), the gradient or the tangent map (``jvp``) of a structure,
+    or the tangent map of its gradient (``curvature``).
 
     Its arguments are the saved values, then the cotangents or tangents; the gradient
     (``grad``) is the pullback of a cotangent of ones, and takes none. The flags say
@@ -261,7 +285,10 @@ def _derive(
         linear, given = reverse(program, inputs, (True,) * len(outs), unit)
         count = 0 if unit else len(outs)
     else:
-        linear, given = forward(program, inputs)
+        is_first = mode == "jvp"
+        linear, given = (
+            forward(program, inputs) if is_first else curvature(program, ins, inputs)
+        )
         count = len(inputs)
     seeds = linear.ins[len(linear.ins) - count :]
     program = Program(
