@@ -469,6 +469,53 @@ def test_several_results_and_integers() -> None:
     close(fgrad.grad(lambda x: np.sum(zeros(x, n)))(X), n * 1.0)
 
 
+def test_none_inside_cotangents() -> None:
+    f = fgrad.custom_vjp(lambda p, q: p["x"] * p["n"])
+    f.defvjp(
+        lambda p, q: (f(p, q), p["n"]), lambda n, ct: ({"x": ct * n, "n": None}, None)
+    )
+    n = np.array([1, 2, 3])
+    close(fgrad.grad(lambda x: np.sum(f({"x": x, "n": n}, {})))(X), n * 1.0)
+
+
+def test_complex_numbers() -> None:
+    def by_vjp(m: Any, np: Any) -> Any:
+        f = m.custom_vjp(lambda z: z * z)
+        f.defvjp(lambda z: (z * z, z), lambda z, ct: (2 * z * ct,))
+        return f
+
+    def by_jvp(m: Any, np: Any) -> Any:
+        f = m.custom_jvp(lambda z: z * z)
+        f.defjvp(lambda p, t: (f(*p), 2 * p[0] * t[0]))
+        return f
+
+    z = np.array([1 + 2j, 0.5 - 1j])
+    for build in (by_vjp, by_jvp):
+        f, g = build(fgrad, np), build(jax, jnp)
+        one = fgrad.grad(lambda z: np.sum(np.abs(f(z)) ** 2))
+        other = jax.grad(lambda z: jnp.sum(jnp.abs(g(z)) ** 2))
+        close(one(z), other(z))
+        close(fgrad.jvp(f, (z,), (1j * z,))[1], 2j * z * z)
+
+
+def test_rules_with_constructs_in_them() -> None:
+    f = fgrad.custom_vjp(lambda x: np.sum(x**2))
+    bwd = lambda x, ct: (fgrad.vmap(lambda e: 2 * e * ct)(x),)
+    f.defvjp(lambda x: (np.sum(x**2), x), bwd)
+    close(fgrad.grad(f)(X), 2 * X)
+    close(fgrad.hessian(f)(X), 2 * np.eye(3))
+    close(fgrad.vmap(fgrad.hessian(f))(XS), np.stack([2 * np.eye(3)] * 2))
+    close(fgrad.jvp(f, (X,), (X,))[1], 2 * X @ X)
+
+
+def test_products_are_run_again() -> None:
+    f = doubled_vjp()
+    pullback, push = fgrad.vjp(f, X)[1], fgrad.linearize(f, X)[1]
+    for k in range(4):
+        close(pullback(k * X)[0], 2 * k * np.cos(X) * X)
+        close(push(k * X), 2 * k * np.cos(X) * X)
+
+
 def test_float32_stays() -> None:
     @fgrad.custom_vjp
     def clipped(low, high, x):

@@ -6,7 +6,7 @@ from fgrad import tree
 from fgrad.control.calls import Leaves, transposed
 from fgrad.control.closing import as_value
 from fgrad.control.rules import Avals, Learnt, Outline, Rule
-from fgrad.errors import CustomRuleError
+from fgrad.errors import CustomRuleError, TreeError
 from fgrad.ops.structure import astype
 from fgrad.trace import Tracer, as_operand, is_traced, type_of
 from fgrad.transforms.tape import zeros
@@ -176,18 +176,39 @@ def cotangents_of_arguments(
     leaves: list[Any] = []
     for number, (ct, argument) in enumerate(zip(found, arguments, strict=True)):
         types = avals[len(leaves) : len(leaves) + argument.num_leaves]
-        if ct is None and argument.num_leaves:
-            if any(aval.is_inexact for aval in types):
-                raise CustomRuleError(
-                    f"{what} returned None as cotangent of argument {number}, which "
-                    f"has type {', '.join(map(str, types))}; return zeros "
-                    "(np.zeros_like) where the result does not depend on it"
-                )
-            leaves += [zeros(aval) for aval in types]
-        else:
-            name = f"{what}, argument {number},"
-            leaves += fitted(name, ct, argument, types, casts)
+        name = f"{what}, argument {number},"
+        filled = _with_zeros_for_none(name, ct, argument, types)
+        leaves += fitted(name, filled, argument, types, casts)
     return leaves
+
+
+def _with_zeros_for_none(
+    what: str, ct: Any, argument: tree.TreeDef, types: Avals
+) -> Any:
+    """The cotangent with zeros where it has None for what is not floating-point.
+
+    Raises:
+        CustomRuleError: it has None for something floating-point.
+    """
+    given, found = tree.flatten(ct)
+    if found == argument:
+        return ct
+    try:
+        like = tree.unflatten(argument, range(argument.num_leaves))
+        expanded = tree.prefix_leaves(ct, like, what)
+    except TreeError:
+        return ct
+    if sum(leaf is not None for leaf in expanded) != len(given):
+        return ct
+    leaves = []
+    for leaf, aval in zip(expanded, types, strict=True):
+        if leaf is None and aval.is_inexact:
+            raise CustomRuleError(
+                f"{what} returned None as cotangent of what has type {aval}; return "
+                "zeros (np.zeros_like) where the result does not depend on it"
+            )
+        leaves.append(zeros(aval) if leaf is None else leaf)
+    return tree.unflatten(argument, leaves)
 
 
 def _described(value: Any) -> str:

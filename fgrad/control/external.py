@@ -12,6 +12,7 @@ from fgrad.control.closing import apart, as_value
 from fgrad.control.custom_rules import cotangents_of_arguments, fitted
 from fgrad.control.rule_primitives import external_
 from fgrad.control.rules import (
+    KEPT,
     Avals,
     Learnt,
     MappedLayout,
@@ -79,6 +80,8 @@ def external(
         leaves, treedef = tree.flatten(args)
         rule = rules.get(treedef)
         if rule is None:
+            if len(rules) >= KEPT:
+                rules.clear()
             functions = fn, result, vjp, jvp, vectorized
             rule = rules[treedef] = _ExternalRule(treedef, *functions)
         values = list(map(as_value, leaves))
