@@ -14,7 +14,14 @@ from fgrad.ir import Aval
 from fgrad.ops.index import index
 from fgrad.primitive import Primitive, Sample, linear
 from fgrad.sites import Site
-from fgrad.trace import active_check, as_operand, set_check, type_of
+from fgrad.trace import (
+    active_check,
+    active_trace,
+    as_operand,
+    bind_in,
+    set_check,
+    type_of,
+)
 
 Flags = tuple[bool, ...]
 
@@ -41,7 +48,15 @@ def print(template: str, *args: Any, **kwargs: Any) -> None:
     total 1.0, x 2.0
     """
     leaves, treedef = tree.flatten((args, kwargs))
-    print_(*map(as_operand, leaves), format=Format(template, treedef))
+    operands = list(map(as_operand, leaves))
+    params = {"format": Format(template, treedef)}
+    trace = active_trace()  # it prints where it is called, whatever its operands are
+    if trace is None:
+        print_(*operands, **params)
+    elif trace.rule is not None:
+        trace.rule(print_, operands, params)
+    else:
+        bind_in(trace, print_, operands, params)
 
 
 def print_cotangent(x: Any, template: str = "cotangent {}") -> Any:

@@ -139,6 +139,17 @@ class Eqn:
         self.outs = outs
         self.site = site
 
+    @property
+    def has_effect(self) -> bool:
+        """Whether it, or an equation of a body of it, does more than compute."""
+        if self.prim.has_effect or self.prim.feeds is None:
+            return bool(self.prim.has_effect)
+        return any(
+            program.has_effect
+            for _, value in self.params
+            for program in programs_in(value)
+        )
+
 
 class Program:
     """``{ lambda consts ; ins . let eqns in (outs,) }``
@@ -149,7 +160,7 @@ class Program:
     result for each output.
     """
 
-    __slots__ = ("_hash", "_key", "consts", "eqns", "ins", "outs", "values")
+    __slots__ = ("_effect", "_hash", "_key", "consts", "eqns", "ins", "outs", "values")
 
     def __init__(
         self,
@@ -166,6 +177,7 @@ class Program:
         self.values = tuple(values)
         self._key: tuple[Any, ...] | None = None
         self._hash: int | None = None
+        self._effect: bool | None = None
 
     def __call__(self, *args: Any) -> list[Any]:
         if len(args) != len(self.ins):
@@ -192,6 +204,13 @@ class Program:
         if self._hash is None:
             self._hash = hash(self.key())
         return self._hash
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether an equation does more than compute its outputs, such as printing."""
+        if self._effect is None:
+            self._effect = any(eqn.has_effect for eqn in self.eqns)
+        return self._effect
 
     def key(self) -> tuple[Any, ...]:
         """The structure without names, sites and constant values; hashable.

@@ -26,7 +26,7 @@ def dce(program: Program) -> Program:
     kept: list[Eqn] = []
     for eqn in reversed(program.eqns):
         is_live = tuple(var in live for var in eqn.outs)
-        if any(is_live) or eqn.prim.has_effect:
+        if any(is_live) or eqn.has_effect:
             if eqn.prim.prune is not None and not all(is_live):
                 eqn = _pruned(eqn, is_live)
             kept.append(eqn)
@@ -125,7 +125,7 @@ def cse(program: Program) -> Program:
     kept: list[Eqn] = []
     for eqn in program.eqns:
         eqn = subst.eqn(eqn)
-        if eqn.prim.has_effect:
+        if eqn.has_effect:
             kept.append(eqn)
             continue
         key = (eqn.prim, eqn.params, tuple(map(_atom_key, eqn.ins)))
@@ -153,7 +153,7 @@ def simplify(program: Program, is_exact: bool = False) -> Program:
     uses = Counter(atom for eqn in program.eqns for atom in eqn.ins)
     uses.update(program.outs)
     for original in program.eqns:
-        if original.prim.has_effect:
+        if original.has_effect:
             kept.append(subst.eqn(original))
             continue
         plain = _elide_broadcasts(subst.eqn(original), source)

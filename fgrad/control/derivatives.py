@@ -48,9 +48,9 @@ def joint_pullback(
 def joined(program: Program, linear: Program, seeds: Sequence[Var]) -> Program:
     """The equations of a program and then linear ones that read its variables.
 
-    Effects of the program (prints) do not happen again.
+    What prints does not print again.
     """
-    again = [eqn for eqn in program.eqns if not eqn.prim.has_effect]
+    again = [eqn for eqn in program.eqns if eqn.outs]
     eqns = [*again, *linear.eqns]
     ins = [*program.ins, *seeds]
     return finished(Program(ins, eqns, linear.outs, linear.consts, linear.values))

@@ -88,6 +88,8 @@ def _costly(
     parts: Counter[Var] = Counter()
     costly: list[Var] = []
     for eqn in body.eqns:
+        if not eqn.outs:
+            continue
         root = next((source[atom] for atom in eqn.ins if atom in source), None)
         size = eqn.outs[0].aval.size
         is_part = eqn.prim.moves and size < eqn.ins[0].aval.size and root is not None

@@ -38,7 +38,7 @@ def moving_body(
     outs = [next(results) if varies else None for varies in varying]
     closed, carry = inner.ins[:consts], inner.ins[consts:]
     moving = tuple(k for k, var in enumerate(carry) if var in seeds)
-    again = [eqn for eqn in inner.eqns if not eqn.prim.has_effect]
+    again = [eqn for eqn in inner.eqns if eqn.outs]
     eqns = [*again, *linear.eqns]
     tangents: list[Atom] = []
     for k in moving:
@@ -88,7 +88,8 @@ def counting(cond: Program, body: Program) -> dict[str, Program]:
     """A loop that carries the number of its steps, too, as the last leaf."""
     before, after = Var(Aval((), np.int64)), Var(Aval((), np.int64))
     eqn = Eqn(add, (before, Lit(1)), (), (after,))
-    counted = Program([*body.ins, before], [*body.eqns, eqn], [*body.outs, after])
+    silent = [eqn for eqn in body.eqns if eqn.outs]
+    counted = Program([*body.ins, before], [*silent, eqn], [*body.outs, after])
     return {"cond": with_more_carry(cond, (before.aval,)), "body": counted}
 
 
