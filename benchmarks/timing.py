@@ -15,7 +15,7 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 
-TURN = 1e-3  # seconds
+TURN = 1e-2  # seconds
 WARM = 2e-2  # seconds
 
 

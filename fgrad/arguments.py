@@ -118,9 +118,11 @@ def inputs_of(chosen: Any) -> tuple[list[Any], tree.TreeDef | None]:
     if type(chosen) in (np.ndarray, float, np.float64, Tracer):
         return [as_input(chosen, "the argument")], None
     leaves, treedef = tree.flatten(chosen)
-    paths = tree.paths(chosen)
-    where = [f"the argument{path and f' at {path}'}" for path in paths]
-    return list(map(as_input, leaves, where)), treedef
+    try:
+        return [as_input(leaf, "the argument") for leaf in leaves], treedef
+    except TypeError:  # again, for an error that names the leaf
+        where = [f"the argument{path and f' at {path}'}" for path in tree.paths(chosen)]
+        return list(map(as_input, leaves, where)), treedef
 
 
 def restore(treedef: tree.TreeDef | None, leaves: Sequence[Any]) -> Any:

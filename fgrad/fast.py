@@ -104,7 +104,7 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
         if trace.nested and (type(u) is Tracer or type(v) is Tracer):
             out = bind2(prim, u, v)
         else:
-            out = prim.evaluate(u, v)
+            out = child.run(u, v)
     except ValueError:
         return bind(prim, (x, y), {})  # raises with the shapes and the line
     trace.path = child
@@ -117,7 +117,12 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
     tracer.version = 0
     tracer.owned = True
     for position in child.keep:
-        _save(trace, x if position == 0 else y if position == 1 else tracer)
+        kept = x if position == 0 else y if position == 1 else tracer
+        if type(kept) is Tracer and kept.origin is None and kept.scope is trace:
+            kept.owned = False
+            trace.saved.append(kept.value)
+        else:
+            trace.save((0,), (kept,))
     return tracer
 
 

@@ -28,7 +28,8 @@ class Path:
     operand, its number, or its aval where it is a constant. `keep` holds the positions
     (operands first, then outputs) whose values the trace must save. `ends` is the cache
     of what transforms derived from the structure that ends here; `step` is the step of
-    the view that the equation makes, where it is the same in every run.
+    the view that the equation makes, where it is the same in every run. `run` evaluates
+    the primitive on NumPy values of these types.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Path:
         "params",
         "parent",
         "prim",
+        "run",
         "site",
         "step",
     )
@@ -68,6 +70,7 @@ class Path:
         self.children: dict[Any, Path] = {}
         self.ends: dict[Any, Any] = {}
         self.step: Any = UNKNOWN
+        self.run: Any = None if prim is None else prim.evaluate
         self.site: Site | None = None if parent is None else user_site()
 
 

@@ -105,6 +105,8 @@ class Primitive:
             operand, and the names of the params that it takes over.
         in_place: like ``numpy``, but allowed to overwrite the first operand.
         operator: a faster equal of ``numpy`` on NumPy values, such as ``operator.mul``.
+        specialized: ``specialized(*avals)``: a faster equal for operands of these types,
+            or None.
         expression: format of its NumPy source, such as ``{0} * {1}``.
         augmented: the same for `in_place`, such as ``{0} += {1}``.
         statements: for source that is no expression: ``statements(out, ins, avals,
@@ -145,6 +147,7 @@ class Primitive:
     accumulate: tuple[Primitive, tuple[str, ...]] | None = None
     in_place: Rule | None = None
     operator: Rule | None = None
+    specialized: Rule | None = None
     expression: str | None = None
     augmented: str | None = None
     statements: Rule | None = None

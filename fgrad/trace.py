@@ -216,6 +216,8 @@ class Trace:
         traced = tuple(type(code) is int for code in codes)
         keep = self.policy.keep(prim, params, avals, traced, out_avals)
         child = Path(self.path, prim, params, codes, out_avals, keep)
+        if prim.specialized is not None:
+            child.run = prim.specialized(*avals) or child.run
         TRIE.grow()
         return self.path.children.setdefault(key, child)
 

@@ -20,8 +20,8 @@ from fgrad.trace import TRIE, as_operand
 # (primitive, number of the sample or None for all, check): the reason
 KNOWN_GAPS: dict[tuple[str, int | None, str], str] = {}
 
-# their params are functions, which have a name in the text of a program and no more
-HOLD_FUNCTIONS = {"custom_jvp", "custom_vjp", "custom_vjp_forward", "external"}
+# their params are objects, which have a name in the text of a program and no more
+HOLD_FUNCTIONS = {"custom_jvp", "custom_vjp", "custom_vjp_forward", "external", "print"}
 
 ROWS = [
     (prim, number, sample)

@@ -47,10 +47,12 @@ def array_ufunc(
     self: Tracer, ufunc: Any, method: str, *inputs: Any, **kwargs: Any
 ) -> Any:
     """`__array_ufunc__` of tracers."""
-    if not kwargs and method == "__call__" and ufunc not in UFUNCS:
+    if not kwargs and method == "__call__":
         prim = PRIMITIVES.get(ufunc)
-        if prim is not None:
-            return bind1(prim, *inputs) if len(inputs) == 1 else bind2(prim, *inputs)
+        if prim is not None and ufunc not in UFUNCS:
+            if len(inputs) == 1:
+                return bind1(prim, inputs[0])
+            return bind2(prim, inputs[0], inputs[1])
     if method != "__call__":
         return _ufunc_method(ufunc, method, inputs, kwargs)
     out = kwargs.pop("out", None)

@@ -1,6 +1,7 @@
 """Products that sum: matmul and einsum."""
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,18 +81,14 @@ def _matmul_lines(
 ) -> list[str]:
     x, y = ins
     first, second = avals
-    is_plain = first.dtype == second.dtype and first.is_inexact
-    if first.ndim == 2 and second.ndim == 2 and is_plain:
-        return [f"{out} = {x}.dot({y})"]  # the same BLAS call, at half the overhead
+    if _is_one_call(first, second):
+        return [f"{out} = {x}.dot({y})"]
     return [f"{out} = {x} @ {y}"]
 
 
-def _product(x: Any, y: Any) -> Any:
-    """``x @ y``, as ``dot`` where that is the same BLAS call at half the overhead."""
-    is_plain = type(x) is np.ndarray and type(y) is np.ndarray and x.dtype is y.dtype
-    if is_plain and x.ndim == 2 and y.ndim == 2 and x.dtype.kind in "fc":
-        return x.dot(y)
-    return x @ y
+def _is_one_call(x: Aval, y: Aval) -> bool:
+    """Whether ``dot`` is the same BLAS call as ``@``, at half the overhead."""
+    return x.ndim == 2 and y.ndim == 2 and x.dtype == y.dtype and x.is_inexact
 
 
 def matmul_batch(size: int, mapped: Any, x: Any, y: Any) -> Any:
@@ -144,7 +141,8 @@ matmul: Primitive = Primitive(
     linear=((0,), (1,)),
     transpose=_matmul_transpose,
     batch=matmul_batch,
-    operator=_product,
+    operator=operator.matmul,
+    specialized=lambda x, y: np.ndarray.dot if _is_one_call(x, y) else None,
     statements=_matmul_lines,
     samples=_matmul_samples,
 )
