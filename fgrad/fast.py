@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fgrad.ir import PYTHON_AVALS, Lit, Program, aval_of
+import numpy as np
+
+from fgrad.ir import PYTHON_AVALS, Aval, Lit, Program, aval_of
 from fgrad.path import UNKNOWN, Path
 from fgrad.primitive import Primitive
 from fgrad.trace import Params, Trace, attach_view, bind
@@ -16,6 +18,9 @@ from fgrad.tracer import Tracer, as_operand, new_tracer, refresh
 
 _new = Tracer.__new__
 _COMPLEX = PYTHON_AVALS[complex]
+_NUMBERS: dict[Any, Aval] = {**PYTHON_AVALS}
+_Array = np.ndarray
+_known = Aval.interned.get
 
 
 def _save(trace: Trace, x: Any) -> None:
@@ -68,7 +73,8 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
             b: Any = y.index
             v = y.value
         else:
-            b = PYTHON_AVALS.get(type(y))
+            cls = type(y)
+            b = _known((y.shape, y.dtype)) if cls is _Array else _NUMBERS.get(cls)
             if b is None:
                 y = as_operand(y)
                 b = aval_of(y)
@@ -81,7 +87,8 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
         u = x.value
     else:
         trace = y.scope
-        a = PYTHON_AVALS.get(type(x))
+        cls = type(x)
+        a = _known((x.shape, x.dtype)) if cls is _Array else _NUMBERS.get(cls)
         if a is None:
             x = as_operand(x)
             a = aval_of(x)
@@ -121,6 +128,8 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
         if type(kept) is Tracer and kept.origin is None and kept.scope is trace:
             kept.owned = False
             trace.saved.append(kept.value)
+        elif type(kept) is _Array:
+            trace.saved.append(trace.snapshot(kept))
         else:
             trace.save((0,), (kept,))
     return tracer

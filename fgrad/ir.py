@@ -42,7 +42,7 @@ class Aval:
         "shape",
         "size",
     )
-    _interned: ClassVar[dict[Any, "Aval"]] = {}
+    interned: ClassVar[dict[Any, "Aval"]] = {}
     shape: tuple[int, ...]
     dtype: Any
     ndim: int
@@ -55,11 +55,11 @@ class Aval:
     def __new__(cls, shape: Sequence[int], dtype: Any) -> "Aval":
         dtype = np.dtype(dtype)
         key = (tuple(shape), dtype)
-        found = cls._interned.get(key)
+        found = cls.interned.get(key)
         if found is not None:
             return found
         lengths = tuple(int(length) for length in shape)
-        return cls._interned.setdefault(key, _new_aval(lengths, dtype))
+        return cls.interned.setdefault(key, _new_aval(lengths, dtype))
 
     def __repr__(self) -> str:
         if self.is_python:
@@ -265,7 +265,7 @@ def aval_of(value: Any) -> Aval:
     """The type of a NumPy array, a NumPy scalar or a Python number."""
     cls = type(value)
     if cls is np.ndarray or isinstance(value, np.generic):
-        found = Aval._interned.get((value.shape, value.dtype))
+        found = Aval.interned.get((value.shape, value.dtype))
         return Aval(value.shape, value.dtype) if found is None else found
     return PYTHON_AVALS[cls]
 

@@ -109,6 +109,8 @@ class Primitive:
             or None.
         expression: format of its NumPy source, such as ``{0} * {1}``.
         augmented: the same for `in_place`, such as ``{0} += {1}``.
+        into: ``into(*avals)``: format of the source that computes into a buffer ``{out}``
+            in C order, such as ``np.dot({0}, {1}, {out})``, or None.
         statements: for source that is no expression: ``statements(out, ins, avals,
             params, in_place)`` gives the lines that bind the name ``out``, or None.
         stacks: it works on the last axes and broadcasts those before, as NumPy's linear
@@ -150,6 +152,7 @@ class Primitive:
     specialized: Rule | None = None
     expression: str | None = None
     augmented: str | None = None
+    into: Rule | None = None
     statements: Rule | None = None
     stacks: bool = False
     batch_params: Rule | None = None

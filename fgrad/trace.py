@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.constants import Constants
+from fgrad.constants import COPY_LIMIT, Constants
 from fgrad.errors import FgradError, ShapeError
 from fgrad.ir import Aval, aval_of
 from fgrad.path import FINISHED, TRIE, UNKNOWN, Params, Path, Policy
@@ -179,7 +179,7 @@ class Trace:
         for position in keep:
             x = operands[position]
             if type(x) is not Tracer:
-                saved.append(self._snapshot(x) if type(x) is np.ndarray else x)
+                saved.append(self.snapshot(x) if type(x) is np.ndarray else x)
             elif x.scope is not self:
                 saved.append(alias(x))
             elif x.origin is None:
@@ -188,7 +188,10 @@ class Trace:
             else:
                 saved.append(frozen(x))
 
-    def _snapshot(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def snapshot(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """A constant as it is now, to be saved."""
+        if array.nbytes <= COPY_LIMIT and not self.policy.constants:
+            return array.copy()
         if self.constants is None:
             self.constants = Constants()
         return self.constants.snapshot(array, self.policy.constants)

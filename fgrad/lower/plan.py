@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fgrad.ir import Atom, Eqn, Program, Var
+from fgrad.ir import Atom, Aval, Eqn, Program, Var
 
 READ_FRACTION = 8  # a part that many times smaller than its buffer is copied
 
@@ -21,12 +21,15 @@ class Plan:
         copies: the output positions whose value must be copied before it is returned,
             since it shares memory with an input or with another output.
         frees: for each equation, the variables that nothing uses after it.
+        reuses: for equations that compute into a buffer that is free, the variable
+            whose buffer that was.
     """
 
     in_place: dict[int, int]
     reads: set[int]
     copies: set[int]
     frees: list[list[Var]]
+    reuses: dict[int, Var]
 
 
 def make_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
@@ -59,7 +62,33 @@ def make_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
         if number in in_place:
             used.pop(eqn.ins[in_place[number]], None)  # type: ignore[arg-type] # its buffer lives on under the name of the output
         frees[number] = [v for v in used if last.get(v, number) == number]
-    return Plan(in_place, reads, _copies(program, owner, inputs), frees)
+    copies = _copies(program, owner, inputs)
+    reuses = _reuses(program, owner, in_place, frees)
+    return Plan(in_place, reads, copies, frees, reuses)
+
+
+def _reuses(
+    program: Program,
+    owner: dict[Atom, Var],
+    in_place: dict[int, int],
+    frees: list[list[Var]],
+) -> dict[int, Var]:
+    """Buffers that one equation fills, and that another may fill again."""
+    reuses: dict[int, Var] = {}
+    filled: set[Atom] = set()
+    free: dict[Aval, list[Var]] = {}
+    for number, eqn in enumerate(program.eqns):
+        if number in in_place and eqn.ins[in_place[number]] in filled:
+            filled.add(eqn.outs[0])
+        elif eqn.prim.into is not None and eqn.prim.into(*(a.aval for a in eqn.ins)):
+            known = free.get(eqn.outs[0].aval)
+            if known:
+                reuses[number] = known.pop()
+            filled.add(eqn.outs[0])
+        for var in frees[number]:
+            if var in filled and owner[var] is var:
+                free.setdefault(var.aval, []).append(var)
+    return reuses
 
 
 def _owners(

@@ -3,6 +3,7 @@
 import itertools
 import keyword
 import linecache
+import math
 import weakref
 from collections.abc import Callable
 from numbers import Number
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.form import name_atoms
-from fgrad.ir import Atom, Eqn, Lit, Program, Var
+from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
 from fgrad.lower.plan import Plan
 
 EXACT = 1 << 11  # integers below it are exact in every floating-point dtype
@@ -33,14 +34,20 @@ def generate(program: Program, plan: Plan) -> tuple[str, dict[str, Any]]:
     if arguments:
         lines.append(f"    {', '.join(arguments)}, = arguments")
         lines.append("    arguments.clear()")
+    kept = set(plan.reuses.values())
     for number, eqn in enumerate(program.eqns):
         comment = f"  # {eqn.site}" if eqn.site else ""
-        statements = _statements(eqn, table, scope, plan.in_place.get(number))
+        buffer = plan.reuses.get(number)
+        if buffer is None:
+            statements = _statements(eqn, table, scope, plan.in_place.get(number))
+        else:
+            statements = [_fill(eqn, table, buffer)]
         if number in plan.reads:
             name = table[eqn.outs[0]]
             statements.append(f"{name} = {name}.copy()")
         lines += [f"    {statement}{comment}" for statement in statements]
-        dead = [table[v] for v in plan.frees[number] if v.aval.size >= LARGE]
+        free = [v for v in plan.frees[number] if v not in kept]
+        dead = [table[v] for v in free if v.aval.size >= LARGE]
         if dead:
             lines.append(f"    del {', '.join(dead)}")
     outs = []
@@ -51,6 +58,15 @@ def generate(program: Program, plan: Plan) -> tuple[str, dict[str, Any]]:
     return "\n".join(lines) + "\n", scope
 
 
+def _fill(eqn: Eqn, table: dict[Atom, str], buffer: Var) -> str:
+    """The line that computes an equation into a buffer that is free."""
+    table[eqn.outs[0]] = table[buffer]
+    assert eqn.prim.into is not None
+    names = [_operand(atom, table) for atom in eqn.ins]
+    form = eqn.prim.into(*(atom.aval for atom in eqn.ins))
+    return str(form.format(*names, out=table[buffer]))
+
+
 def _statements(
     eqn: Eqn, table: dict[Atom, str], scope: dict[str, Any], position: int | None
 ) -> list[str]:
@@ -58,6 +74,13 @@ def _statements(
     prim, params = eqn.prim, dict(eqn.params)
     is_float = prim.elementwise and eqn.outs[0].aval.is_inexact
     names = [_operand(atom, table, is_float) for atom in eqn.ins]
+    if is_float and eqn.outs[0].aval.ndim:
+        names = [
+            _constant(atom.value, eqn.outs[0].aval, scope) or name
+            if type(atom) is Lit
+            else name
+            for atom, name in zip(eqn.ins, names, strict=True)
+        ]
     in_place = position is not None
     if position is not None:
         table[eqn.outs[0]] = names[position]
@@ -83,6 +106,18 @@ def _statements(
         return [call]
     comma = "," if prim.multiple else ""
     return [f"{outs}{comma} = {call}"]
+
+
+def _constant(value: Any, aval: Aval, scope: dict[str, Any]) -> str | None:
+    """The name of a number as an array without axes, which ufuncs take more quickly."""
+    if aval.dtype != np.float64 or type(value) not in (int, float):
+        return None
+    if not math.isfinite(value) or abs(value) >= EXACT:
+        return None
+    text = repr(float(value)).removesuffix(".0")
+    name = "k" + text.replace("-", "m").replace(".", "_").replace("+", "")
+    scope[name] = np.array(float(value))
+    return name
 
 
 def _static(name: str, value: Any, scope: dict[str, Any]) -> str:
