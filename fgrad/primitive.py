@@ -105,12 +105,12 @@ class Primitive:
             operand, and the names of the params that it takes over.
         in_place: like ``numpy``, but allowed to overwrite the first operand.
         operator: a faster equal of ``numpy`` on NumPy values, such as ``operator.mul``.
-        specialized: ``specialized(*avals)``: a faster equal for operands of these types,
-            or None.
+        specialized: ``specialized(*avals)``: a faster equal for operands of these
+            types, or None.
         expression: format of its NumPy source, such as ``{0} * {1}``.
         augmented: the same for `in_place`, such as ``{0} += {1}``.
-        into: ``into(*avals)``: format of the source that computes into a buffer ``{out}``
-            in C order, such as ``np.dot({0}, {1}, {out})``, or None.
+        into: ``into(*avals)``: format of the source that computes into a buffer
+            ``{out}`` in C order, such as ``np.dot({0}, {1}, {out})``, or None.
         statements: for source that is no expression: ``statements(out, ins, avals,
             params, in_place)`` gives the lines that bind the name ``out``, or None.
         stacks: it works on the last axes and broadcasts those before, as NumPy's linear

@@ -46,6 +46,7 @@ __all__ = [
     "active_trace",
     "as_operand",
     "bind",
+    "call_in",
     "innermost",
     "is_traced",
     "new_tracer",
@@ -66,7 +67,7 @@ class _Active(threading.local):
     """The traces that run in this thread, outermost first, and what checks values."""
 
     def __init__(self) -> None:
-        self.traces: list[Trace] = []
+        self.traces: list[Trace | None] = []
         self.check: Check | None = None
 
 
@@ -76,6 +77,15 @@ _ACTIVE = _Active()
 def active_trace() -> Trace | None:
     """The innermost trace that runs in this thread; no other thread sees it."""
     return _ACTIVE.traces[-1] if _ACTIVE.traces else None
+
+
+def call_in(trace: Trace | None, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function; arrays that `fgrad.numpy` makes in it belong to this trace."""
+    _ACTIVE.traces.append(trace)
+    try:
+        return function(*args)
+    finally:
+        _ACTIVE.traces.pop()
 
 
 def active_check() -> Check | None:
@@ -155,16 +165,13 @@ class Trace:
 
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function; arrays made by `fgrad.numpy` in it belong to this trace."""
-        _ACTIVE.traces.append(self)
         try:
-            return function(*args)
+            return call_in(self, function, *args)
         except ValueError as error:
             # `raw[0] = tracer`: NumPy hides our error behind one about sequences
             if not isinstance(error.__cause__, FgradError):
                 raise
             raise error.__cause__.with_traceback(error.__traceback__) from None
-        finally:
-            _ACTIVE.traces.pop()
 
     def finish(self) -> Path:
         """End the trace: a later use of its tracers raises. Returns its structure."""

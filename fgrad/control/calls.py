@@ -17,10 +17,10 @@ from fgrad.errors import CustomRuleError, LeakedTracerError
 from fgrad.ir import Aval
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import (
-    _ACTIVE,
     Trace,
     Tracer,
     as_operand,
+    call_in,
     innermost,
     is_traced,
     type_of,
@@ -57,11 +57,7 @@ def at_level(trace: Trace | None, function: Function, leaves: Leaves) -> list[An
 
     It runs on values of that trace, or on NumPy's: not on those of the traces that run.
     """
-    _ACTIVE.traces.append(trace)  # type: ignore[arg-type]
-    try:
-        return list(function(leaves))
-    finally:
-        _ACTIVE.traces.pop()
+    return list(call_in(trace, function, leaves))
 
 
 def check_closure(name: str, outs: Leaves, trace: Trace | None = None) -> None:
