@@ -169,7 +169,7 @@ def debug_nans() -> Iterator[None]:
     ...     with fgrad.debug_nans():
     ...         fgrad.grad(lambda x: np.sum(np.sqrt(x)))(np.array([0.0, 1.0]))
     ... except fgrad.errors.NonFiniteError as error:
-    ...     print(str(error)[:67])
+    ...     print(str(error)[:66])
     the first infinity is the result of `f64[2] = divide float f64[2]`
     """
     before = active_check()

@@ -59,8 +59,7 @@ __all__ = [
 _serials = itertools.count()
 
 
-# check(primitive, params, operands, output[, site]): looks at what was just computed
-Check = Callable[..., None]
+Check = Callable[..., None]  # of primitive, params, operands, output, and site
 
 
 class _Active(threading.local):
@@ -104,8 +103,8 @@ class Trace:
     Attributes:
         path: the structure recorded so far.
         saved: the values that the policy keeps, in the order of recording.
-        abstract: no values, only types. Its policy must not be one of traces that have
-            values, or ``root`` must be its own, since the steps of views differ.
+        abstract: no values, only types. It shares no root with traces that have values,
+            since the steps of views differ.
         direct: operations may take the short way of `fgrad.fast`: there are values,
             nothing runs operations otherwise, and nothing looks at each value.
         nested: some value is a tracer of an enclosing trace, or values are checked.
@@ -264,8 +263,7 @@ def evaluate_eagerly(trace: Trace, prim: Primitive, params: Any, values: Any) ->
     except ValueError as error:
         if type(error) is not ValueError:
             raise
-        shapes = [getattr(value, "shape", ()) for value in values]
-        raise _shape_error(prim, error, shapes) from error
+        raise _shape_error(prim, error, [type_of(x).shape for x in values]) from error
 
 
 def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
