@@ -75,7 +75,6 @@ class Primitive:
             outputs; a tangent that is zero comes and goes as None.
         vjp: for control flow, beside ``jvp``: ``vjp(cts, outs, *operands, active,
             present, **params)`` gives the cotangents of the operands.
-        forward_only: it has no pullback; reverse mode through it is an error.
         on_tape: for control flow: ``on_tape(trace, operands, **params)`` binds it where
             its derivatives are wanted, such as with residuals among its outputs.
         with_residuals: for control flow: ``with_residuals(active, **params)``: the
@@ -132,7 +131,6 @@ class Primitive:
     transpose: Rule | None = None
     jvp: Rule | None = None
     vjp: Rule | None = None
-    forward_only: bool = False
     on_tape: Rule | None = None
     with_residuals: Rule | None = None
     inlines: bool = False

@@ -180,6 +180,36 @@ def test_modes_agree(prim: Primitive, sample: Sample) -> None:
     assert abs(pair(cts, pushed) - pair(pulled, tangents)) <= tolerance * size
 
 
+@over(DIFFERENTIABLE, "checkpoint")
+def test_checkpointed(prim: Primitive, sample: Sample) -> None:
+    """Types are the same; values, both derivatives and vmap agree to rounding."""
+    rng = np.random.default_rng(5)
+    f, variables = function_of(prim, sample, is_variable)
+    wrapped = fgrad.checkpoint(f)
+    expected, pull = fgrad.vjp(f, *variables)
+    found, pull_anew = fgrad.vjp(wrapped, *variables)
+    outs = outs_of(prim, expected)
+    cts = [random_like(y, rng) for y in outs]
+    ct = tuple(cts) if prim.multiple else cts[0]
+    tangents = tuple(random_like(x, rng) for x in variables)
+    rows = [(outs_of(prim, found), outs), (pull_anew(ct), pull(ct))]
+    rows.append(
+        tuple(
+            outs_of(prim, fgrad.jvp(g, tuple(variables), tangents)[1])
+            for g in (wrapped, f)
+        )
+    )
+    batch = [np.stack([x, x]) for x in variables]
+    mapped = (outs_of(prim, fgrad.vmap(g)(*batch)) for g in (wrapped, f))
+    rows.append(tuple(mapped))
+    roundoff = unit_roundoff(variables, outs)
+    for row in rows:
+        for one, other in zip(*row, strict=True):
+            assert aval_of(one) is aval_of(other)
+            scale = 1 + float(np.max(np.abs(other), initial=0))
+            np.testing.assert_allclose(one, other, 0, 100 * roundoff * scale)
+
+
 @over(DIFFERENTIABLE, "second")
 def test_second_order(prim: Primitive, sample: Sample) -> None:
     """vjp∘vjp and jvp∘vjp of ``Re(sum(ct * f * f))``: equal, symmetric, and right.

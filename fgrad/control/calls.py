@@ -15,6 +15,7 @@ import numpy as np
 from fgrad.control.closing import apart
 from fgrad.errors import CustomRuleError, LeakedTracerError
 from fgrad.ir import Aval
+from fgrad.ops.batching import spread
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import (
     Trace,
@@ -27,6 +28,7 @@ from fgrad.trace import (
 )
 from fgrad.transforms.jvp import Flags
 from fgrad.transforms.tape import Tape, zeros
+from fgrad.transforms.vmap import run_mapped
 
 Leaves = Sequence[Any]
 Function = Callable[[Leaves], Leaves]
@@ -131,6 +133,24 @@ def _call_samples() -> list[Sample]:
     return [Sample(operands, {"call": _HYPOTENUSE, "types": types})]
 
 
+@functools.lru_cache(maxsize=1024)
+def mapped_call(call: Call, size: int, flags: Flags) -> Call:
+    """The function on operands of which some are batches; all results are."""
+
+    def function(leaves: Leaves) -> Leaves:
+        results = run_mapped(call, size, leaves, flags)
+        return [spread(size, as_operand(out), m) for out, m in results]
+
+    return Call(f"vmap({call.name})", function)
+
+
+def _call_batch(
+    size: int, mapped: Flags, *operands: Any, call: Call, types: tuple[Aval, ...]
+) -> Any:
+    batch = tuple(Aval((size, *aval.shape), aval.dtype) for aval in types)
+    return call_(*operands, call=mapped_call(call, size, tuple(mapped)), types=batch)
+
+
 call_: Primitive = Primitive(
     "call",
     _call_numpy,
@@ -138,6 +158,7 @@ call_: Primitive = Primitive(
     jvp=_call_jvp,
     vjp=_call_vjp,
     inlines=True,
+    batch=_call_batch,
     multiple=True,
     samples=_call_samples,
 )

@@ -1,6 +1,5 @@
 """The derivatives of ``scan``: scans whose bodies are derived from its body."""
 
-import contextlib
 import functools
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from fgrad.control.derivatives import active_inputs
-from fgrad.errors import LoopError
 from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
 from fgrad.ops.structure import full
 from fgrad.passes import dce
@@ -53,8 +51,7 @@ def body_with_residuals(
     wrt = active_inputs(body, flags)
     body = with_residuals(body, wrt)
     wanted = _reads(forward(body, wrt)[0])
-    with contextlib.suppress(LoopError):  # then forward mode is all that there is
-        wanted |= _reads(reverse(body, wrt, seeded)[0])
+    wanted |= _reads(reverse(body, wrt, seeded)[0])
     outs_of_carry = dict(zip(body.outs[:carry], body.ins[consts:], strict=False))
     carry_in = body.ins[consts : consts + carry]
     after = [out for out in _bound(body) if out in wanted and out in outs_of_carry]

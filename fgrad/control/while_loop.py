@@ -3,15 +3,18 @@
 Operands are what the condition closes over, what the body closes over, and the carry.
 Forward mode carries the tangents along. Reverse mode needs the steps: where values are
 known the loop runs once to count them, and is recorded as a `scan` of that many steps;
-elements of a batch that end earlier keep their carry in the steps that remain.
+elements of a batch that end earlier keep their carry in the steps that remain. In a
+body, where they are not, it is differentiated where the derived body runs.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fgrad import tree
+from fgrad.control.calls import Call, Leaves, call_, pulled
 from fgrad.control.closing import apart, as_value, close
 from fgrad.control.derivatives import lifted
 from fgrad.control.loops import close_loop
@@ -207,6 +210,39 @@ def _while_on_tape(trace: Trace, operands: Sequence[Any], **params: Any) -> Any:
     return scan_(*for_body, *carry, body=params["body"], **sizes, **more)
 
 
+@functools.lru_cache(maxsize=1024)
+def _loop_call(params: tuple[tuple[str, Any], ...]) -> Call:
+    """The loop as a function that is differentiated where it runs.
+
+    Only then is the number of its steps known.
+    """
+
+    def run(operands: Leaves) -> Leaves:
+        if _trip_count(operands, dict(params)) is None:
+            raise LoopError(
+                "reverse mode through a while_loop whose number of steps is not known "
+                "when the gradient is derived: give it max_steps=, or use fori_loop or "
+                "scan"
+            )
+        return while_(*operands, **dict(params))  # type: ignore[no-any-return]
+
+    return Call("while_loop", run)
+
+
+def _while_vjp(
+    cts: Leaves,
+    outs: Leaves,
+    *operands: Any,
+    active: Flags,
+    present: Flags,
+    **params: Any,
+) -> list[Any]:
+    types = tuple(type_of(x) for x, flag in zip(operands, active, strict=True) if flag)
+    backward = pulled(_loop_call(tuple(params.items())), active, present)
+    results = iter(call_(*operands, *cts, call=backward, types=types))
+    return [next(results) if flag else None for flag in active]
+
+
 def _with_residuals(
     active: Flags, avals: Sequence[Aval], **params: Any
 ) -> tuple[Primitive, dict[str, Any]]:
@@ -356,7 +392,7 @@ while_: Primitive = Primitive(
     jvp=_while_jvp,
     on_tape=_while_on_tape,
     with_residuals=_with_residuals,
-    forward_only=True,
+    vjp=_while_vjp,
     feeds=_while_feeds,
     multiple=True,
     batch=_while_batch,

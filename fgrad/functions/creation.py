@@ -205,7 +205,9 @@ def array(object: Any, dtype: Any = None, *, copy: Any = True, ndmin: int = 0) -
 def _join(nested: Any, top: bool = False) -> Any:
     if isinstance(nested, list | tuple):
         return stack([_join(element) for element in nested])
-    return ops.copy(nested) if top else as_operand(nested)
+    if not top:
+        return as_operand(nested)
+    return ops.copy(nested) if type_of(nested).ndim else ops.copy(nested, as_array=True)
 
 
 def asarray(a: Any, dtype: Any = None, **kwargs: Any) -> Any:

@@ -68,11 +68,13 @@ def ravel(a: Any, order: str = "C") -> Any:
 
 
 def _is_contiguous(x: Tracer) -> bool:
-    """Whether the memory is in C order; by the type alone, whether it is no view."""
+    """Whether the memory is in C order; without a value by the steps to it."""
     value: Any = x
     while type(value) is Tracer:
         value = value.value
-    return x.origin is None if value is None else bool(value.flags.c_contiguous)
+    if value is None:
+        value = ops.dummy_of_types(x)
+    return bool(value.flags.c_contiguous)
 
 
 def flatten(a: Any, order: str = "C") -> Any:
@@ -255,5 +257,5 @@ def size(a: Any, axis: int | None = None) -> int:
 
 @implements(np.copy)
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
-    """A copy."""
-    return ops.copy(a)
+    """A copy; that of a number is an array without axes, which can be written to."""
+    return ops.copy(a) if type_of(a).ndim else ops.copy(a, as_array=True)

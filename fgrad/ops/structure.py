@@ -45,22 +45,23 @@ def _reshape_numpy(x: Any, *, shape: Shape) -> Any:
     return np.reshape(x, shape)
 
 
-def _is_view_of_types(x: Tracer, shape: Shape) -> bool:
-    """Whether NumPy's reshape would be a view, by the steps from memory in C order."""
+def dummy_of_types(x: Tracer) -> Any:
+    """An array laid out as x is by the steps from memory in C order."""
     owner, steps = (x, ()) if x.origin is None else x.origin
     dummy = np.empty(owner.aval.shape, np.int8)
     for name, params, *operands in steps:
         if name not in ("real", "imag"):
             zeros = (0,) * len(operands[0] if operands else ())
             dummy = Primitive.registry[name].numpy(dummy, *zeros, **dict(params))
-    return np.may_share_memory(np.reshape(dummy, shape), dummy)
+    return dummy
 
 
 def _reshape_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
     if isinstance(out, Tracer):
         is_view = out.origin is not None
     elif out is None:
-        is_view = _is_view_of_types(operands[0], params["shape"])
+        dummy = dummy_of_types(operands[0])
+        is_view = np.may_share_memory(np.reshape(dummy, params["shape"]), dummy)
     else:
         is_view = np.may_share_memory(out, x)
     return ("reshape", tuple(params.items())) if is_view else None
@@ -195,11 +196,19 @@ astype: Primitive = linear(
     ],
 )
 
+
+def _copy_numpy(x: Any, *, as_array: bool = False) -> Any:
+    if as_array:
+        return np.array(x)
+    return x.copy() if hasattr(x, "copy") else np.asarray(x)[()]
+
+
+# The copy of a number is a number or, with as_array, an array without axes.
 copy: Primitive = linear(
     "copy",
-    lambda x: x.copy() if hasattr(x, "copy") else np.asarray(x)[()],
-    lambda x: Aval(x.shape, x.numpy_dtype),
-    lambda ct, x: (ct,),
+    _copy_numpy,
+    lambda x, **params: Aval(x.shape, x.numpy_dtype),
+    lambda ct, x, **params: (ct,),
     elementwise=True,
     scales=(0,),
     samples=lambda: [_sample(2, 3), _sample()],

@@ -5,7 +5,6 @@ pullbacks need. The derived programs hang on the structure (`Path.ends`), so a s
 seen before derives and compiles nothing.
 """
 
-import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.errors import LoopError
 from fgrad.ir import Aval, Program, Var, evaluate
 from fgrad.lower.numpy import Executable, run_on
 from fgrad.ops.batching import spread
@@ -52,9 +50,8 @@ def _keep_residuals(
     tangent, _ = tangent_program(prim, params, avals, out_avals, active)
     count = len(avals) + len(out_avals)
     read = _used(tangent, count)
-    with contextlib.suppress(LoopError):  # raised again where reverse mode is wanted
-        pullback, _ = pullback_program(prim, params, avals, out_avals, active, present)
-        read |= _used(pullback, count)
+    pullback, _ = pullback_program(prim, params, avals, out_avals, active, present)
+    read |= _used(pullback, count)
     return tuple(sorted(read))
 
 

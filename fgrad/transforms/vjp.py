@@ -10,7 +10,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from fgrad.errors import DerivativeError, LoopError
+from fgrad.errors import DerivativeError
 from fgrad.ir import Atom, Aval, Eqn, Program, Var, evaluate
 from fgrad.ops.elementwise import add
 from fgrad.ops.structure import conform_to, full
@@ -75,11 +75,6 @@ def _pull_back(
     present: Flags,
 ) -> Sequence[Any]:
     """A cotangent or None for each operand."""
-    if prim.forward_only:
-        raise LoopError(
-            f"reverse mode through a {prim.name} whose number of steps is not known "
-            "when the gradient is derived: give it max_steps=, or use fori_loop or scan"
-        )
     if prim.vjp is not None:
         flags = {"active": active, "present": present}
         return prim.vjp(cts, outs, *operands, **flags, **dict(params))  # type: ignore[no-any-return]

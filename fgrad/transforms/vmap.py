@@ -43,6 +43,7 @@ def run_mapped(
     """
     trace = Trace(BATCH, ())
     trace.direct = False
+    trace.opaque = any(type(x) is Tracer and x.scope.opaque for x in values)
     rule = trace.rule = BatchRule(trace, size)
     arguments = [
         rule.element(value, MAPPED, False) if is_mapped else rule.shared(value, False)
@@ -234,7 +235,7 @@ def batch_program(
         Aval((size, *var.aval.shape), var.aval.numpy_dtype) if m else var.aval
         for var, m in pairs
     ]
-    return finished(trace_program(rule, avals)), tuple(found)
+    return finished(trace_program(rule, avals, opaque=True)), tuple(found)
 
 
 @functools.lru_cache(maxsize=2048)
