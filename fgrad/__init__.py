@@ -5,6 +5,7 @@ from typing import Any
 
 from fgrad import errors, numpy
 from fgrad.api import grad, jvp, linearize, value_and_grad, vjp
+from fgrad.caches import cache_info, clear_caches
 from fgrad.control.branches import cond, switch
 from fgrad.control.checkpoint import checkpoint
 from fgrad.control.custom import custom_jvp, custom_vjp
@@ -25,8 +26,10 @@ __all__ = [
     "Aval",
     "Program",
     "associative_scan",
+    "cache_info",
     "check",
     "checkpoint",
+    "clear_caches",
     "cond",
     "custom_jvp",
     "custom_vjp",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fgrad.caches import forgotten_by
 from fgrad.errors import LeakedTracerError
 from fgrad.ir import Aval
 from fgrad.primitive import Primitive
@@ -142,3 +143,4 @@ class _Trie:
 
 
 TRIE = _Trie()
+forgotten_by(TRIE.clear)

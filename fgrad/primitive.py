@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from fgrad.caches import remembered
 from fgrad.ir import Aval
 
 Rule = Callable[..., Any]
@@ -203,7 +204,7 @@ class Primitive:
         return self.linear
 
 
-@functools.lru_cache(maxsize=4096)
+@remembered(4096)
 def _result_dtype(numpy: Rule, dtypes: tuple[Any, ...]) -> Any:
     """The dtype that NumPy itself gives, by running it on ones."""
     ones = [d(1) if type(d) is type else np.ones((), d)[()] for d in dtypes]

@@ -708,3 +708,14 @@ def test_slot_updates_do_not_copy_the_array() -> None:
 
     fgrad.grad(f)(np.ones(8))
     assert all(value is owners[0] for value in owners)
+
+
+def test_flat_writes_to_an_array_without_axes() -> None:
+    def put(x: Any) -> Any:
+        out = np.copy(x)
+        np.put(out, 0, 3.0 * x)
+        out.flat[-1] = out.flat[0] * x
+        return out + 0.0
+
+    assert put(2.0) == 12.0
+    assert fgrad.grad(put)(2.0) == 12.0

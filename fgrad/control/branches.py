@@ -6,13 +6,13 @@ keeps residuals for another. Where elements of a batch take different branches, 
 and the results are selected.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fgrad import tree
+from fgrad.caches import remembered
 from fgrad.control.closing import Closed, apart, as_value, close, known_value
 from fgrad.control.derivatives import (
     joint_pullback,
@@ -142,7 +142,7 @@ def _branch(name: str, number: int) -> str:
     return named[number] if name == "cond" else f"branch {number}"
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def _unified(name: str, programs: Branches, out_tree: tree.TreeDef) -> Branches:
     """The programs with Python numbers among the results cast to the others' types."""
     targets = []
@@ -178,7 +178,7 @@ def _cast(program: Program, targets: Sequence[Aval]) -> Program:
     return Program(program.ins, eqns, outs)
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def common_inputs(programs: Branches, counts: tuple[int, ...]) -> Branches:
     """Programs whose first ``counts`` inputs are their own as programs of the same
     inputs: those that are the first's own, the second's, ..., and those they share.

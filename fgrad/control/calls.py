@@ -6,12 +6,12 @@ equation; where the program runs, the function is called, on NumPy values or on 
 so it may branch in Python and is itself differentiable.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from fgrad.caches import remembered
 from fgrad.control.closing import apart
 from fgrad.errors import CustomRuleError, LeakedTracerError
 from fgrad.ir import Aval
@@ -133,7 +133,7 @@ def _call_samples() -> list[Sample]:
     return [Sample(operands, {"call": _HYPOTENUSE, "types": types})]
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def mapped_call(call: Call, size: int, flags: Flags) -> Call:
     """The function on operands of which some are batches; all results are."""
 
@@ -220,7 +220,7 @@ def transposed(
     return [found.get(k, zeros(aval)) for k, aval in enumerate(likes)]
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def pushed(call: Call, active: Flags) -> Call:
     """Operands and active tangents -> tangents of the results."""
 
@@ -233,7 +233,7 @@ def pushed(call: Call, active: Flags) -> Call:
     return Call(f"jvp({call.name})", function)
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def pulled(call: Call, active: Flags, present: Flags) -> Call:
     """Operands and present cotangents -> cotangents of the active operands."""
 

@@ -4,10 +4,10 @@ A *joint* program runs the equations of a body and then those of its derivative,
 what is not needed left out.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
+from fgrad.caches import remembered
 from fgrad.ir import Program, Var
 from fgrad.transforms.jvp import Flags, finished, forward
 from fgrad.transforms.vjp import reverse, with_residuals
@@ -18,7 +18,7 @@ def active_inputs(program: Program, active: Flags) -> list[Var]:
     return [var for var, flag in zip(program.ins, active, strict=True) if flag]
 
 
-@functools.lru_cache(maxsize=2048)
+@remembered(2048)
 def joint_tangents(program: Program, active: Flags) -> tuple[Program, Flags]:
     """Inputs and active tangents -> the tangents of the outputs that vary."""
     assert not program.consts
@@ -29,7 +29,7 @@ def joint_tangents(program: Program, active: Flags) -> tuple[Program, Flags]:
     return joined(program, linear, seeds), varying
 
 
-@functools.lru_cache(maxsize=2048)
+@remembered(2048)
 def joint_pullback(
     program: Program, active: Flags, present: Flags
 ) -> tuple[Program, Flags]:

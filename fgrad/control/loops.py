@@ -1,6 +1,5 @@
 """Loops: ``scan``, ``fori_loop``, ``map``, ``associative_scan``."""
 
-import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
+from fgrad.caches import remembered
 from fgrad.control.closing import Closed, as_value, close
 from fgrad.control.scan import scan_
 from fgrad.errors import CarryTypeError, LoopError
@@ -190,7 +190,7 @@ def run_scan(
     return list(outs)
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def hoist(program: Program, count: int) -> tuple[Program | None, Program]:
     """Split off the equations that depend on the first ``count`` inputs only.
 

@@ -5,18 +5,17 @@ either, and a body that is never traced. The mode that is not given is the trans
 the other.
 """
 
-import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from fgrad.caches import clear_caches
 from fgrad.control.calls import Call, Leaves, check_closure
 from fgrad.control.closing import close
 from fgrad.ir import Aval
 from fgrad.ops.batching import spread
 from fgrad.ops.reduce import sum_
-from fgrad.path import TRIE
 from fgrad.trace import as_operand, type_of
 from fgrad.transforms.jvp import Flags
 from fgrad.transforms.vmap import run_mapped
@@ -46,12 +45,7 @@ class Learnt:
         cls.count += 1
         if cls.count >= LEARNT:
             cls.count = 0
-            TRIE.clear()
-            for name, module in list(sys.modules.items()):
-                if name.startswith(("fgrad.control.", "fgrad.transforms.")):
-                    for cache in vars(module).values():
-                        if hasattr(cache, "cache_clear"):
-                            cache.cache_clear()
+            clear_caches()
 
 
 class _Last(threading.local):

@@ -10,13 +10,13 @@ cheap to compute anew from inputs. What does not change from step to step is an 
 and never stacked.
 """
 
-import functools
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
+from fgrad.caches import remembered
 from fgrad.control.derivatives import lifted
 from fgrad.control.scan_derivatives import (
     Derived,
@@ -42,13 +42,13 @@ from fgrad.transforms.vmap import batched
 Params = dict[str, Any]
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def executable(body: Program, donated: tuple[int, ...] = ()) -> Executable:
     """A body that runs on NumPy; inputs that are ``donated`` may be overwritten."""
     return Executable(body, donated)
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def _selects(body: Program) -> bool:
     return any(eqn.prim.name == "where" for eqn in body.eqns)
 

@@ -1,11 +1,11 @@
 """The derivatives of ``scan``: scans whose bodies are derived from its body."""
 
-import functools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fgrad.caches import remembered
 from fgrad.control.derivatives import active_inputs
 from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
 from fgrad.ops.structure import full
@@ -19,7 +19,7 @@ def groups(items: Sequence[Any], consts: int, carry: int) -> tuple[Any, Any, Any
     return items[:consts], items[consts : consts + carry], items[consts + carry :]
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def varying_carry(
     body: Program, consts: int, carry: int, active: Flags
 ) -> tuple[Flags, Flags]:
@@ -42,7 +42,7 @@ def _is_cheap(eqn: Eqn) -> bool:
     return len(eqn.outs) == 1 and (eqn.prim.elementwise or eqn.prim.moves)
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def body_with_residuals(
     body: Program, consts: int, carry: int, active: Flags
 ) -> tuple[Program, int]:
@@ -193,7 +193,7 @@ def zeros_like(aval: Aval) -> Eqn:
     return Eqn(full, (), tuple(params.items()), (Var(aval),))
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def tangent_scan(
     body: Program, consts: int, carry: int, residuals: int, active: Flags
 ) -> Derived:
@@ -226,7 +226,7 @@ def tangent_scan(
     return pieces.derived(program, moving, varying)
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def pullback_scan(
     body: Program,
     consts: int,

@@ -1,11 +1,11 @@
 """Programs that ``while_loop`` derives from its condition and its body."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from fgrad.caches import remembered
 from fgrad.control.derivatives import active_inputs
 from fgrad.control.scan_derivatives import varying_carry, zeros_like
 from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
@@ -23,7 +23,7 @@ def parts(items: Sequence[Any], cond_consts: int, body_consts: int) -> Parts:
     return items[:cond_consts], items[cond_consts:end], items[end:]
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def moving_body(
     body: Program, consts: int, active: Flags
 ) -> tuple[Program, tuple[Any, ...], tuple[int, ...]]:
@@ -57,13 +57,13 @@ def moving_body(
     return Program(ins, eqns, [*inner.outs, *tangents]), linear.values, moving
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def with_more_carry(cond: Program, avals: tuple[Aval, ...]) -> Program:
     """The condition on a carry with further leaves, which it does not read."""
     return Program([*cond.ins, *map(Var, avals)], cond.eqns, cond.outs)
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def masked_body(cond: Program, body: Program, cond_consts: int) -> Program:
     """A step that keeps the carry where the condition does not hold."""
     count = len(body.outs)
@@ -83,7 +83,7 @@ def masked_body(cond: Program, body: Program, cond_consts: int) -> Program:
     return Program(ins, [*tests, *body.eqns, *selects], outs)
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def counting(cond: Program, body: Program) -> dict[str, Program]:
     """A loop that carries the number of its steps, too, as the last leaf."""
     before, after = Var(Aval((), np.int64)), Var(Aval((), np.int64))

@@ -7,13 +7,13 @@ elements of a batch that end earlier keep their carry in the steps that remain. 
 body, where they are not, it is differentiated where the derived body runs.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fgrad import tree
+from fgrad.caches import remembered
 from fgrad.control.calls import Call, Leaves, call_, pulled
 from fgrad.control.closing import apart, as_value, close
 from fgrad.control.derivatives import lifted
@@ -210,7 +210,7 @@ def _while_on_tape(trace: Trace, operands: Sequence[Any], **params: Any) -> Any:
     return scan_(*for_body, *carry, body=params["body"], **sizes, **more)
 
 
-@functools.lru_cache(maxsize=1024)
+@remembered(1024)
 def _loop_call(params: tuple[tuple[str, Any], ...]) -> Call:
     """The loop as a function that is differentiated where it runs.
 

@@ -3,7 +3,6 @@
 Subscripts are made explicit, and products are taken two at a time.
 """
 
-import functools
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.caches import remembered
 from fgrad.functions.protocol import cast, implements, write_out
 from fgrad.functions.shape import moveaxis
 from fgrad.ops.contract import matmul
@@ -108,7 +108,7 @@ class _Plan:
     steps: tuple[tuple[tuple[int, ...], str], ...]
 
 
-@functools.lru_cache(maxsize=4096)
+@remembered(4096)
 def _plan(subscripts: str, shapes: tuple[Shape, ...], optimize: Any) -> _Plan:
     inputs, output = _explicit(subscripts, tuple(map(len, shapes)))
     sizes: dict[str, int] = {}

@@ -231,6 +231,8 @@ class Flat:
 
     def _position(self, key: Any) -> tuple[Any, ...]:
         numbers = np.arange(self._x.aval.size)[key]
+        if not self._x.aval.ndim:
+            return ()  # the one element of an array without axes
         return np.unravel_index(numbers, self._x.aval.shape)
 
     def __getitem__(self, key: Any) -> Any:

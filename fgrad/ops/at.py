@@ -8,12 +8,12 @@ that a write through a view touches its slot only: a tuple of ``(primitive name,
 params)``.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from fgrad.caches import remembered
 from fgrad.ir import Aval
 from fgrad.primitive import Primitive
 from fgrad.trace import type_of
@@ -47,7 +47,7 @@ def dummy(aval: Aval) -> Any:
     return np.broadcast_to(np.zeros((), np.int8), aval.shape)
 
 
-@functools.lru_cache(maxsize=4096)
+@remembered(4096)
 def slot_shape(
     x: Aval, at: At, path: Steps, arrays: tuple[Aval, ...]
 ) -> tuple[int, ...]:

@@ -4,7 +4,6 @@
 do not broadcast (`fgrad.functions.einsum` resolves all that).
 """
 
-import functools
 import math
 import string
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.caches import remembered
 from fgrad.ir import Aval
 from fgrad.ops.index import scatter
 from fgrad.ops.structure import broadcast_to, reshape
@@ -78,7 +78,7 @@ class _Product:
     order: tuple[int, ...]
 
 
-@functools.lru_cache(maxsize=4096)
+@remembered(4096)
 def _as_product(subscripts: str) -> _Product | None:
     """The plan of a contraction of two operands; None where ``matmul`` is no gain."""
     (x, y), output = split(subscripts)

@@ -4,10 +4,10 @@ The tangents of one equation come from its primitive's record as a small program
 for each primitive, params and types, and stamped out wherever that equation occurs.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
+from fgrad.caches import remembered
 from fgrad.errors import DerivativeError
 from fgrad.ir import Atom, Aval, Eqn, Program, Var
 from fgrad.ops.structure import astype, broadcast_to, zeros_in
@@ -80,7 +80,7 @@ def _linear_terms(
     return terms
 
 
-@functools.lru_cache(maxsize=8192)
+@remembered(8192)
 def tangent_program(
     prim: Primitive, params: Params, avals: Avals, out_avals: Avals, active: Flags
 ) -> tuple[Program, Flags]:

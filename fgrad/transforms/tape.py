@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
+from fgrad.caches import remembered
 from fgrad.ir import Aval, Program, Var, evaluate
 from fgrad.lower.numpy import Executable, run_on
 from fgrad.ops.batching import spread
@@ -36,7 +37,7 @@ from fgrad.transforms.vmap import batch_program, run_mapped
 Numbers = tuple[int, ...]
 
 
-@functools.lru_cache(maxsize=8192)
+@remembered(8192)
 def _keep_residuals(
     prim: Primitive, params: Params, avals: Avals, traced: Flags, out_avals: Avals
 ) -> tuple[int, ...]:

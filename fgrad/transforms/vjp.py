@@ -6,10 +6,10 @@ occurs. A cotangent that is absent is zero. The pairing of cotangents and tangen
 ``Re(sum(ct * t))``, JAX's convention for complex numbers.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
+from fgrad.caches import remembered
 from fgrad.errors import DerivativeError
 from fgrad.ir import Atom, Aval, Eqn, Program, Var, evaluate
 from fgrad.ops.elementwise import add
@@ -29,7 +29,7 @@ from fgrad.transforms.jvp import (
 from fgrad.transforms.sink import sink_selects
 
 
-@functools.lru_cache(maxsize=8192)
+@remembered(8192)
 def pullback_program(
     prim: Primitive,
     params: Params,

@@ -6,13 +6,13 @@ primitive, to the values one level down: NumPy computes them, or an enclosing tr
 records them. What does not depend on mapped arguments never enters the trace.
 """
 
-import functools
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from fgrad.caches import remembered
 from fgrad.errors import BatchLoopWarning
 from fgrad.ir import Aval, Program, evaluate
 from fgrad.ops.batching import aligned, all_spread, spread
@@ -238,7 +238,7 @@ def batch_program(
     return finished(trace_program(rule, avals, opaque=True)), tuple(found)
 
 
-@functools.lru_cache(maxsize=2048)
+@remembered(2048)
 def batched(
     program: Program, size: int, mapped: Flags, wanted: Flags | None = None
 ) -> tuple[Program, Flags]:
