@@ -61,8 +61,9 @@ def vmap(
         leaves, treedef = tree.flatten((args, kwargs))
         axes = _input_axes(in_axes, args, kwargs)
         leaves = [as_operand(leaf) for leaf in leaves]
-        names = tree.paths((args, kwargs)) if leaves else []
-        size = _axis_size(leaves, axes, names, axis_size)
+        size = _common_size(leaves, axes, axis_size)
+        if size is None:
+            size = _axis_size(leaves, axes, tree.paths((args, kwargs)), axis_size)
         values = [
             leaf if axis is None else _to_front(leaf, axis)
             for leaf, axis in zip(leaves, axes, strict=True)
@@ -104,10 +105,22 @@ def _input_axes(in_axes: Axes, args: Sequence[Any], kwargs: Any) -> list[Any]:
     return axes + tree.prefix_leaves(0, kwargs, "in_axes")
 
 
+def _common_size(
+    leaves: Sequence[Any], axes: Sequence[Any], given: int | None
+) -> int | None:
+    """The common length of the mapped axes; None where something is wrong."""
+    sizes = set() if given is None else {given}
+    for leaf, axis in zip(leaves, axes, strict=True):
+        if axis is not None:
+            shape = type_of(leaf).shape
+            sizes.add(shape[axis] if -len(shape) <= axis < len(shape) else -1)
+    return sizes.pop() if len(sizes) == 1 and -1 not in sizes else None
+
+
 def _axis_size(
     leaves: Sequence[Any], axes: Sequence[Any], names: list[str], given: int | None
 ) -> int:
-    """The common length of the mapped axes."""
+    """The common length of the mapped axes, or an error that names the arguments."""
     sizes: dict[int, str] = {}
     for leaf, axis, name in zip(leaves, axes, names, strict=True):
         if axis is None:

@@ -67,7 +67,11 @@ def scan_as(
     """`scan`, as the construct of this name: the one that errors are about."""
     leaves, xs_tree = tree.flatten(xs)
     slices = [as_value(leaf) for leaf in leaves]
-    length = _length(name, slices, tree.paths(xs), length)
+    lengths = {type_of(x).shape[:1] for x in slices}
+    if length is not None or len(lengths) != 1 or lengths & {(), (0,)}:
+        length = _length(name, slices, tree.paths(xs), length)
+    else:
+        ((length,),) = lengths
     carry, carry_tree = tree.flatten(init)
     given = [as_value(leaf) for leaf in carry]
     elements = [Aval(type_of(x).shape[1:], type_of(x).numpy_dtype) for x in slices]
