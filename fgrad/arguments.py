@@ -8,6 +8,7 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.errors import IntegerInputError
+from fgrad.ops.structure import astype
 from fgrad.trace import Tracer
 
 Argnums = int | Sequence[int]
@@ -87,7 +88,9 @@ def as_input(leaf: Any, where: str) -> Any:
     if cls is np.ndarray or isinstance(leaf, np.generic):
         value = leaf
     elif cls is Tracer:
-        value = leaf.aval
+        if leaf.aval.is_python and leaf.aval.is_inexact:
+            leaf = astype(leaf, dtype=leaf.aval.numpy_dtype.name)
+        value = leaf
     elif cls is complex:
         return np.complex128(leaf)
     elif isinstance(leaf, np.ma.MaskedArray):

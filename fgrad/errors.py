@@ -260,6 +260,24 @@ class CustomRuleError(FgradError, TypeError):
     """
 
 
+class JitError(FgradError, RuntimeError):
+    """``jit`` of a function that takes too many paths, or of an unhashable static.
+
+    Fails::
+
+        f = fgrad.jit(lambda n: n * sum(range(int(n))), max_paths=3)
+        for n in range(5):
+            f(n)
+
+    A Python branch or loop on a value is compiled anew for each outcome. Loop and
+    branch in the program::
+
+        f = fgrad.jit(lambda n: n * fgrad.fori_loop(0, n, lambda i, s: s + i, 0))
+        for n in range(5):
+            f(n)
+    """
+
+
 class LoopError(FgradError, ValueError):
     """A loop without a length, of no length, or over axes that differ in length.
 

@@ -96,6 +96,8 @@ class Policy:
     Attributes:
         constants: whether operations whose results do not vary are recorded, too.
         differentiates: whether what follows from the record is its derivatives.
+        guards: whether the record is to serve other values, so that it must say where
+            Python saw one.
         keep: ``keep(prim, params, operand_avals, traced, out_avals)``: the positions
             (operands first, then outputs) whose values are saved.
     """
@@ -105,10 +107,12 @@ class Policy:
         constants: bool,
         keep: Callable[..., tuple[int, ...]],
         differentiates: bool = False,
+        guards: bool = False,
     ) -> None:
         self.constants = constants
         self.keep = keep
         self.differentiates = differentiates
+        self.guards = guards
 
     def tracks(self, prim: Primitive, out_avals: Sequence[Aval]) -> bool:
         """Whether an operation with these outputs is recorded."""

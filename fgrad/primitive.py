@@ -81,8 +81,9 @@ class Primitive:
         with_residuals: for control flow: ``with_residuals(active, **params)``: the
             primitive and the params of the same equation with its residuals as further
             outputs.
-        inlines: it calls a Python function, which is recorded in its place; it stands
-            in derived programs only.
+        inlines: it calls a Python function, and stands in derived programs:
+            ``inlines(trace, **params)`` says whether what the function does is recorded
+            in its place.
         prune: for control flow: ``prune(used, avals, **params)`` for the outputs that
             are used gives the positions of the operands and outputs that are kept, and
             the params.
@@ -134,7 +135,7 @@ class Primitive:
     vjp: Rule | None = None
     on_tape: Rule | None = None
     with_residuals: Rule | None = None
-    inlines: bool = False
+    inlines: Rule | None = None
     prune: Rule | None = None
     feeds: Rule | None = None
     is_constant: bool = False

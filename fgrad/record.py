@@ -22,9 +22,11 @@ def _keep_constants(
 
 
 # Records everything, and saves exactly the operands that are constants. TYPES is the
-# same for traces without values whose structures are looked up again.
+# same for traces without values whose structures are looked up again, JIT for programs
+# that are to serve other values.
 PROGRAM = Policy(constants=True, keep=_keep_constants)
 TYPES = Policy(constants=True, keep=_keep_constants)
+JIT = Policy(constants=True, keep=_keep_constants, guards=True)
 
 
 def nodes_to(path: Path) -> list[Path]:

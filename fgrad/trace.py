@@ -269,10 +269,10 @@ def evaluate_eagerly(trace: Trace, prim: Primitive, params: Any, values: Any) ->
 def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> Any:
     """Run a primitive; where an operand is traced, record it in the innermost trace."""
     is_one = len(operands) == 1 and type(operands[0]) is Tracer
-    if is_one and prim.on_tape is None and not prim.inlines:
+    if is_one and prim.on_tape is None and prim.inlines is None:
         return _bind_one(prim, operands[0], params)
     trace = innermost(operands)
-    if trace is None or (prim.inlines and not trace.opaque):
+    if trace is None or (prim.inlines and prim.inlines(trace, **params)):
         out = prim.numpy(*operands, **params)
         if _ACTIVE.check is not None:
             _ACTIVE.check(prim, params, operands, out)

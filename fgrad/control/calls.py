@@ -35,11 +35,16 @@ Function = Callable[[Leaves], Leaves]
 
 
 class Call:
-    """A function of leaves that is a static param: equal to itself only."""
+    """A function of leaves that is a static param: equal to itself only.
 
-    def __init__(self, name: str, function: Function) -> None:
+    ``is_dynamic``: what it does depends on values beyond what guards can say, so that
+    it is called where a compiled program runs.
+    """
+
+    def __init__(self, name: str, function: Function, is_dynamic: bool = False) -> None:
         self.name = name
         self.function = function
+        self.is_dynamic = is_dynamic
 
     def __call__(self, leaves: Leaves) -> list[Any]:
         outer = innermost(leaves)
@@ -141,7 +146,7 @@ def mapped_call(call: Call, size: int, flags: Flags) -> Call:
         results = run_mapped(call, size, leaves, flags)
         return [spread(size, as_operand(out), m) for out, m in results]
 
-    return Call(f"vmap({call.name})", function)
+    return Call(f"vmap({call.name})", function, call.is_dynamic)
 
 
 def _call_batch(
@@ -151,13 +156,17 @@ def _call_batch(
     return call_(*operands, call=mapped_call(call, size, tuple(mapped)), types=batch)
 
 
+def _is_inlined(trace: Trace, call: Call, types: tuple[Aval, ...]) -> bool:
+    return not (trace.opaque or (trace.policy.guards and call.is_dynamic))
+
+
 call_: Primitive = Primitive(
     "call",
     _call_numpy,
     _call_aval,
     jvp=_call_jvp,
     vjp=_call_vjp,
-    inlines=True,
+    inlines=_is_inlined,
     batch=_call_batch,
     multiple=True,
     samples=_call_samples,
@@ -230,7 +239,7 @@ def pushed(call: Call, active: Flags) -> Call:
         tangents = [next(given) if flag else None for flag in active]
         return push_forward(call, leaves[:count], tangents)
 
-    return Call(f"jvp({call.name})", function)
+    return Call(f"jvp({call.name})", function, call.is_dynamic)
 
 
 @remembered(1024)
@@ -244,4 +253,4 @@ def pulled(call: Call, active: Flags, present: Flags) -> Call:
         positions = [k for k, flag in enumerate(active) if flag]
         return pull_back(call, leaves[:count], positions, cts)
 
-    return Call(f"vjp({call.name})", function)
+    return Call(f"vjp({call.name})", function, call.is_dynamic)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.ir import Atom, Aval, Program, Var
+from fgrad.ops.structure import astype
 from fgrad.passes import cse, dce
 from fgrad.path import TRIE
 from fgrad.record import TYPES, read_path
@@ -110,7 +111,11 @@ def as_value(leaf: Any) -> Any:
     """A leaf as it goes into a construct: a Python number becomes a NumPy scalar."""
     operand = as_operand(leaf)
     aval = type_of(operand)
-    return aval.numpy_dtype.type(operand) if aval.is_python else operand
+    if not aval.is_python:
+        return operand
+    if type(operand) is Tracer:
+        return astype(operand, dtype=aval.numpy_dtype.name)
+    return aval.numpy_dtype.type(operand)
 
 
 def apart(values: Sequence[Any]) -> list[Any]:
@@ -122,9 +127,12 @@ def apart(values: Sequence[Any]) -> list[Any]:
 
 
 def known_value(x: Any) -> Any:
-    """The NumPy value under all traces; None where there is none, or many."""
+    """The NumPy value under all traces; None where there is none, or many.
+
+    So there are where the record is to serve other values, too.
+    """
     while type(x) is Tracer:
-        if is_mapped(x):
+        if is_mapped(x) or x.scope.policy.guards:
             return None
         if x.origin is not None:
             refresh(x)

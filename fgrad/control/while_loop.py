@@ -226,7 +226,7 @@ def _loop_call(params: tuple[tuple[str, Any], ...]) -> Call:
             )
         return while_(*operands, **dict(params))  # type: ignore[no-any-return]
 
-    return Call("while_loop", run)
+    return Call("while_loop", run, is_dynamic=True)
 
 
 def _while_vjp(
@@ -284,6 +284,8 @@ def _without_tapes(x: Any) -> Any:
     """
     if type(x) is not Tracer:
         return x
+    if x.scope.policy.guards:
+        return None
     if x.origin is not None:
         refresh(x)
     value = _without_tapes(x.value)

@@ -26,7 +26,7 @@ def _static_int(value: Any) -> int | None:
     """A slice bound as a Python int; a traced one gives its value."""
     if value is None or type(value) is int:
         return value
-    return int(concrete(value)) if type(value) is Tracer else value.__index__()
+    return int(concrete(value, "int")) if type(value) is Tracer else value.__index__()
 
 
 def _has_static_bounds(key: slice) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import fgrad.ops  # noqa: F401  (fills the registry that the table of ufuncs is made from)
+from fgrad.control.guard import guard
 from fgrad.errors import (
     ConcretizationError,
     TracerConversionError,
@@ -177,14 +178,20 @@ def _unsupported(name: str) -> Any:
     )
 
 
-def concrete(tracer: Tracer) -> Any:
-    """The NumPy value under all enclosing traces.
+def concrete(tracer: Tracer, kind: str | None = "array") -> Any:
+    """The NumPy value under all enclosing traces, of which Python sees the ``kind``.
+
+    A trace whose record is to serve other values records that it was seen, unless what
+    Python does with it is to show it (None).
 
     Raises:
         ConcretizationError: only the type is known.
     """
     value: Any = tracer
+    guarded: list[Tracer] = []
     while type(value) is Tracer:
+        if value.scope.policy.guards:
+            guarded.append(value)
         if is_mapped(value):
             raise ConcretizationError(
                 f"the value of {tracer.aval} differs from element to element of the "
@@ -200,6 +207,9 @@ def concrete(tracer: Tracer) -> Any:
             "np.where, branch with fgrad.cond, loop with fgrad.while_loop, or trace "
             f"with values in place of types{_hint(tracer)}"
         )
+    if kind is not None:
+        for seen in guarded:
+            guard(seen, kind, value)
     return value
 
 
@@ -244,12 +254,12 @@ def install_protocol() -> None:
         "__complex__": _converts("complex()", complex),
         "item": _converts("item()", np.ndarray.item),
         "tolist": _converts("tolist()", np.ndarray.tolist),
-        "__bool__": lambda self: bool(concrete(self)),
-        "__int__": lambda self: int(concrete(self)),
-        "__index__": lambda self: operator.index(concrete(self)),
-        "__trunc__": lambda self: int(concrete(self)),
+        "__bool__": lambda self: bool(concrete(self, "bool")),
+        "__int__": lambda self: int(concrete(self, "int")),
+        "__index__": lambda self: operator.index(concrete(self, "int")),
+        "__trunc__": lambda self: int(concrete(self, "int")),
         "__repr__": lambda self: f"<traced {self.aval}: {_shown(self)}>",
-        "__format__": lambda self, spec: format(concrete(self), spec),
+        "__format__": lambda self, spec: format(concrete(self, None), spec),
     }
     for name, method in methods.items():
         setattr(Tracer, name, method)
@@ -257,6 +267,6 @@ def install_protocol() -> None:
 
 def _shown(tracer: Tracer) -> str:
     try:
-        return str(concrete(tracer))
+        return str(concrete(tracer, None))
     except ConcretizationError:
         return "unknown value"

@@ -1,0 +1,68 @@
+"""Guards: what a compiled program takes for granted of the values that Python saw.
+
+Where Python asks for a value while a function is traced for `jit` (``if x > 0``,
+``range(n)``, ``x[mask]``), the program is one for this outcome. The equation ``guard``
+stands at that place and fails for another.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fgrad.primitive import Primitive, Sample
+from fgrad.trace import bind_in
+from fgrad.tracer import Tracer
+
+
+class GuardFailed(Exception):
+    """A value is not what the path was traced for."""
+
+    def __init__(self, number: int, kind: str, observed: Any) -> None:
+        super().__init__()
+        self.number = number
+        self.kind = kind
+        self.observed = observed
+
+
+def _array_key(value: Any) -> Any:
+    array = np.asarray(value)
+    return array.shape, array.dtype.str, array.tobytes()
+
+
+OBSERVE: dict[str, Callable[[Any], Any]] = {
+    "bool": bool,
+    "int": int,
+    "array": _array_key,
+}
+
+
+def _guard_numpy(x: Any, *, kind: str, expected: Any, number: int) -> tuple[()]:
+    observed = OBSERVE[kind](x)
+    if observed != expected:
+        raise GuardFailed(number, kind, observed)
+    return ()
+
+
+guard_: Primitive = Primitive(
+    "guard",
+    _guard_numpy,
+    lambda x, *, kind, expected, number: (),
+    is_constant=True,
+    multiple=True,
+    has_effect=True,
+    samples=lambda: [
+        Sample((np.float64(2.0),), {"kind": "bool", "expected": True, "number": 0})
+    ],
+    batch=lambda size, mapped, x, **params: [],
+)
+
+
+def guard(tracer: Tracer, kind: str, value: Any) -> None:
+    """Record that Python saw this value of a tracer."""
+    params = {
+        "kind": kind,
+        "expected": OBSERVE[kind](value),
+        "number": tracer.scope.path.count,
+    }
+    bind_in(tracer.scope, guard_, (tracer,), params)
