@@ -59,16 +59,26 @@ def leaves_of(tree: Any) -> list[Any]:
     return [tree]
 
 
-def prepare_fgrad(workload: Workload, arguments: Arguments) -> Call:
-    """fgrad as it is called first: no jit."""
+def _fgrad_derived(workload: Workload) -> Callable[..., Any]:
     derive = {
         "value_and_grad": fgrad.value_and_grad,
         "hessian": fgrad.hessian,
         "hvp": fgrad.hvp,
         "jacobian": fgrad.jacrev,
     }[workload.transform]
-    derived = derive(workload.build(np))
+    return derive(workload.build(np))
+
+
+def prepare_fgrad(workload: Workload, arguments: Arguments) -> Call:
+    """fgrad as it is called first: no jit."""
+    derived = _fgrad_derived(workload)
     return lambda: derived(*arguments)
+
+
+def prepare_fgrad_jit(workload: Workload, arguments: Arguments) -> Call:
+    """fgrad with everything inside one jit."""
+    compiled = fgrad.jit(_fgrad_derived(workload))
+    return lambda: compiled(*arguments)
 
 
 def prepare_autograd(workload: Workload, arguments: Arguments) -> Call:
@@ -157,6 +167,7 @@ def prepare_hand(workload: Workload, arguments: Arguments) -> Call | None:
 
 PEERS = [
     Peer(BASE, "fgrad", prepare_fgrad),
+    Peer("fgrad.jit", "fgrad", prepare_fgrad_jit),
     Peer("autograd", "autograd", prepare_autograd),
     Peer("jax.jit", "jax", prepare_jax_jit),
     Peer("jax", "jax", prepare_jax),

@@ -220,9 +220,8 @@ def _loop_call(params: tuple[tuple[str, Any], ...]) -> Call:
     def run(operands: Leaves) -> Leaves:
         if _trip_count(operands, dict(params)) is None:
             raise LoopError(
-                "reverse mode through a while_loop whose number of steps is not known "
-                "when the gradient is derived: give it max_steps=, or use fori_loop or "
-                "scan"
+                "reverse mode through a while_loop whose number of steps is not known: "
+                "give it max_steps=, or use fori_loop or scan"
             )
         return while_(*operands, **dict(params))  # type: ignore[no-any-return]
 
@@ -282,10 +281,8 @@ def _without_tapes(x: Any) -> Any:
 
     What is left are the mapped traces: a tracer of theirs stands for many values.
     """
-    if type(x) is not Tracer:
-        return x
-    if x.scope.policy.guards:
-        return None
+    if type(x) is not Tracer or x.scope.policy.guards:
+        return None if type(x) is Tracer else x
     if x.origin is not None:
         refresh(x)
     value = _without_tapes(x.value)
