@@ -7,6 +7,7 @@ import numpy as np
 
 from fgrad.fast import evaluate_traced
 from fgrad.ir import Atom, Lit, Program
+from fgrad.lower.blocks import find_runs
 from fgrad.lower.plan import make_plan
 from fgrad.lower.source import compile_program
 from fgrad.trace import Check, active_check
@@ -23,6 +24,7 @@ class Executable:
 
     def __init__(self, program: Program, donated: Sequence[int] = ()) -> None:
         self.program = program
+        self._donated = donated
         self._plan = make_plan(program, donated)
         self._compiled: Callable[[list[Any]], list[Any]] | None = None
         self._calls = 0
@@ -43,7 +45,9 @@ class Executable:
             return self._compiled(values)
         self._calls += 1
         if self._calls > 1 and len(self.program.eqns) <= COMPILE_LIMIT:
-            self._compiled = compile_program(self.program, self._plan)
+            program, runs = find_runs(self.program)
+            plan = make_plan(program, self._donated) if runs else self._plan
+            self._compiled = compile_program(program, plan, runs)
             return self._compiled(values)
         return self._interpret(values)
 

@@ -5,7 +5,7 @@ import keyword
 import linecache
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Number
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from fgrad.form import name_atoms
 from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
+from fgrad.lower.blocks import Run, is_sliced
 from fgrad.lower.plan import Plan
 
 EXACT = 1 << 11  # integers below it are exact in every floating-point dtype
@@ -22,40 +23,112 @@ _numbers = itertools.count()
 RESERVED = frozenset({*keyword.kwlist, "np", "inf", "nan"})
 
 
-def generate(program: Program, plan: Plan) -> tuple[str, dict[str, Any]]:
+def generate(
+    program: Program, plan: Plan, runs: Sequence[Run] = ()
+) -> tuple[str, dict[str, Any]]:
     """The source of ``run(consts and inputs)`` and the globals it needs."""
-    table = {
-        atom: f"{name}_" if name in RESERVED and type(atom) is Var else name
-        for atom, name in name_atoms(program).items()
-    }
-    scope: dict[str, Any] = {"np": np, "inf": np.inf, "nan": np.nan}
-    arguments = [table[var] for var in (*program.consts, *program.ins)]
-    lines = ["def run(arguments):"]
-    if arguments:
-        lines.append(f"    {', '.join(arguments)}, = arguments")
-        lines.append("    arguments.clear()")
-    kept = set(plan.reuses.values())
-    for number, eqn in enumerate(program.eqns):
-        comment = f"  # {eqn.site}" if eqn.site else ""
+    return _Generator(program, plan).source(runs)
+
+
+class _Generator:
+    """The lines of a program's source, and the names of its variables so far."""
+
+    def __init__(self, program: Program, plan: Plan) -> None:
+        self.program, self.plan = program, plan
+        self.table = {
+            atom: f"{name}_" if name in RESERVED and type(atom) is Var else name
+            for atom, name in name_atoms(program).items()
+        }
+        self.scope: dict[str, Any] = {"np": np, "inf": np.inf, "nan": np.nan}
+        self.kept = set(plan.reuses.values())
+        self.lines: list[str] = []
+
+    def source(self, runs: Sequence[Run]) -> tuple[str, dict[str, Any]]:
+        program, table = self.program, self.table
+        arguments = [table[var] for var in (*program.consts, *program.ins)]
+        if arguments:
+            self.write(f"{', '.join(arguments)}, = arguments")
+            self.write("arguments.clear()")
+        starts = {run.start: run for run in runs}
+        number = 0
+        while number < len(program.eqns):
+            run = starts.get(number)
+            if run is None:
+                self.equation(number)
+                number += 1
+            else:
+                self.blocks(run)
+                number = run.stop
+        outs = []
+        for position, atom in enumerate(program.outs):
+            name = _operand(atom, table)
+            outs.append(f"{name}.copy()" if position in self.plan.copies else name)
+        self.write(f"return [{', '.join(outs)}]")
+        return "\n".join(["def run(arguments):", *self.lines]) + "\n", self.scope
+
+    def write(self, line: str, depth: int = 1, eqn: Eqn | None = None) -> None:
+        comment = f"  # {eqn.site}" if eqn is not None and eqn.site else ""
+        self.lines.append(f"{'    ' * depth}{line}{comment}")
+
+    def equation(self, number: int) -> None:
+        eqn, plan = self.program.eqns[number], self.plan
         buffer = plan.reuses.get(number)
+        position = plan.in_place.get(number)
         if buffer is None:
-            statements = _statements(eqn, table, scope, plan.in_place.get(number))
+            statements = _statements(eqn, self.table, self.scope, position)
         else:
-            statements = [_fill(eqn, table, buffer)]
+            statements = [_fill(eqn, self.table, buffer)]
         if number in plan.reads:
-            name = table[eqn.outs[0]]
+            name = self.table[eqn.outs[0]]
             statements.append(f"{name} = {name}.copy()")
-        lines += [f"    {statement}{comment}" for statement in statements]
-        free = [v for v in plan.frees[number] if v not in kept]
-        dead = [table[v] for v in free if v.aval.size >= LARGE]
-        if dead:
-            lines.append(f"    del {', '.join(dead)}")
-    outs = []
-    for position, atom in enumerate(program.outs):
-        name = _operand(atom, table)
-        outs.append(f"{name}.copy()" if position in plan.copies else name)
-    lines.append(f"    return [{', '.join(outs)}]")
-    return "\n".join(lines) + "\n", scope
+        for statement in statements:
+            self.write(statement, eqn=eqn)
+        self.delete(plan.frees[number])
+
+    def delete(self, variables: Sequence[Var]) -> None:
+        free = [v for v in variables if v not in self.kept and v.aval.size >= LARGE]
+        if free:
+            self.write(f"del {', '.join(self.table[v] for v in free)}")
+
+    def blocks(self, run: Run) -> None:
+        """A loop over blocks of rows, in which a run of equations is computed."""
+        members = self.program.eqns[run.start : run.stop]
+        produced = {eqn.outs[0] for eqn in members}
+        read_later = {a for eqn in self.program.eqns[run.stop :] for a in eqn.ins}
+        kept = produced & (read_later | set(self.program.outs))
+        outer = dict(self.table)
+        outs = [eqn.outs[0] for eqn in members if eqn.outs[0] in kept]
+        for var in outs:
+            dtype = var.aval.numpy_dtype.name
+            self.write(f"{outer[var]}_all = np.empty({run.shape}, {dtype!r})")
+        self.write(f"for i0 in range(0, {run.shape[0]}, {run.rows}):")
+        self.write(f"i1 = i0 + {run.rows}", 2)
+        read = dict.fromkeys(a for eqn in members for a in eqn.ins)
+        for atom in read:
+            if atom not in produced and is_sliced(atom, run.shape):
+                self.table[atom] = f"{outer[atom]}_rows"
+                self.write(f"{self.table[atom]} = {outer[atom]}[i0:i1]", 2)
+        freed: list[Any] = []
+        for number, eqn in enumerate(members, run.start):
+            position = self.plan.in_place.get(number)
+            dead = self.plan.frees[number]
+            if position is not None and eqn.ins[position] not in produced:
+                freed.append(eqn.ins[position])
+                position = None
+            for line in _statements(eqn, self.table, self.scope, position):
+                self.write(line, 2, eqn)
+            freed += [v for v in dead if v not in produced]
+            names = [self.table[v] for v in dead if v in produced and v not in kept]
+            if names:
+                self.write(f"del {', '.join(names)}", 2)
+        for var in outs:
+            self.write(f"{outer[var]}_all[i0:i1] = {self.table[var]}", 2)
+        for atom in read:
+            if atom not in produced:
+                self.table[atom] = outer[atom]
+        for var in outs:
+            self.table[var] = f"{outer[var]}_all"
+        self.delete(freed)
 
 
 def _fill(eqn: Eqn, table: dict[Atom, str], buffer: Var) -> str:
@@ -146,9 +219,11 @@ def _operand(atom: Atom, table: dict[Atom, str], is_float: bool = False) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
-def compile_program(program: Program, plan: Plan) -> Callable[[list[Any]], list[Any]]:
+def compile_program(
+    program: Program, plan: Plan, runs: Sequence[Run] = ()
+) -> Callable[[list[Any]], list[Any]]:
     """A Python function of the list of constants and inputs, which it empties."""
-    source, scope = generate(program, plan)
+    source, scope = generate(program, plan, runs)
     file = f"<fgrad program {next(_numbers)}>"
     lines = source.splitlines(keepends=True)
     linecache.cache[file] = (len(source), None, lines, file)
