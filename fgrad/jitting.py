@@ -8,6 +8,7 @@ a guard; a call for which it fails looks up, or traces, the path for that outcom
 import functools
 import inspect
 import threading
+import types
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 from fgrad import tree
 from fgrad.arguments import Argnames
 from fgrad.bodies import tighten
-from fgrad.control.guard import GuardFailed
+from fgrad.control.guard import GuardFailed, guards_first
 from fgrad.errors import JitError
 from fgrad.ir import Program
 from fgrad.lower.numpy import Executable
@@ -26,6 +27,7 @@ from fgrad.trace import Path, Trace, Tracer, as_operand, is_traced, refresh, typ
 
 Function = Callable[..., Any]
 DISPATCHERS = 4  # types of arguments that are told by code written for them
+_LOCK = threading.Lock()  # held while a path is added
 SIGNATURES = 256  # types of arguments for which a jitted function keeps its programs
 
 
@@ -48,14 +50,16 @@ class Compiled:
             was traced for it.
     """
 
-    def __init__(self, program: Program, treedef: tree.TreeDef) -> None:
+    def __init__(
+        self, program: Program, treedef: tree.TreeDef, has_inner: bool
+    ) -> None:
         self.program = program
         self.treedef = treedef
         self.executable = Executable(program)
         self.others: dict[Any, Compiled] = {}
         self._is_leaf = treedef.is_leaf()
-        # lanes that are masked later may overflow
-        self._is_quiet = any(eqn.prim.name == "where" for eqn in program.eqns)
+        # lanes that are masked later may overflow, and derivatives never warn
+        self._is_quiet = has_inner or any(e.prim.name == "where" for e in program.eqns)
 
     def __call__(self, values: list[Any]) -> Any:
         if self._is_quiet:
@@ -85,7 +89,6 @@ class Jitted:
         self._signatures: dict[Any, list[Compiled]] = {}
         self._dispatchers: list[Callable[[tuple[Any, ...]], Any]] = []
         self._is_plain = not (static_argnums or static_argnames)
-        self._lock = threading.Lock()
         self._hits = self._misses = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -97,7 +100,7 @@ class Jitted:
         leaves, treedef, call, static = self._split(args, kwargs)
         if any(type(leaf) is Tracer for leaf in leaves):
             return self._f(*args, **kwargs)
-        values = [as_operand(leaf) for leaf in leaves]
+        values = list(map(_as_argument, leaves))
         key = (treedef, static, *map(type_of, values))
         if key in self._signatures:
             return self._run(key, call, values)
@@ -134,7 +137,7 @@ class Jitted:
             self._dispatchers.append(dispatch)
 
     def __get__(self, instance: Any, owner: Any) -> Any:
-        return self if instance is None else functools.partial(self, instance)
+        return self if instance is None else types.MethodType(self, instance)
 
     def lower(self, *args: Any, **kwargs: Any) -> Program:
         """The program for these arguments, with the guards of the path they take.
@@ -148,7 +151,7 @@ class Jitted:
           in (c,) }
         """
         leaves, _, call, _ = self._split(args, kwargs)
-        return _traced(call, [as_operand(leaf) for leaf in leaves])[0]
+        return _traced(call, list(map(_as_argument, leaves))).program
 
     def cache_info(self) -> JitInfo:
         """Calls that were served, functions that were traced, and what is kept."""
@@ -173,14 +176,9 @@ class Jitted:
 
             return leaves, treedef, plain, ()
         count = len(args)
-        numbers = {k % count if count else k for k in self._static_argnums}
-        numbers |= {
-            k
-            for k, name in enumerate(_names_of(self._f)[:count])
-            if name in self._static_argnames
-        }
-        fixed = {k: args[k] for k in numbers if k < count}
-        named = {k: kwargs[k] for k in self._static_argnames if k in kwargs}
+        numbers, names = _statics(self._f, self._static_argnums, self._static_argnames)
+        fixed = {k: x for k, x in enumerate(args) if k in numbers}
+        named = {k: x for k, x in kwargs.items() if k in names}
         moving = [x for k, x in enumerate(args) if k not in fixed]
         rest = {k: x for k, x in kwargs.items() if k not in named}
         leaves, treedef = tree.flatten((moving, rest))
@@ -201,36 +199,71 @@ class Jitted:
         call: Function,
         failed: tuple[Compiled, Any] | None,
     ) -> Any:
-        program, treedef, results = _traced(call, values)
-        out = tree.unflatten(treedef, results)
-        if any(is_traced(value) for value in program.values):
+        if len(self._signatures.get(key, ())) >= self._max_paths:
+            raise JitError(
+                f"{self._name} took {self._max_paths} paths through its Python "
+                "branches for the same types of arguments; use fgrad.cond, "
+                "fgrad.switch, fgrad.while_loop or np.where for branches on values, or "
+                "a larger max_paths="
+            )
+        compiled, results = _traced(call, values)
+        out = tree.unflatten(compiled.treedef, results)
+        if any(is_traced(value) for value in compiled.program.values):
             return out  # it closes over a value of an enclosing trace, which ends
-        compiled = Compiled(program, treedef)
-        with self._lock:
+        with _LOCK:
             self._misses += 1
-            if len(self._signatures) >= SIGNATURES:
+            if key not in self._signatures and len(self._signatures) >= SIGNATURES:
                 self.clear_cache()
             paths = self._signatures.setdefault(key, [])
-            if len(paths) >= self._max_paths:
-                raise JitError(
-                    f"{self._name} took {len(paths)} paths through its Python branches "
-                    "for the same types of arguments; use fgrad.cond, fgrad.switch, "
-                    "fgrad.while_loop or np.where for branches on values, or a larger "
-                    "max_paths="
-                )
-            paths.append(compiled)
-            if failed is not None:
+            if failed is None:
+                is_new = not paths  # another thread may have traced it meanwhile
+            else:
                 source, outcome = failed
-                source.others[outcome] = compiled
+                is_new = source.others.setdefault(outcome, compiled) is compiled
+            if is_new:
+                paths.append(compiled)
         return out
 
 
-def _names_of(f: Function) -> list[str]:
-    return list(inspect.signature(f).parameters)
+def _as_argument(leaf: Any) -> Any:
+    try:
+        return as_operand(leaf)
+    except TypeError as error:
+        raise TypeError(
+            f"an argument of a jitted function is no array or number: {error}; name it "
+            "in static_argnums or static_argnames if it is to be part of the program"
+        ) from error
+
+
+@functools.lru_cache
+def _statics(
+    f: Function, argnums: tuple[int, ...], argnames: tuple[str, ...]
+) -> tuple[frozenset[int], frozenset[str]]:
+    """The positions and the names of static arguments, each given by either."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except ValueError:  # a function written in C
+        return frozenset(argnums), frozenset(argnames)
+    places = [
+        x.name
+        for x in parameters
+        if x.kind in (x.POSITIONAL_ONLY, x.POSITIONAL_OR_KEYWORD)
+    ]
+    numbers = {k + len(places) if k < 0 else k for k in argnums}
+    names = {places[k] for k in numbers if k < len(places)}
+    numbers |= {k for k, name in enumerate(places) if name in argnames}
+    return frozenset(numbers), frozenset({*argnames, *names})
 
 
 def _pairs(named: dict[str, Any]) -> list[Any]:
     return [(name, _hashable(name, value)) for name, value in named.items()]
+
+
+def _kinds(value: Any) -> Any:
+    """The types in a static argument, and the signs of its numbers."""
+    if isinstance(value, tuple):
+        return type(value), *map(_kinds, value)
+    return type(value), repr(value) if isinstance(value, float | complex) else None
 
 
 class _Static:
@@ -238,19 +271,18 @@ class _Static:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+        self.kinds = _kinds(value)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _Static)
-            and type(self.value) is type(other.value)
-            and bool(self.value == other.value)
-        )
+        if not isinstance(other, _Static) or self.kinds != other.kinds:
+            return False
+        return self.value is other.value or bool(self.value == other.value)
 
     def __lt__(self, other: object) -> bool:
         return False  # names come first, and differ
 
     def __hash__(self) -> int:
-        return hash((type(self.value), self.value))
+        return hash((self.kinds, self.value))
 
 
 def _hashable(name: Any, value: Any) -> _Static:
@@ -265,13 +297,24 @@ def _hashable(name: Any, value: Any) -> _Static:
     return _Static(value)
 
 
-def _traced(
-    call: Function, values: list[Any]
-) -> tuple[Program, tree.TreeDef, list[Any]]:
-    """The program of a path, the structure of the result, and its leaves."""
+class Traced(NamedTuple):
+    """A path that was traced, and the leaves of its result."""
+
+    compiled: Compiled
+    results: list[Any]
+
+    @property
+    def program(self) -> Program:
+        return self.compiled.program
+
+
+def _traced(call: Function, values: list[Any]) -> Traced:
+    """Run a function on these values, and read the program of the path it takes."""
     avals = tuple(map(type_of, values))
-    trace = Trace(JIT, avals, root=Path(None, None, (), (), avals, ()))
+    root = Path(None, None, (), (), avals, ())
+    trace = Trace(JIT, avals, root=root)
     result = trace.run(call, trace.inputs(values))
+    has_inner = Trace(JIT, avals, root=root).serial > trace.serial + 1
     leaves, treedef = tree.flatten(result)
     outs, results = [], []
     for leaf in leaves:
@@ -281,10 +324,10 @@ def _traced(
             refresh(out)
         outs.append(out)
         results.append(_apart(out.value if is_own else out))
-    program = tighten(read_program(trace, trace.finish(), outs))
+    program = guards_first(tighten(read_program(trace, trace.finish(), outs)))
     frozen = [_frozen(value) for value in program.values]
     program = Program(program.ins, program.eqns, program.outs, program.consts, frozen)
-    return program, treedef, results
+    return Traced(Compiled(program, treedef, has_inner), results)
 
 
 def _apart(value: Any) -> Any:

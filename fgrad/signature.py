@@ -11,7 +11,13 @@ import numpy as np
 
 MISS: Any = object()  # what a dispatcher returns for other arguments
 Run = Callable[[list[Any]], Any]
-_NUMBERS = (np.generic, bool, int, float, complex)
+_NUMBERS = (bool, int, float, complex)
+
+
+def _is_leaf(cls: type) -> bool:
+    """Whether the tests tell all that matters of an instance; not so for subclasses."""
+    is_numpy = issubclass(cls, np.generic) and np.sctypeDict.get(cls.__name__) is cls
+    return is_numpy or cls is np.ndarray or cls in _NUMBERS
 
 
 class _Writer:
@@ -51,7 +57,7 @@ class _Writer:
             for position, item in enumerate(value):
                 self.visit_part(f"{name}[{position}]", item)
         else:
-            self.is_complete &= isinstance(value, (np.ndarray, *_NUMBERS))
+            self.is_complete &= _is_leaf(type(value))
             self.leaves.append(name)
 
     def _visit_keys(self, name: str, value: dict[Any, Any]) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.ir import Eqn, Program
+from fgrad.passes import with_eqns
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import bind_in
 from fgrad.tracer import Tracer
@@ -66,3 +68,19 @@ def guard(tracer: Tracer, kind: str, value: Any) -> None:
         "number": tracer.scope.path.count,
     }
     bind_in(tracer.scope, guard_, (tracer,), params)
+
+
+def guards_first(program: Program) -> Program:
+    """The program with what it prints moved behind its guards.
+
+    A call for which a guard fails starts again on another path, and prints there.
+    """
+    last = max((k for k, e in enumerate(program.eqns) if e.prim is guard_), default=-1)
+    before, after = program.eqns[: last + 1], program.eqns[last + 1 :]
+    late = [eqn for eqn in before if _is_late(eqn)]
+    early = [eqn for eqn in before if not _is_late(eqn)]
+    return with_eqns(program, [*early, *late, *after], program.outs)
+
+
+def _is_late(eqn: Eqn) -> bool:
+    return eqn.has_effect and eqn.prim is not guard_ and not eqn.outs
