@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fgrad
-from fgrad.lower import blocks
+from fgrad.lower import blocks, threads
 from fgrad.lower.blocks import find_runs
 from fgrad.lower.numpy import Executable
 from fgrad.lower.plan import make_plan
@@ -80,6 +80,68 @@ def test_same_bits(name: str, derive: Any, small_blocks: None) -> None:
             np.testing.assert_array_equal(other, one, strict=True)
     for x, copy in zip(args, before, strict=True):
         np.testing.assert_array_equal(x, copy)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("total", [1, 8, 9, 64, 65])
+def test_parts_cover_all_rows_once(
+    count: int, total: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "thread_count", lambda: count)
+    threads._pool.cache_clear()
+    seen = np.zeros(total, int)
+
+    def part(first: int, last: int) -> None:
+        assert first % 8 == 0
+        seen[first:last] += 1
+
+    threads.run_parts(part, total, 8)
+    threads._pool.cache_clear()
+    assert (seen == 1).all()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_same_bits_on_threads(
+    name: str, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "WORK_FOR_THREADS", 1)
+    monkeypatch.setattr(threads, "thread_count", lambda: 3)
+    threads._pool.cache_clear()
+    f, args = FUNCTIONS[name]
+    compiled = fgrad.jit(fgrad.value_and_grad(f))
+    first, *later = (fgrad.tree.flatten(compiled(*args))[0] for _ in range(4))
+    threads._pool.cache_clear()
+    for run in later:
+        for one, other in zip(run, first, strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+
+
+def test_errors_and_error_handling_reach_all_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "thread_count", lambda: 2)
+    threads._pool.cache_clear()
+
+    def divide(first: int, last: int) -> None:
+        np.divide(np.ones(1), np.zeros(1))
+
+    with np.errstate(divide="ignore"):
+        threads.run_parts(divide, 16, 8)
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        threads.run_parts(lambda first, last: first and divide(first, last), 16, 8)
+    threads._pool.cache_clear()
+
+
+def test_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, expected in (("3", 3), ("1", 1)):
+        monkeypatch.setenv("FGRAD_NUM_THREADS", text)
+        assert threads.thread_count.__wrapped__() == expected
+    for text in ("0", "many", "-1"):
+        monkeypatch.setenv("FGRAD_NUM_THREADS", text)
+        with pytest.raises(ValueError, match="FGRAD_NUM_THREADS"):
+            threads.thread_count.__wrapped__()
+    monkeypatch.delenv("FGRAD_NUM_THREADS")
+    assert threads.thread_count.__wrapped__() >= 1
 
 
 def test_order_makes_runs_long(small_blocks: None) -> None:

@@ -14,6 +14,7 @@ from fgrad.ir import Atom, Eqn, Program, Var
 LARGE = 1 << 16  # elements from which a run is executed in blocks
 BLOCK = 1 << 14  # elements of a block: measured, 8k to 32k do best
 SHORTEST = 3  # equations of a run
+WORK_FOR_THREADS = 1 << 22  # the same from which a second thread pays
 WORK = 1 << 21  # equations times elements from which blocks pay: less fits a cache
 
 
@@ -24,6 +25,12 @@ class Run:
     start: int
     stop: int
     shape: tuple[int, ...]
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the run is worth the handing over to other threads."""
+        work = (self.stop - self.start) * math.prod(self.shape)
+        return work >= WORK_FOR_THREADS and self.shape[0] >= 2 * self.rows
 
     @property
     def rows(self) -> int:

@@ -15,6 +15,7 @@ from fgrad.form import name_atoms
 from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
 from fgrad.lower.blocks import Run, is_sliced
 from fgrad.lower.plan import Plan
+from fgrad.lower.threads import run_parts
 
 EXACT = 1 << 11  # integers below it are exact in every floating-point dtype
 LARGE = 4096  # elements from which a dead variable is deleted at once
@@ -101,13 +102,17 @@ class _Generator:
         for var in outs:
             dtype = var.aval.numpy_dtype.name
             self.write(f"{outer[var]}_all = np.empty({run.shape}, {dtype!r})")
-        self.write(f"for i0 in range(0, {run.shape[0]}, {run.rows}):")
-        self.write(f"i1 = i0 + {run.rows}", 2)
+        bounds, depth, last = f"0, {run.shape[0]}", 2, f"i0 + {run.rows}"
+        if run.is_shared:
+            self.write("def part(first, last):")
+            bounds, depth, last = "first, last", 3, f"min({last}, last)"
+        self.write(f"for i0 in range({bounds}, {run.rows}):", depth - 1)
+        self.write(f"i1 = {last}", depth)
         read = dict.fromkeys(a for eqn in members for a in eqn.ins)
         for atom in read:
             if atom not in produced and is_sliced(atom, run.shape):
                 self.table[atom] = f"{outer[atom]}_rows"
-                self.write(f"{self.table[atom]} = {outer[atom]}[i0:i1]", 2)
+                self.write(f"{self.table[atom]} = {outer[atom]}[i0:i1]", depth)
         freed: list[Any] = []
         for number, eqn in enumerate(members, run.start):
             position = self.plan.in_place.get(number)
@@ -116,13 +121,16 @@ class _Generator:
                 freed.append(eqn.ins[position])
                 position = None
             for line in _statements(eqn, self.table, self.scope, position):
-                self.write(line, 2, eqn)
+                self.write(line, depth, eqn)
             freed += [v for v in dead if v not in produced]
             names = [self.table[v] for v in dead if v in produced and v not in kept]
             if names:
-                self.write(f"del {', '.join(names)}", 2)
+                self.write(f"del {', '.join(names)}", depth)
         for var in outs:
-            self.write(f"{outer[var]}_all[i0:i1] = {self.table[var]}", 2)
+            self.write(f"{outer[var]}_all[i0:i1] = {self.table[var]}", depth)
+        if run.is_shared:
+            self.scope["run_parts"] = run_parts
+            self.write(f"run_parts(part, {run.shape[0]}, {run.rows})")
         for atom in read:
             if atom not in produced:
                 self.table[atom] = outer[atom]
