@@ -281,6 +281,49 @@ def check_text(steps: list[Step], inputs: Any) -> None:
         np.testing.assert_allclose(one, other, 1e-10, 1e-10)
 
 
+def check_jit(steps: list[Step], inputs: Any) -> None:
+    """Jitted functions give the same, for other values and paths too.
+
+    Compiled source takes short ways where values are scalars, and the equations of a
+    gradient are merged with those of the function: the last bits may differ.
+    """
+    before = [x.copy() for x in inputs]
+    cts = weights(play(steps, inputs))
+
+    def f(*xs: Any) -> Arrays:
+        return play(steps, xs)
+
+    def loss(*xs: Any) -> Any:
+        return sum(
+            np.sum(ct * np.sin(y)) for ct, y in zip(cts, play(steps, xs), strict=True)
+        )
+
+    gradient = fgrad.grad(loss, (0, 1))
+    jitted, derived = fgrad.jit(f), fgrad.jit(gradient)
+    others = tuple(x[::-1].copy() for x in inputs)
+    calls = [inputs, inputs, others, inputs, others]
+    for args in calls if _usable(steps, others) is not None else [inputs] * 3:
+        expected = f(*args)
+        found = jitted(*args)
+        for one, other in zip(found, expected, strict=True):
+            assert type(one) is type(other)
+            if isinstance(other, np.ndarray):
+                np.testing.assert_array_equal(one, other, strict=True)
+            else:
+                eps = np.finfo(np.result_type(other)).eps
+                np.testing.assert_allclose(one, other, 8 * eps, 8 * eps, strict=True)
+        overwrite(found)
+        try:
+            rows = gradient(*args)
+        except fgrad.errors.FgradError:
+            continue  # other values lead where there is no gradient
+        scale = 1 + max(float(np.max(np.abs(row))) for row in rows)
+        for one, other in zip(derived(*args), rows, strict=True):
+            np.testing.assert_allclose(one, other, 0, 1e-12 * scale, strict=True)
+    for one, other in zip(inputs, before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 LARGE = (  # more than is copied, blocked or written out at once
     np.sin(np.arange(1.0, 6301.0) ** 1.3).reshape(70, 90),
     np.cos(np.arange(90.0) ** 1.7),
@@ -290,6 +333,7 @@ CHECKS = {
     check_first_order: set(),
     check_second_order: {"float32"},
     check_text: {"float32"},
+    check_jit: ROUNDED | {"float32"},
 }
 
 
@@ -300,7 +344,7 @@ def test_programs(check: Any, data: Any) -> None:
     check(data.draw(programs(INPUTS, 10, CHECKS[check])), INPUTS)
 
 
-@pytest.mark.parametrize("check", [check_values, check_first_order])
+@pytest.mark.parametrize("check", [check_values, check_first_order, check_jit])
 @settings(max_examples=40)
 @given(data=st.data())
 def test_programs_on_large_arrays(check: Any, data: Any) -> None:
