@@ -672,6 +672,22 @@ def test_prints_once_for_each_call(capsys):
         assert lines[:half] == lines[half:] and half == 1 + (x > 0)
 
 
+def test_prints_in_bodies_once_for_each_call(capsys):
+    def body(carry, x):
+        fgrad.print("step {}", x)
+        return carry * x, carry
+
+    def f(x):
+        product, _ = fgrad.scan(body, x[0], x)
+        return product if x[1] > 0 else -product
+
+    jitted = fgrad.jit(f)
+    for x in (X, X, -X, -X, X):
+        same(jitted(x), f(x))
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[:3] == lines[3:]
+
+
 def test_python_effects_happen_when_traced(capsys):
     def f(x):
         print("tracing")

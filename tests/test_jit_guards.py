@@ -5,6 +5,7 @@ import pytest
 from test_jit import M, X, counted, same
 
 import fgrad
+import fgrad.numpy as fnp
 
 
 def alternate(f, *arguments, paths=None, **options):
@@ -298,3 +299,71 @@ def test_state_of_python_belongs_to_the_trace():
     for x in (1.0, 1.0, -1.0, -1.0, 1.0):
         assert jitted(x) == 1.0
     assert len(log) == 2
+
+
+INTEGERS = {
+    "tile": lambda x, n: np.tile(x, n),
+    "reshape": lambda x, n: np.reshape(np.outer(x, x[:2]), (n, -1)),
+    "eye": lambda x, n: np.eye(n) * x[0],
+    "zeros": lambda x, n: fnp.zeros((n, 2)) + x[0],
+    "full": lambda x, n: fnp.full(n, x[0]),
+    "axis": lambda x, n: np.sum(np.ones((2, 3, 4, 5)), axis=n) * x[0],
+    "power": lambda x, n: x**n,
+    "diff": lambda x, n: np.diff(x, n),
+    "take": lambda x, n: np.take(x, n - 1),
+    "shift": lambda x, n: x * (1 << n),
+    "divmod": lambda x, n: divmod(x, n),
+    "round": lambda x, n: np.round(x, n),
+    "slice": lambda x, n: x[slice(0, n)],
+    "range": lambda x, n: [x * k for k in range(n, 5)],
+    "in": lambda x, n: x if n in (1, 3) else -x,
+    "where": lambda x, n: np.where(n > 1, x, 0),
+    "dict": lambda x, n: {1: x, 2: -x, 3: x * 2}[int(n)],
+    "matrix power": lambda x, n: np.linalg.matrix_power(np.outer(x, x), n),
+    "rot90": lambda x, n: np.rot90(np.outer(x, x + 1), n),
+    "swapaxes": lambda x, n: np.swapaxes(np.ones((2, 3, 4, 5)), 0, n) * x[0],
+    "nonzero": lambda x, n: np.count_nonzero(x > 0.1 * n),
+    "digitize": lambda x, n: np.digitize(x, np.array([0.0, 0.5]) * n),
+    "argwhere": lambda x, n: np.argwhere(x * n > 0.5),
+    "compress": lambda x, n: np.compress(x * n > 0.5, x),
+    "extract": lambda x, n: np.extract(x * n > 0.5, x),
+    "trim": lambda x, n: np.trim_zeros(np.where(x * n > 0.5, x, 0)),
+    "cast index": lambda x, n: x[(x * n * 0.5).astype(int)],
+    "scan": lambda x, n: fgrad.scan(lambda c, _: (c * 2, c), x, length=n),
+    "fori_loop": lambda x, n: fgrad.fori_loop(0, n, lambda i, s: s * i + x, x),
+    "gradient": lambda x, n: fgrad.grad(lambda y: np.sum(y * int(y[0] * n * 5)))(x),
+    "argmax": lambda x, n: fgrad.grad(lambda y: y[np.argmax(y * n)] ** 2)(x),
+    "mask": lambda x, n: fgrad.grad(lambda y: np.sum(y[y * n > 0.5] ** 2))(x),
+    "pullback": lambda x, n: fgrad.vjp(lambda y: y[:n] * 2, x)[1](x[:n])[0],
+    "vmap": lambda x, n: fgrad.vmap(lambda y, k: y * sum(range(k)), (0, None))(x, n),
+    "stop": lambda x, n: x if fgrad.stop_gradient(x[n - 1]) > 0 else -x,
+    # for which int(n) or a static argument helps
+    "repeat": lambda x, n: np.repeat(x, n),
+    "tile of tuple": lambda x, n: np.tile(x, (n, 2)),
+    "roll": lambda x, n: np.roll(x, n),
+    "arange": lambda x, n: np.arange(n) + x[0],
+    "linspace": lambda x, n: fnp.linspace(0, x[0], n),
+    "split": lambda x, n: np.split(x, [n]),
+    "pad": lambda x, n: np.pad(x, n),
+    "triu": lambda x, n: np.triu(np.outer(x, x), n),
+    "delete": lambda x, n: np.delete(x, n - 1),
+    "insert": lambda x, n: np.insert(x, n - 1, 5.0),
+    "broadcast": lambda x, n: np.broadcast_to(x, (n, 3)),
+    "partition": lambda x, n: np.partition(x, n - 1),
+    "key": lambda x, n: {1: x, 2: -x, 3: x * 2}[n],
+    "tuple": lambda x, n: np.ones((2,) * n) * x[0],
+    "name": lambda x, n: {"w1": x, "w2": -x, "w3": x * 2}[f"w{n}"],
+    "mask as list": lambda x, n: fgrad.grad(lambda y: np.sum(y[(y > 0).tolist()]))(x),
+    "float of int": lambda x, n: x * float(n),
+}
+KNOWN_GAPS = list(INTEGERS)[list(INTEGERS).index("repeat") :]
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_that_are_values(name, request):
+    """What becomes a shape, an axis or an index is guarded."""
+    if name in KNOWN_GAPS:
+        marker = pytest.mark.xfail(reason="integers of a trace", strict=True)
+        request.applymarker(marker)
+    points = [(X, 1), (-X, 2), (X, 3), (X[::-1].copy(), 1), (np.abs(X) * 2, 2)]
+    alternate(INTEGERS[name], *points)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.ir import Eqn, Program
+from fgrad.ir import Atom, Eqn, Program
 from fgrad.passes import with_eqns
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import bind_in
@@ -71,16 +71,24 @@ def guard(tracer: Tracer, kind: str, value: Any) -> None:
 
 
 def guards_first(program: Program) -> Program:
-    """The program with what it prints moved behind its guards.
+    """The program with what it prints moved behind its guards, where none needs it.
 
     A call for which a guard fails starts again on another path, and prints there.
     """
     last = max((k for k, e in enumerate(program.eqns) if e.prim is guard_), default=-1)
     before, after = program.eqns[: last + 1], program.eqns[last + 1 :]
-    late = [eqn for eqn in before if _is_late(eqn)]
-    early = [eqn for eqn in before if not _is_late(eqn)]
+    read: set[Atom] = set()  # what guards depend on
+    for eqn in reversed(before):
+        if eqn.prim is guard_ or not read.isdisjoint(eqn.outs):
+            read.update(eqn.ins)
+    early: list[Eqn] = []
+    late: list[Eqn] = []
+    moved: set[Atom] = set()
+    for eqn in before:
+        is_read = eqn.prim is guard_ or not read.isdisjoint(eqn.outs)
+        if not is_read and (eqn.has_effect or not moved.isdisjoint(eqn.ins)):
+            late.append(eqn)
+            moved.update(eqn.outs)
+        else:
+            early.append(eqn)
     return with_eqns(program, [*early, *late, *after], program.outs)
-
-
-def _is_late(eqn: Eqn) -> bool:
-    return eqn.has_effect and eqn.prim is not guard_ and not eqn.outs
