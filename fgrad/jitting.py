@@ -83,12 +83,12 @@ class Jitted:
         functools.update_wrapper(self, f)
         self._f = f
         self._name = getattr(f, "__name__", type(f).__name__)
-        self._static_argnums = static_argnums
-        self._static_argnames = static_argnames
+        self._statics: _Statics | None = None
+        if static_argnums or static_argnames:
+            self._statics = _Statics(f, static_argnums, static_argnames)
         self._max_paths = max_paths
         self._signatures: dict[Any, list[Compiled]] = {}
         self._dispatchers: list[Callable[[tuple[Any, ...]], Any]] = []
-        self._is_plain = not (static_argnums or static_argnames)
         self._hits = self._misses = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -130,7 +130,7 @@ class Jitted:
     ) -> None:
         """Let arguments of these types be told by code written for them."""
         is_known = key in self._signatures
-        if kwargs or not (self._is_plain and is_known):
+        if kwargs or not (self._statics is None and is_known):
             return
         dispatch = make_dispatcher(args, functools.partial(self._run, key, call))
         if dispatch is not None and len(self._dispatchers) < DISPATCHERS:
@@ -167,7 +167,7 @@ class Jitted:
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[list[Any], tree.TreeDef, Function, Any]:
         """The traced leaves, their structure, ``f`` as a function of them, statics."""
-        if not (self._static_argnums or self._static_argnames):
+        if self._statics is None:
             leaves, treedef = tree.flatten((args, kwargs))
 
             def plain(elements: list[Any]) -> Any:
@@ -176,7 +176,7 @@ class Jitted:
 
             return leaves, treedef, plain, ()
         count = len(args)
-        numbers, names = _statics(self._f, self._static_argnums, self._static_argnames)
+        numbers, names = self._statics(count)
         fixed = {k: x for k, x in enumerate(args) if k in numbers}
         named = {k: x for k, x in kwargs.items() if k in names}
         moving = [x for k, x in enumerate(args) if k not in fixed]
@@ -235,24 +235,31 @@ def _as_argument(leaf: Any) -> Any:
         ) from error
 
 
-@functools.lru_cache
-def _statics(
-    f: Function, argnums: tuple[int, ...], argnames: tuple[str, ...]
-) -> tuple[frozenset[int], frozenset[str]]:
-    """The positions and the names of static arguments, each given by either."""
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except ValueError:  # a function written in C
-        return frozenset(argnums), frozenset(argnames)
-    places = [
-        x.name
-        for x in parameters
-        if x.kind in (x.POSITIONAL_ONLY, x.POSITIONAL_OR_KEYWORD)
-    ]
-    numbers = {k + len(places) if k < 0 else k for k in argnums}
-    names = {places[k] for k in numbers if k < len(places)}
-    numbers |= {k for k, name in enumerate(places) if name in argnames}
-    return frozenset(numbers), frozenset({*argnames, *names})
+class _Statics:
+    """Which arguments of a function are static, each given by its place or name."""
+
+    def __init__(
+        self, f: Function, argnums: tuple[int, ...], argnames: tuple[str, ...]
+    ) -> None:
+        self._argnums, self._argnames = argnums, argnames
+        try:
+            parameters = list(inspect.signature(f).parameters.values())
+        except ValueError:  # a function written in C
+            parameters = []
+        kinds = {x.kind for x in parameters}
+        self._is_open = not parameters or inspect.Parameter.VAR_POSITIONAL in kinds
+        self._names = [x.name for x in parameters if x.kind <= x.POSITIONAL_OR_KEYWORD]
+        unknown = set(argnames).difference(x.name for x in parameters)
+        if unknown and parameters and inspect.Parameter.VAR_KEYWORD not in kinds:
+            raise JitError(f"static_argnames that are no arguments: {sorted(unknown)}")
+
+    def __call__(self, count: int) -> tuple[set[int], set[str]]:
+        """The static positions and names of a call with so many positional ones."""
+        size = count if self._is_open else len(self._names)
+        numbers = {k + size if k < 0 else k for k in self._argnums}
+        names = {name for k, name in enumerate(self._names) if k in numbers}
+        numbers |= {k for k, name in enumerate(self._names) if name in self._argnames}
+        return numbers, names.union(self._argnames)
 
 
 def _pairs(named: dict[str, Any]) -> list[Any]:
@@ -337,7 +344,7 @@ def _apart(value: Any) -> Any:
 
 def _frozen(value: Any) -> Any:
     """A closed-over array as it is now."""
-    return value.copy() if type(value) is np.ndarray else value
+    return value.copy(order="K") if type(value) is np.ndarray else value
 
 
 def jit(
@@ -369,7 +376,7 @@ def jit(
 
     Raises:
         JitError: there are more paths than ``max_paths``, or a static argument cannot
-            be hashed.
+            be hashed or is no argument of ``f``.
 
     >>> import numpy as np, fgrad
     >>> step = fgrad.jit(fgrad.grad(lambda x: np.sum(x**2) if x[0] > 0 else x[1]))

@@ -2,7 +2,9 @@
 
 import collections
 import dataclasses
+import gc
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -315,6 +317,31 @@ def test_types_of_statics_are_told_apart():
     assert jitted.cache_info().misses == misses
 
 
+def test_statics_among_any_number_of_arguments():
+    jitted = fgrad.jit(lambda *xs: sum(xs[:-1]) * len("ab" * xs[-1]), static_argnums=-1)
+    for _ in range(2):
+        assert [jitted(1.0, 3), jitted(1.0, 2.0, 3)] == [6.0, 18.0]
+    jitted = fgrad.jit(lambda f, *xs: f(*xs), static_argnums=0)
+    same([jitted(np.sin, X), jitted(np.add, X, X)], [np.sin(X), X + X])
+    with pytest.raises(fgrad.errors.JitError, match="nope"):
+        fgrad.jit(lambda x: x, static_argnames="nope")
+    jitted = fgrad.jit(lambda x, **options: x * options["n"], static_argnames="n")
+    same(jitted(X, n=2), X * 2)
+
+
+def test_jitted_functions_are_freed():
+    def make():
+        f = lambda x, n: x * n
+        jitted = [fgrad.jit(f), fgrad.jit(f, static_argnums=1)]
+        for _ in range(3):
+            [one(X, 2) for one in jitted]
+        return [weakref.ref(f), *map(weakref.ref, jitted)]
+
+    references = make()
+    gc.collect()
+    assert [r() for r in references] == [None] * 3
+
+
 def test_statics_that_cannot_be_hashed():
     jitted = fgrad.jit(repeat, static_argnums=1, static_argnames="mode")
     for args, name in (((X, [3]), "1"), ((X, 3, X), "2")):
@@ -543,6 +570,13 @@ def test_closed_over_arrays_are_taken_as_they_are(size):
         same(jitted(3.0), np.full(size, 6.0))
     jitted.clear_cache()
     same(jitted(3.0), np.full(size, -15.0))
+
+
+def test_layout_of_closed_over_arrays():
+    """The layout decides the order of sums, and so the last bits."""
+    large = np.random.default_rng(1).standard_normal((90, 130))
+    check(lambda x: (large.T @ x, large[::2] @ x.T, large.sum(0)), large + 1)
+    check(lambda x: large[:, 1] * x + np.sum(large.T, 0), 2.0)
 
 
 def test_closing_over_tracers():
