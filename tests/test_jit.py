@@ -202,6 +202,13 @@ def test_division_of_python_numbers():
         assert [jitted(x) for x in (1.0, 1.0, 0.0)] == [1.0, 1.0, np.inf]
 
 
+@pytest.mark.xfail(reason=PYTHON, strict=True)
+def test_dtypes_of_products_with_sums_of_python_numbers():
+    x = np.ones(2, np.float32)
+    jitted = fgrad.jit(lambda a, x: (a + 1) * x)
+    assert len({jitted(2.0, x).dtype for _ in range(4)}) == 1
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_new_values_through_old_programs(seed):
     """A program made for some values serves others: none of the first are in it."""
