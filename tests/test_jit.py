@@ -185,24 +185,18 @@ def test_python_numbers_leave_dtypes_alone():
     check(lambda x, flag: np.where(flag, x, 0), x, True)
 
 
-PYTHON = "Python numbers in compiled source stay Python numbers"
-
-
-@pytest.mark.xfail(reason=PYTHON, strict=True)
 def test_types_of_results_of_python_numbers():
     for f in (lambda x: x * 2.0, lambda x: x / 3, lambda x: -x, lambda x: x**2):
         jitted = fgrad.jit(f)
         assert {type(jitted(2.0)) for _ in range(4)} == {np.float64}
 
 
-@pytest.mark.xfail(reason=PYTHON, strict=True)
 def test_division_of_python_numbers():
     jitted = fgrad.jit(lambda x: 1.0 / x)
     with np.errstate(divide="ignore"):
         assert [jitted(x) for x in (1.0, 1.0, 0.0)] == [1.0, 1.0, np.inf]
 
 
-@pytest.mark.xfail(reason=PYTHON, strict=True)
 def test_dtypes_of_products_with_sums_of_python_numbers():
     x = np.ones(2, np.float32)
     jitted = fgrad.jit(lambda a, x: (a + 1) * x)
@@ -529,7 +523,6 @@ WITHOUT_AXES = {
 }
 
 
-@pytest.mark.xfail(reason="plans copy no results without axes", strict=True)
 @pytest.mark.parametrize("name", WITHOUT_AXES)
 def test_results_without_axes_share_no_memory(name):
     f, x = WITHOUT_AXES[name]

@@ -337,6 +337,8 @@ INTEGERS = {
     "pullback": lambda x, n: fgrad.vjp(lambda y: y[:n] * 2, x)[1](x[:n])[0],
     "vmap": lambda x, n: fgrad.vmap(lambda y, k: y * sum(range(k)), (0, None))(x, n),
     "stop": lambda x, n: x if fgrad.stop_gradient(x[n - 1]) > 0 else -x,
+    "tuple": lambda x, n: np.ones((2,) * n) * x[0],
+    "name": lambda x, n: {"w1": x, "w2": -x, "w3": x * 2}[f"w{n}"],
     # for which int(n) or a static argument helps
     "repeat": lambda x, n: np.repeat(x, n),
     "tile of tuple": lambda x, n: np.tile(x, (n, 2)),
@@ -351,8 +353,6 @@ INTEGERS = {
     "broadcast": lambda x, n: np.broadcast_to(x, (n, 3)),
     "partition": lambda x, n: np.partition(x, n - 1),
     "key": lambda x, n: {1: x, 2: -x, 3: x * 2}[n],
-    "tuple": lambda x, n: np.ones((2,) * n) * x[0],
-    "name": lambda x, n: {"w1": x, "w2": -x, "w3": x * 2}[f"w{n}"],
     "mask as list": lambda x, n: fgrad.grad(lambda y: np.sum(y[(y > 0).tolist()]))(x),
     "float of int": lambda x, n: x * float(n),
 }
@@ -363,7 +363,7 @@ KNOWN_GAPS = list(INTEGERS)[list(INTEGERS).index("repeat") :]
 def test_integers_that_are_values(name, request):
     """What becomes a shape, an axis or an index is guarded."""
     if name in KNOWN_GAPS:
-        marker = pytest.mark.xfail(reason="integers of a trace", strict=True)
+        marker = pytest.mark.xfail(reason="known gap: integers of a trace", strict=True)
         request.applymarker(marker)
     points = [(X, 1), (-X, 2), (X, 3), (X[::-1].copy(), 1), (np.abs(X) * 2, 2)]
     alternate(INTEGERS[name], *points)

@@ -1,5 +1,6 @@
 """The operators and methods of arrays, given to tracers."""
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +25,15 @@ def _binary(prim: Primitive) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return bind2(prim, other, self)
 
     return method, reflected
+
+
+def _multiplied(self: Tracer, other: Any) -> Any:
+    """``other * self``, which repeats a sequence where self is a count."""
+    is_count = not self.aval.ndim and self.aval.numpy_dtype.kind in "iu"
+    if is_count and isinstance(other, tuple | list | str):
+        count: Any = self
+        return other * operator.index(count)
+    return bind2(ops.multiply, other, self)
 
 
 def _unary(prim: Primitive) -> Callable[[Tracer], Any]:
@@ -202,6 +212,7 @@ def install_methods() -> None:
     for name, prim in COMPARISONS.items():
         methods[f"__{name}__"] = _binary(prim)[0]
     methods |= {
+        "__rmul__": _multiplied,
         "__pow__": elementwise.power,
         "__rpow__": lambda self, other: bind2(transcendental.power, other, self),
         "__ipow__": _in_place(elementwise.power),

@@ -259,10 +259,16 @@ def install_protocol() -> None:
         "__index__": lambda self: operator.index(concrete(self, "int")),
         "__trunc__": lambda self: int(concrete(self, "int")),
         "__repr__": lambda self: f"<traced {self.aval}: {_shown(self)}>",
-        "__format__": lambda self, spec: format(concrete(self, None), spec),
+        "__format__": lambda self, spec: format(concrete(self, _kind(self)), spec),
     }
     for name, method in methods.items():
         setattr(Tracer, name, method)
+
+
+def _kind(tracer: Tracer) -> str | None:
+    """What Python sees of a number as text: a count, which may name something."""
+    kinds = {"i": "int", "u": "int", "b": "bool"}
+    return None if tracer.aval.ndim else kinds.get(tracer.aval.numpy_dtype.kind)
 
 
 def _shown(tracer: Tracer) -> str:

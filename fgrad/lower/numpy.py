@@ -60,7 +60,9 @@ class Executable:
             ins = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
             position = None if check else plan.in_place.get(number)
             if position is None:
-                out = eqn.prim.evaluate(*ins, **dict(eqn.params))
+                is_python = all(a.aval.is_python for a in eqn.ins)
+                run = eqn.prim.numpy if is_python else eqn.prim.evaluate
+                out = run(*ins, **dict(eqn.params))
             elif eqn.prim.in_place is not None and position == 0:
                 out = eqn.prim.in_place(*ins, **dict(eqn.params))
             else:
@@ -75,7 +77,7 @@ class Executable:
                 env.pop(var, None)
         outs = [a.value if type(a) is Lit else env[a] for a in program.outs]
         return [
-            np.array(out) if position in plan.copies else out
+            out.copy() if position in plan.copies else out
             for position, out in enumerate(outs)
         ]
 

@@ -151,7 +151,7 @@ def _copies(program: Program, owner: dict[Atom, Var], inputs: set[Var]) -> set[i
     copies: set[int] = set()
     returned: set[Var] = set()
     for position, atom in enumerate(program.outs):
-        if type(atom) is not Var or not atom.aval.shape:
+        if type(atom) is not Var or atom.aval.is_python:
             continue
         is_fresh = owner[atom] is atom and atom not in inputs
         if not is_fresh or atom in returned:

@@ -173,7 +173,8 @@ def _statements(
             return list(found)
     if position == 0 and prim.augmented is not None:
         return [prim.augmented.format(*names)]
-    if prim.expression is not None and not in_place:
+    is_python = eqn.ins and all(atom.aval.is_python for atom in eqn.ins)
+    if prim.expression is not None and not in_place and not is_python:
         return [f"{outs} = {prim.expression.format(*names, **params)}"]
     if in_place and isinstance(prim.numpy, np.ufunc):
         scope[f"np_{prim.name}"] = prim.numpy

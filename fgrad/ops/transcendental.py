@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.ir import PYTHON_NUMBERS
 from fgrad.ops.elementwise import NONZERO, POSITIVE, WIDE, real, square, where
 from fgrad.ops.logic import is_equal, is_less, is_less_equal
 from fgrad.primitive import Primitive, Sample, elementwise
@@ -35,6 +36,8 @@ power: Primitive = elementwise(
 
 
 def _scalar_power(x: Any, *, exponent: Any) -> Any:
+    if type(x) in PYTHON_NUMBERS:  # Python's powers raise, or become complex
+        x = np.asarray(x)[()]
     return x**exponent
 
 
