@@ -153,10 +153,42 @@ def _single(out: Any) -> Any:
     return out[0] if isinstance(out, tuple) else out
 
 
+# functions that take counts, positions or shapes after the first argument
+COUNTING = frozenset(
+    {
+        np.array_split,
+        np.broadcast_to,
+        np.delete,
+        np.insert,
+        np.pad,
+        np.partition,
+        np.repeat,
+        np.roll,
+        np.split,
+        np.tile,
+        np.tril,
+        np.triu,
+    }
+)
+
+
+def _counted(value: Any) -> Any:
+    """Traced integers as Python's: what they are is known when the shape is."""
+    if type(value) in (tuple, list):
+        return type(value)(map(_counted, value))
+    is_count = type(value) is Tracer and not value.aval.ndim
+    if is_count and value.aval.numpy_dtype.kind in "iu":
+        return operator.index(value)
+    return value
+
+
 def array_function(
     self: Tracer, function: Any, types: Any, args: Any, kwargs: Any
 ) -> Any:
     """`__array_function__` of tracers."""
+    if function in COUNTING:
+        args = (*args[:1], *map(_counted, args[1:]))
+        kwargs = {name: _counted(value) for name, value in kwargs.items()}
     implementation = FUNCTIONS.get(function)
     if implementation is None:
         module = getattr(function, "__module__", "numpy") or "numpy"
@@ -225,8 +257,15 @@ def _converts(what: str, convert: Callable[..., Any]) -> Callable[..., Any]:
         is_shared = self.scope.rule is not None and not is_mapped(self)
         if is_shared and type(self.value) is not Tracer:
             return convert(self.value, *args, **kwargs)
-        if not self.aval.is_inexact:
-            concrete(self)  # raises where there is no single value
+        if not self.aval.is_inexact:  # there is no gradient to lose
+            return convert(concrete(self, _kind(self) or "array"), *args, **kwargs)
+        if self.scope.policy.guards:
+            raise TracerConversionError(
+                f"{what} of a traced value ({self.aval}) under jit, whose program "
+                "serves other values, too. Use NumPy functions; write traced values "
+                "into arrays made by fgrad.numpy; or pass it as a static argument "
+                "(static_argnums)"
+            )
         if is_mapped(self):
             raise TracerConversionError(
                 f"{what} of a traced value ({self.aval}) that differs from element to "
@@ -252,8 +291,8 @@ def install_protocol() -> None:
         "__array__": _converts("np.asarray", np.array),
         "__float__": _converts("float()", float),
         "__complex__": _converts("complex()", complex),
-        "item": _converts("item()", np.ndarray.item),
-        "tolist": _converts("tolist()", np.ndarray.tolist),
+        "item": _converts("item()", lambda x, *args: np.asarray(x).item(*args)),
+        "tolist": _converts("tolist()", lambda x: np.asarray(x).tolist()),
         "__bool__": lambda self: bool(concrete(self, "bool")),
         "__int__": lambda self: int(concrete(self, "int")),
         "__index__": lambda self: operator.index(concrete(self, "int")),
