@@ -133,3 +133,22 @@ def test_nothing_is_kept_after_a_gradient():
     current, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert current < 200_000
+
+
+def test_the_first_gradient_keeps_no_more_than_later_ones() -> None:
+    """The interpreter frees what is overwritten under another name."""
+
+    def f(x):
+        for _ in range(20):
+            x = np.tanh(x * x + 0.5)
+        return np.sum(x)
+
+    fgrad.clear_caches()
+    x = np.linspace(0.5, 0.9, 50_000)
+    peaks = []
+    for _ in range(3):
+        tracemalloc.start()
+        fgrad.grad(f)(x)
+        peaks.append(tracemalloc.get_traced_memory()[1] / x.nbytes)
+        tracemalloc.stop()
+    assert max(peaks) < 20 + 5

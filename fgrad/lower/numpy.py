@@ -75,6 +75,8 @@ class Executable:
             env.update(zip(eqn.outs, out if eqn.prim.multiple else (out,), strict=True))
             for var in plan.frees[number]:
                 env.pop(var, None)
+            if number in plan.in_place:  # the buffer goes by the name of the output
+                env.pop(eqn.ins[plan.in_place[number]], None)
         outs = [a.value if type(a) is Lit else env[a] for a in program.outs]
         return [
             out.copy() if position in plan.copies else out
