@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.ir import PYTHON_NUMBERS, Atom, Eqn, Lit, Program, Var
-from fgrad.passes import Substitution, cse, dce, simplify, with_eqns
+from fgrad.passes import Substitution, cse, dce, reads_of, simplify, with_eqns
 from fgrad.primitive import Feed
 
 
@@ -113,7 +113,7 @@ def _rewired(program: Program, start: int, known: dict[int, int | Lit]) -> Progr
 
 
 def _inputs_read(program: Program) -> list[int]:
-    read = {atom for eqn in program.eqns for atom in eqn.ins} | set(program.outs)
+    read = reads_of(program)
     return [k for k, var in enumerate(program.ins) if var in read]
 
 

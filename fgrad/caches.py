@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 _functions: list["functools._lru_cache_wrapper[object]"] = []
@@ -20,6 +20,15 @@ def remembered(
         return cached
 
     return decorate
+
+
+def exact_key(value: Any) -> Any:
+    """A key that tells apart what is equal, not the same: 1, 1.0, True; 0.0, -0.0."""
+    if isinstance(value, tuple):
+        return type(value), tuple(map(exact_key, value))
+    if isinstance(value, int | float | complex):
+        return type(value), repr(value)
+    return type(value), value
 
 
 def forgotten_by(clear: Callable[[], None]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from fgrad import tree
 from fgrad.arguments import Argnames
 from fgrad.bodies import tighten
+from fgrad.caches import exact_key
 from fgrad.control.guard import GuardFailed, guards_first
 from fgrad.errors import JitError
 from fgrad.ir import Program
@@ -266,33 +267,7 @@ def _pairs(named: dict[str, Any]) -> list[Any]:
     return [(name, _hashable(name, value)) for name, value in named.items()]
 
 
-def _kinds(value: Any) -> Any:
-    """The types in a static argument, and the signs of its numbers."""
-    if isinstance(value, tuple):
-        return type(value), *map(_kinds, value)
-    return type(value), repr(value) if isinstance(value, float | complex) else None
-
-
-class _Static:
-    """A static argument as part of a key: 1, 1.0 and True are different ones."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-        self.kinds = _kinds(value)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _Static) or self.kinds != other.kinds:
-            return False
-        return self.value is other.value or bool(self.value == other.value)
-
-    def __lt__(self, other: object) -> bool:
-        return False  # names come first, and differ
-
-    def __hash__(self) -> int:
-        return hash((self.kinds, self.value))
-
-
-def _hashable(name: Any, value: Any) -> _Static:
+def _hashable(name: Any, value: Any) -> Any:
     try:
         hash(value)
     except TypeError as error:
@@ -301,7 +276,7 @@ def _hashable(name: Any, value: Any) -> _Static:
             "it is part of the key of a program; pass a tuple in place of a list, or "
             "leave it out of static_argnums"
         ) from error
-    return _Static(value)
+    return exact_key(value)
 
 
 class Traced(NamedTuple):

@@ -17,6 +17,11 @@ def with_eqns(program: Program, eqns: Sequence[Eqn], outs: Sequence[Atom]) -> Pr
     return Program(program.ins, eqns, outs, program.consts, program.values)
 
 
+def reads_of(program: Program) -> set[Any]:
+    """What the equations and the outputs read."""
+    return {atom for eqn in program.eqns for atom in eqn.ins} | set(program.outs)
+
+
 def dce(program: Program) -> Program:
     """Drop the equations and the constants that no output depends on.
 

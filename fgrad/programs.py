@@ -8,7 +8,7 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.bodies import tighten
-from fgrad.control.closing import as_value, close
+from fgrad.control.closing import as_value, close, typed
 from fgrad.errors import TreeError
 from fgrad.ir import Aval, Program, evaluate
 from fgrad.record import trace_program
@@ -89,8 +89,7 @@ def eval_shape(f: Function, *args: Any, **kwargs: Any) -> Any:
         return f(*new_args, **new_kwargs)
 
     closed = close(call, list(map(_type_of_leaf, leaves)))
-    avals = [Aval(aval.shape, aval.numpy_dtype) for aval in closed.out_avals]
-    return tree.unflatten(closed.treedef, avals)
+    return tree.unflatten(closed.treedef, map(typed, closed.out_avals))
 
 
 def linear_transpose(f: Function, *primals: Any) -> Function:

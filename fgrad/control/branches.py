@@ -13,13 +13,8 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.caches import remembered
-from fgrad.control.closing import Closed, apart, as_value, close, known_value
-from fgrad.control.derivatives import (
-    joint_pullback,
-    joint_tangents,
-    lifted,
-    reads_of,
-)
+from fgrad.control.closing import Closed, apart, as_value, close, known_value, typed
+from fgrad.control.derivatives import joint_pullback, joint_tangents, lifted
 from fgrad.control.scan import executable, warnings_of
 from fgrad.control.scan_derivatives import zeros_like
 from fgrad.errors import CarryTypeError
@@ -28,7 +23,7 @@ from fgrad.ops.batching import aligned
 from fgrad.ops.elementwise import where
 from fgrad.ops.logic import is_less_equal
 from fgrad.ops.structure import astype
-from fgrad.passes import dce
+from fgrad.passes import dce, reads_of
 from fgrad.primitive import Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.transforms.jvp import Flags
@@ -206,7 +201,7 @@ def _cond_aval(index: Aval, *operands: Aval, branches: Branches) -> tuple[Aval, 
     for branch in branches:
         if tuple(var.aval for var in branch.ins) != operands:
             raise ValueError("the operands do not have the types of a branch's inputs")
-    return tuple(Aval(a.aval.shape, a.aval.numpy_dtype) for a in branches[0].outs)
+    return tuple(typed(atom.aval) for atom in branches[0].outs)
 
 
 # --- derivatives

@@ -123,6 +123,13 @@ def _call_vjp(
     call: Call,
     **params: Any,
 ) -> list[Any]:
+    return pull_through(call, operands, cts, active, present)
+
+
+def pull_through(
+    call: Call, operands: Leaves, cts: Leaves, active: Flags, present: Flags
+) -> list[Any]:
+    """Cotangents of the operands of a call, by a call that differentiates it."""
     types = tuple(type_of(x) for x, flag in zip(operands, active, strict=True) if flag)
     backward = pulled(call, active, present)
     results = iter(call_(*operands, *cts, call=backward, types=types))

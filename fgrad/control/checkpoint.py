@@ -12,16 +12,11 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.control.closing import as_value, close
-from fgrad.control.derivatives import (
-    joint_pullback,
-    joint_tangents,
-    lifted,
-    reads_of,
-)
+from fgrad.control.closing import as_value, close, typed
+from fgrad.control.derivatives import joint_pullback, joint_tangents, lifted
 from fgrad.control.scan import executable, warnings_of
 from fgrad.ir import Aval, Program
-from fgrad.passes import dce
+from fgrad.passes import dce, reads_of
 from fgrad.primitive import Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.transforms.jvp import Flags
@@ -71,7 +66,7 @@ def _checkpoint_numpy(*operands: Any, program: Program) -> tuple[Any, ...]:
 def _checkpoint_aval(*avals: Aval, program: Program) -> tuple[Aval, ...]:
     if avals != tuple(var.aval for var in program.ins):
         raise ValueError("the operands do not have the types of the program's inputs")
-    return tuple(Aval(a.aval.shape, a.aval.numpy_dtype) for a in program.outs)
+    return tuple(typed(atom.aval) for atom in program.outs)
 
 
 def _bind_lifted(program: Program, operands: Sequence[Any]) -> Any:
@@ -113,7 +108,7 @@ def _checkpoint_prune(
 ) -> tuple[list[int], list[int], dict[str, Any]]:
     kept = [k for k, is_used in enumerate(used) if is_used]
     pruned = dce(Program(program.ins, program.eqns, [program.outs[k] for k in kept]))
-    read = {atom for eqn in pruned.eqns for atom in eqn.ins} | set(pruned.outs)
+    read = reads_of(pruned)
     ins = [k for k, var in enumerate(pruned.ins) if var in read]
     smaller = Program([pruned.ins[k] for k in ins], pruned.eqns, pruned.outs)
     return ins, kept, {"program": smaller}

@@ -9,7 +9,7 @@ import numpy as np
 from fgrad import tree
 from fgrad.ir import Atom, Aval, Program, Var
 from fgrad.ops.structure import astype
-from fgrad.passes import cse, dce
+from fgrad.passes import cse, dce, reads_of
 from fgrad.path import TRIE
 from fgrad.record import TYPES, read_path
 from fgrad.trace import Path, Trace, Tracer, as_operand, refresh, type_of
@@ -101,10 +101,15 @@ def _body(
         else:
             outs.append(variables[code])
     program = dce(cse(Program(ins, eqns, outs)))
-    read = {atom for eqn in program.eqns for atom in eqn.ins} | set(program.outs)
+    read = reads_of(program)
     used = [k for k in range(len(constants)) if first[k] == k and constants[k] in read]
     inputs = [*(constants[k] for k in used), *ins]
     return Program(inputs, program.eqns, program.outs), used
+
+
+def typed(aval: Aval) -> Aval:
+    """The type as NumPy has it: that of a Python number is that of its scalar."""
+    return Aval(aval.shape, aval.numpy_dtype)
 
 
 def as_value(leaf: Any) -> Any:

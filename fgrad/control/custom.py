@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
+from fgrad.caches import exact_key
 from fgrad.control.custom_rules import JvpRule, VjpRule
 from fgrad.control.rule_primitives import (
     custom_jvp_,
@@ -230,7 +231,7 @@ def _rule_of(
 ) -> Any:
     """The same rule for the same structure of arguments: programs are reused."""
     try:
-        key = treedef, tuple(map(_key, static))
+        key = treedef, tuple(map(exact_key, static))
         known = custom.rules.get(key)
     except TypeError:  # an argument that cannot be hashed
         return make(custom, treedef, positions, static)
@@ -239,15 +240,6 @@ def _rule_of(
             custom.rules.clear()
         known = custom.rules[key] = make(custom, treedef, positions, static)
     return known
-
-
-def _key(value: Any) -> Any:
-    """Tells apart what is equal and not the same: 1, 1.0, True; 0.0 and -0.0."""
-    if isinstance(value, tuple):
-        return type(value), tuple(map(_key, value))
-    if isinstance(value, int | float | complex):
-        return type(value), repr(value)
-    return type(value), value
 
 
 # --- samples of the primitives

@@ -60,8 +60,3 @@ def lifted(program: Program) -> tuple[Program, tuple[Any, ...]]:
     """The program with its constants as first inputs, and their values."""
     ins = (*program.consts, *program.ins)
     return Program(ins, program.eqns, program.outs), program.values
-
-
-def reads_of(program: Program) -> set[Any]:
-    """The variables that the equations and the outputs read."""
-    return {atom for eqn in program.eqns for atom in eqn.ins} | set(program.outs)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from fgrad.control.calls import Leaves, at_level, call_, check_closure, check_level
-from fgrad.control.closing import apart
-from fgrad.control.rules import Avals, Rule, typed
+from fgrad.control.closing import apart, typed
+from fgrad.control.rules import Avals, Rule
 from fgrad.ir import Aval
 from fgrad.ops.structure import zeros_in
 from fgrad.primitive import Primitive, Unmapped
@@ -118,15 +118,22 @@ def _recorded(
     return record(trace, prim, codes, operands, params, tuple(outs))
 
 
+def _by_mapped_rule(
+    prim: Primitive, size: int, mapped: Flags, operands: Leaves, rule: Rule
+) -> list[Any]:
+    """The same primitive on a batch, with the rule for batches."""
+    outs = prim(*operands, rule=rule.mapped(size, tuple(mapped)))
+    check_level(rule.name, outs, operands)
+    return list(outs)
+
+
 def _make(name: str) -> Primitive:
     """A function whose derivatives read operands and results."""
 
     def batch(
         size: int, mapped: Flags, *operands: Any, rule: Rule, layout: Any = None
     ) -> list[Any]:
-        outs = prim(*operands, rule=rule.mapped(size, tuple(mapped)))
-        check_level(rule.name, outs, operands)
-        return list(outs)
+        return _by_mapped_rule(prim, size, mapped, operands, rule)
 
     def on_tape(trace: Trace, operands: Leaves, rule: Rule, layout: Any = None) -> Any:
         codes, values, outer = _one_level_down(trace, operands)
@@ -161,9 +168,7 @@ external_ = _make("external")
 def _vjp_batch(
     size: int, mapped: Flags, *operands: Any, rule: Rule, layout: Any = None
 ) -> list[Any]:
-    outs = custom_vjp_(*operands, rule=rule.mapped(size, tuple(mapped)))
-    check_level(rule.name, outs, operands)
-    return list(outs)
+    return _by_mapped_rule(custom_vjp_, size, mapped, operands, rule)
 
 
 def _forward_batch(

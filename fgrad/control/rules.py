@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from fgrad.caches import clear_caches
 from fgrad.control.calls import Call, Leaves, check_closure
-from fgrad.control.closing import close
+from fgrad.control.closing import close, typed
 from fgrad.ir import Aval
 from fgrad.ops.batching import spread
 from fgrad.ops.reduce import sum_
@@ -239,8 +239,3 @@ class MappedRule(Rule):
 def element(aval: Aval, is_mapped: bool) -> Aval:
     """The type of one element of a batch."""
     return Aval(aval.shape[1:], aval.dtype) if is_mapped else aval
-
-
-def typed(aval: Aval) -> Aval:
-    """The type as NumPy has it: that of a Python number is that of its scalar."""
-    return Aval(aval.shape, aval.numpy_dtype)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.caches import remembered
+from fgrad.control.closing import typed
 from fgrad.control.derivatives import lifted
 from fgrad.control.scan_derivatives import (
     Derived,
@@ -32,7 +33,7 @@ from fgrad.lower.numpy import Executable
 from fgrad.ops.batching import move_axis, spread
 from fgrad.ops.index import index
 from fgrad.ops.structure import concatenate, reshape, zeros_in
-from fgrad.passes import dce
+from fgrad.passes import dce, reads_of
 from fgrad.primitive import Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.trace import Trace, Tracer, bind_in, type_of
@@ -92,14 +93,9 @@ def _scan_aval(
     slices = [Aval(x.shape[1:], x.dtype) for x in xs if x.shape[0] == length]
     if (*closed, *initial, *slices) != tuple(var.aval for var in body.ins):
         raise ValueError("the operands do not have the types of the body's inputs")
-    outs = [_typed(atom.aval) for atom in body.outs]
+    outs = [typed(atom.aval) for atom in body.outs]
     stacks = [Aval((length, *aval.shape), aval.dtype) for aval in outs[carry:]]
     return (*outs[:carry], *stacks)
-
-
-def _typed(aval: Aval) -> Aval:
-    """The type as NumPy has it: that of a Python number is that of its scalar."""
-    return Aval(aval.shape, aval.numpy_dtype)
 
 
 # --- derivatives
@@ -288,7 +284,7 @@ def _scan_prune(
     while True:
         outs = [out for out, is_live in zip(body.outs, live, strict=True) if is_live]
         pruned = dce(Program(body.ins, body.eqns, outs))
-        read = {atom for eqn in pruned.eqns for atom in eqn.ins} | set(outs)
+        read = reads_of(pruned)
         more = [
             is_live or body.ins[consts + k] in read
             for k, is_live in enumerate(live[:carry])

@@ -9,7 +9,7 @@ from fgrad.caches import remembered
 from fgrad.control.derivatives import active_inputs
 from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
 from fgrad.ops.structure import full
-from fgrad.passes import dce
+from fgrad.passes import dce, reads_of
 from fgrad.transforms.jvp import Flags, forward
 from fgrad.transforms.vjp import dependents, reverse, with_residuals
 
@@ -34,10 +34,6 @@ def varying_carry(
         flags[consts : consts + carry] = more
 
 
-def _reads(program: Program) -> set[Atom]:
-    return {atom for eqn in program.eqns for atom in eqn.ins} | set(program.outs)
-
-
 def _is_cheap(eqn: Eqn) -> bool:
     return len(eqn.outs) == 1 and (eqn.prim.elementwise or eqn.prim.moves)
 
@@ -50,8 +46,8 @@ def body_with_residuals(
     flags, seeded = varying_carry(body, consts, carry, active)
     wrt = active_inputs(body, flags)
     body = with_residuals(body, wrt)
-    wanted = _reads(forward(body, wrt)[0])
-    wanted |= _reads(reverse(body, wrt, seeded)[0])
+    wanted = reads_of(forward(body, wrt)[0])
+    wanted |= reads_of(reverse(body, wrt, seeded)[0])
     outs_of_carry = dict(zip(body.outs[:carry], body.ins[consts:], strict=False))
     carry_in = body.ins[consts : consts + carry]
     after = [out for out in _bound(body) if out in wanted and out in outs_of_carry]
@@ -136,7 +132,7 @@ class _Steps:
     def read(self, linear: Program) -> tuple[list[Eqn], set[Atom]]:
         """The equations that compute anew what a derivative reads, and all reads."""
         given = {*self.residuals, *self.shifted}
-        needed = _needed(self.inner, _reads(linear), given)
+        needed = _needed(self.inner, reads_of(linear), given)
         eqns = [
             eqn
             for eqn in self.inner.eqns

@@ -14,7 +14,7 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.caches import remembered
-from fgrad.control.calls import Call, Leaves, call_, pulled
+from fgrad.control.calls import Call, Leaves, pull_through
 from fgrad.control.closing import apart, as_value, close
 from fgrad.control.derivatives import lifted
 from fgrad.control.loops import close_loop
@@ -236,10 +236,8 @@ def _while_vjp(
     present: Flags,
     **params: Any,
 ) -> list[Any]:
-    types = tuple(type_of(x) for x, flag in zip(operands, active, strict=True) if flag)
-    backward = pulled(_loop_call(tuple(params.items())), active, present)
-    results = iter(call_(*operands, *cts, call=backward, types=types))
-    return [next(results) if flag else None for flag in active]
+    call = _loop_call(tuple(params.items()))
+    return pull_through(call, operands, cts, active, present)
 
 
 def _with_residuals(

@@ -16,6 +16,7 @@ from fgrad.caches import remembered
 from fgrad.ir import Aval, Program, Var, evaluate
 from fgrad.lower.numpy import Executable, run_on
 from fgrad.ops.batching import spread
+from fgrad.passes import reads_of
 from fgrad.primitive import Primitive
 from fgrad.record import read_path
 from fgrad.trace import (
@@ -58,7 +59,7 @@ def _keep_residuals(
 
 def _used(program: Program, count: int) -> set[int]:
     """The positions among the first ``count`` inputs that a program reads."""
-    used = {atom for eqn in program.eqns for atom in eqn.ins} | set(program.outs)
+    used = reads_of(program)
     return {k for k, var in enumerate(program.ins[:count]) if var in used}
 
 
