@@ -143,7 +143,7 @@ matmul: Primitive = Primitive(
     batch=matmul_batch,
     operator=operator.matmul,
     specialized=lambda x, y: np.ndarray.dot if _is_one_call(x, y) else None,
-    into=lambda x, y: "np.dot({0}, {1}, {out})" if _is_one_call(x, y) else None,
+    into=lambda x, y: "{0}.dot({1}, out={out})" if _is_one_call(x, y) else None,
     statements=_matmul_lines,
     samples=_matmul_samples,
 )
