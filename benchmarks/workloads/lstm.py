@@ -91,5 +91,7 @@ WORKLOADS = [
         small=3,
         hand=hand,
         torch=build,
+        bar=0.9,
+        slow=frozenset({"jax.jit", "torch.compile"}),
     )
 ]
