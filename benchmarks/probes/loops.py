@@ -2,7 +2,7 @@
 and checkpointed chains.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -12,6 +12,7 @@ import fgrad
 from benchmarks.probes.memory import peak_bytes
 from benchmarks.report import print_table, save
 from benchmarks.timing import QUICK, interleave
+from benchmarks.workload import Workload
 
 CARRY = 1000
 LAYERS = 100
@@ -61,7 +62,7 @@ def chain(wrap: Callable[[Any], Any], group: int) -> Callable[..., Any]:
     return f
 
 
-def run(quick: bool) -> None:
+def run(quick: bool, workloads: Sequence[Workload]) -> None:
     """Time and peak memory of gradients of scans and of checkpointed chains."""
     rng = np.random.default_rng(0)
     args = rng.normal(size=CARRY) * 0.1, rng.normal(size=CARRY)
