@@ -99,13 +99,17 @@ def _mean_cell(mean: tuple[float, int] | None) -> str:
     return "-" if mean is None else f"({mean[1]}) {mean[0]:6.2f}x"
 
 
+def verdict(is_met: bool) -> str:
+    """Whether a goal was met, as the cell of a table."""
+    return "[green]met   [/]" if is_met else "[red]missed[/]"
+
+
 def _bar_cell(row: Row) -> str:
     if row.over_hand is None:
         return "-"
     if row.is_met is None:
         return f"{row.over_hand:.2f} (none)       "
-    verdict = "[green]met   [/]" if row.is_met else "[red]missed[/]"
-    return f"{row.over_hand:.2f} ({row.workload.bar:.2f}) {verdict}"
+    return f"{row.over_hand:.2f} ({row.workload.bar:.2f}) {verdict(row.is_met)}"
 
 
 def _bars_cell(rows: Sequence[Row]) -> str:
