@@ -31,7 +31,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME[,NAME]", help="these workloads only")
     parser.add_argument("--peers", metavar="NAME[,NAME]", help="these peers only")
     parser.add_argument("--base", metavar="NAME", help=f"ratios to this peer ({BASE})")
-    parser.add_argument("--quick", action="store_true", help="a minute or two in all")
+    parser.add_argument(
+        "--quick", action="store_true", help="two or three minutes in all"
+    )
     parser.add_argument("--threads", type=int, default=1, help="of each library (1)")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="wall or cpu")
     parser.add_argument("--list", action="store_true", help="show what there is")

@@ -3,6 +3,7 @@ and checkpointed chains.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -73,7 +74,7 @@ def run(quick: bool, workloads: Sequence[Workload]) -> None:
         calls = {}
         for build in (scanned, unrolled):
             gradient = fgrad.grad(build(length), (0, 1))
-            calls[build.__name__] = lambda gradient=gradient: gradient(*args)
+            calls[build.__name__] = partial(gradient, *args)
         for call in (*calls.values(), *calls.values()):
             call()
         samples = interleave(calls, QUICK)
@@ -94,7 +95,7 @@ def run(quick: bool, workloads: Sequence[Workload]) -> None:
     for name, f in kinds.items():
         gradient = fgrad.grad(f)
         gradient(x)
-        peak = peak_bytes(lambda gradient=gradient: gradient(x))
+        peak = peak_bytes(partial(gradient, x))
         results["checkpoint"][name] = peak / x.nbytes
     table = [[name, f"{arrays:.0f}"] for name, arrays in results["checkpoint"].items()]
     print_table(f"gradient of {LAYERS} layers", ["chain", "peak arrays"], table)

@@ -4,6 +4,7 @@ Convolution is a product with the patches of the image, written as nine slices s
 side; kernels have the shape (3 * 3 * channels in, channels out).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,80 @@ def _through_pool(d: Array, blocks: Array, pooled: Array) -> Array:
     return d_blocks.reshape(-1, d.shape[-1])
 
 
+class Layer:
+    """Buffers of a layer: convolution, bias, pooling, and the way back."""
+
+    def __init__(self, x: Array, kernel: Array) -> None:
+        batch, rows, columns = len(x), (x.shape[1] - 2) // 2, (x.shape[2] - 2) // 2
+        taken, channels = kernel.shape
+        self.places = np.empty((batch, 2 * rows, 2 * columns, 3, 3, x.shape[3]))
+        self.patches = self.places.reshape(-1, taken)
+        self.d_places = np.empty_like(self.places)
+        self.flat = np.empty((len(self.patches), channels))
+        self.blocks = self.flat.reshape(batch, rows, 2, columns, 2, channels)
+        self.upper = np.empty((batch, rows, columns, 2, channels))
+        self.pooled = np.empty((batch, rows, columns, channels))
+        self.is_largest = np.empty(self.blocks.shape, bool)
+
+    def forward(self, x: Array, kernel: Array, bias: Array) -> Array:
+        """The pooled result, which stays in its buffer."""
+        blocks, upper, pooled = self.blocks, self.upper, self.pooled
+        rows, columns = self.places.shape[1:3]
+        windows = sliding_window_view(x, (3, 3), axis=(1, 2))[:, :rows, :columns]
+        np.copyto(self.places, windows.transpose(0, 1, 2, 4, 5, 3))
+        np.matmul(self.patches, kernel, out=self.flat)
+        np.add(self.flat, bias, out=self.flat)
+        np.maximum(blocks[:, :, 0], blocks[:, :, 1], out=upper)
+        np.maximum(upper[:, :, :, 0], upper[:, :, :, 1], out=pooled)
+        return np.maximum(pooled, 0.0, out=pooled)
+
+    def backward(self, d: Array, d_kernel: Array, d_bias: Array) -> None:
+        """Gradients of the parameters; the activations become their cotangents."""
+        pooled = self.pooled[:, :, None, :, None]
+        np.equal(self.blocks, pooled, out=self.is_largest)
+        np.multiply(self.is_largest, d[:, :, None, :, None], out=self.blocks)
+        np.matmul(self.patches.T, self.flat, out=d_kernel)
+        self.flat.sum(axis=0, out=d_bias)
+
+    def spread(self, kernel: Array, d_x: Array) -> None:
+        """The cotangent of the layer's input, after `backward`."""
+        rows, columns = self.places.shape[1:3]
+        np.matmul(self.flat, kernel.T, out=self.d_places.reshape(self.patches.shape))
+        d_x[:] = 0.0
+        for i in range(3):
+            for j in range(3):
+                part = d_x[:, i : i + rows, j : j + columns]
+                np.add(part, self.d_places[:, :, :, i, j], out=part)
+
+
+def hand_out(p: Tree, x: Array, y: Array) -> Callable[..., tuple[Any, Tree]]:
+    first = Layer(x, p["kernel1"])
+    second = Layer(first.pooled, p["kernel2"])
+    d_1, d_2 = np.empty_like(first.pooled), np.empty_like(second.pooled)
+    gradient = {name: np.empty_like(leaf) for name, leaf in p.items()}
+
+    def function(p: Tree, x: Array, y: Array) -> tuple[Any, Tree]:
+        h = first.forward(x, p["kernel1"], p["bias1"])
+        flat = second.forward(h, p["kernel2"], p["bias2"]).reshape(len(x), FLAT)
+        z = flat @ p["dense"] + p["bias3"]
+        z -= z.max(axis=1, keepdims=True)
+        d_z = np.exp(z)
+        total = d_z.sum(axis=1, keepdims=True)
+        value = -np.vdot(y, z - np.log(total)) / len(y)
+        d_z /= total
+        d_z -= y
+        d_z /= len(y)
+        np.matmul(flat.T, d_z, out=gradient["dense"])
+        d_z.sum(axis=0, out=gradient["bias3"])
+        np.matmul(d_z, p["dense"].T, out=d_2.reshape(len(x), FLAT))
+        second.backward(d_2, gradient["kernel2"], gradient["bias2"])
+        second.spread(p["kernel2"], d_1)
+        first.backward(d_1, gradient["kernel1"], gradient["bias1"])
+        return value, gradient
+
+    return function
+
+
 WORKLOADS = [
     Workload(
         name="cnn",
@@ -128,6 +203,7 @@ WORKLOADS = [
         size=8,
         small=2,
         hand=hand,
+        hand_out=hand_out,
         torch=build_torch,
         bar=1.0,
     )

@@ -74,7 +74,8 @@ def hand_out(parameters: Tree, x: Array, y: Array) -> Callable[..., tuple[Any, T
         name: {key: np.empty_like(leaf) for key, leaf in parameters[name].items()}
         for name in layers
     }
-    hs = [np.empty((len(x), width), x.dtype) for width in WIDTHS[1:]]
+    biases = [parameters[name]["b"] for name in layers]
+    hs = [np.empty((len(x), len(bias)), x.dtype) for bias in biases]
     ds, slopes = [[np.empty_like(h) for h in hs] for _ in range(2)]
 
     def function(parameters: Tree, x: Array, y: Array) -> tuple[Any, Tree]:

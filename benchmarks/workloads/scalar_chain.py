@@ -53,6 +53,6 @@ WORKLOADS = [
         hand_math=hand_math,
         torch=build,
         bar=0.25,
-        slow=frozenset({"jax.jit", "torch.compile"}),
+        slow=frozenset({"torch.compile"}),
     )
 ]
