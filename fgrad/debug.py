@@ -100,10 +100,24 @@ class Format:
         args, kwargs = tree.unflatten(self.treedef, leaves)
         builtins.print(self.template.format(*args, **kwargs))  # noqa: T201 (its job)
 
+    def source(self, leaves: Sequence[str]) -> str | None:
+        """The line that prints these expressions, if Python's containers hold them."""
+        scope: dict[str, Any] = {}
+        text = tree.source(self.treedef, leaves, scope)
+        show = f"lambda args, kwargs: print({self.template!r}.format(*args, **kwargs))"
+        return None if scope else f"({show})(*{text})"
+
 
 def _print_numpy(*operands: Any, format: Format) -> tuple[()]:
     format.show(operands)
     return ()
+
+
+def _print_lines(
+    out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
+) -> list[str] | None:
+    line = params["format"].source(ins)
+    return None if line is None else [line]
 
 
 def _print_batch(size: int, mapped: Flags, *operands: Any, format: Format) -> list[Any]:
@@ -129,6 +143,7 @@ print_: Primitive = Primitive(
     multiple=True,
     has_effect=True,
     batch=_print_batch,
+    statements=_print_lines,
     samples=_print_samples,
 )
 

@@ -265,15 +265,15 @@ class ExportError(FgradError, TypeError):
 
     Fails::
 
-        solve = fgrad.external(lambda b: np.linalg.solve(A, b), shape=lambda b: b)
-        fgrad.export(fgrad.jit(lambda b: np.sum(solve(b))), (np.ones(2),), "solve.py")
+        solve = fgrad.external(lambda b: np.linalg.solve(A, b), lambda b: b)
+        total = fgrad.jit(lambda b: np.sum(solve(b)))
+        fgrad.export(total, (np.ones(2),), "solve.py")
 
     The Python function that ``external`` calls stays in your program. Write what it
     does with NumPy's functions::
 
-        fgrad.export(
-            fgrad.jit(lambda b: np.sum(np.linalg.solve(A, b))), (np.ones(2),), "solve.py"
-        )
+        total = fgrad.jit(lambda b: np.sum(np.linalg.solve(A, b)))
+        fgrad.export(total, (np.ones(2),), "solve.py")
     """
 
 

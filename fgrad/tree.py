@@ -116,3 +116,51 @@ def prefix_leaves(prefix: Any, tree: Any, what: str) -> list[Any]:
     except ValueError as error:
         raise TreeError(f"{what} does not match the tree: {error}") from error
     return [None if leaf is NONE else leaf for leaf in leaves]
+
+
+def source(treedef: TreeDef, leaves: Iterable[str], scope: dict[str, Any]) -> str:
+    """The source of a tree whose leaves are these expressions.
+
+    What it refers to is added to ``scope``: namedtuples, and where a container is none
+    of Python's own, the function and the structure that make it.
+    """
+    texts = list(leaves)
+    text = _source(unflatten(treedef, map(_Leaf, texts)), scope)
+    if text is not None:
+        return text
+    scope["unflatten"], scope["treedef"] = unflatten, treedef
+    return f"unflatten(treedef, [{', '.join(texts)}])"
+
+
+class _Leaf:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _source(node: Any, scope: dict[str, Any]) -> str | None:
+    """The source of a container; None for one that is none of Python's own."""
+    kind = type(node)
+    if kind is _Leaf:
+        return str(node.text)
+    if node is None:
+        return "None"
+    if kind is dict:
+        if not all(type(key) in (str, int) for key in node):
+            return None
+        items = [_source(item, scope) for item in node.values()]
+        pairs = zip(node, items, strict=True)
+        text = ", ".join(f"{key!r}: {item}" for key, item in pairs)
+        return None if None in items else f"{{{text}}}"
+    is_named = kind is not tuple and issubclass(kind, tuple) and hasattr(kind, "_make")
+    if kind not in (tuple, list) and not is_named:
+        return None
+    items = [_source(item, scope) for item in node]
+    if None in items:
+        return None
+    text = ", ".join(map(str, items))
+    if kind is list:
+        return f"[{text}]"
+    if kind is tuple:
+        return f"({text},)" if len(items) == 1 else f"({text})"
+    scope[kind.__name__] = kind
+    return f"{kind.__name__}({text})"

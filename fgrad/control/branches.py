@@ -15,7 +15,8 @@ from fgrad import tree
 from fgrad.caches import remembered
 from fgrad.control.closing import Closed, apart, as_value, close, known_value, typed
 from fgrad.control.derivatives import joint_pullback, joint_tangents, lifted
-from fgrad.control.scan import executable, warnings_of
+from fgrad.control.executing import runner, selects
+from fgrad.control.running import run_branch
 from fgrad.control.scan_derivatives import zeros_like
 from fgrad.errors import CarryTypeError
 from fgrad.ir import Atom, Aval, Eqn, Program, Var, evaluate
@@ -24,7 +25,7 @@ from fgrad.ops.elementwise import where
 from fgrad.ops.logic import is_less_equal
 from fgrad.ops.structure import astype
 from fgrad.passes import dce, reads_of
-from fgrad.primitive import Feed, Primitive, Sample, Unmapped
+from fgrad.primitive import Body, Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.transforms.jvp import Flags
 from fgrad.transforms.vmap import batched
@@ -191,10 +192,9 @@ def common_inputs(programs: Branches, counts: tuple[int, ...]) -> Branches:
     return tuple(merged)
 
 
-def _cond_numpy(index: Any, *operands: Any, branches: Branches) -> tuple[Any, ...]:
-    number = min(max(int(index), 0), len(branches) - 1)
-    with warnings_of(branches[number]):
-        return tuple(executable(branches[number])(list(operands)))
+def _cond_runs(*, branches: Branches) -> tuple[Any, dict[str, Any]]:
+    bodies = tuple(map(Body, branches))
+    return run_branch, {"branches": bodies, "quiet": tuple(map(selects, branches))}
 
 
 def _cond_aval(index: Aval, *operands: Aval, branches: Branches) -> tuple[Aval, ...]:
@@ -347,12 +347,13 @@ def _cond_samples() -> list[Sample]:
 
 cond_: Primitive = Primitive(
     "cond",
-    _cond_numpy,
+    runner(_cond_runs),
     _cond_aval,
     jvp=_cond_jvp,
     vjp=_cond_vjp,
     prune=_cond_prune,
     feeds=lambda count, branches: [Feed(range(1, count), "branches")],
+    runs=_cond_runs,
     multiple=True,
     batch=_cond_batch,
     samples=_cond_samples,

@@ -14,10 +14,11 @@ import numpy as np
 from fgrad import tree
 from fgrad.control.closing import as_value, close, typed
 from fgrad.control.derivatives import joint_pullback, joint_tangents, lifted
-from fgrad.control.scan import executable, warnings_of
+from fgrad.control.executing import runner, selects
+from fgrad.control.running import run_program
 from fgrad.ir import Aval, Program
 from fgrad.passes import dce, reads_of
-from fgrad.primitive import Feed, Primitive, Sample, Unmapped
+from fgrad.primitive import Body, Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.transforms.jvp import Flags
 from fgrad.transforms.vmap import batched
@@ -58,9 +59,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     return checkpointed
 
 
-def _checkpoint_numpy(*operands: Any, program: Program) -> tuple[Any, ...]:
-    with warnings_of(program):
-        return tuple(executable(program)(list(operands)))
+def _checkpoint_runs(*, program: Program) -> tuple[Any, dict[str, Any]]:
+    return run_program, {"run": Body(program), "quiet": selects(program)}
 
 
 def _checkpoint_aval(*avals: Aval, program: Program) -> tuple[Aval, ...]:
@@ -137,12 +137,13 @@ def _checkpoint_samples() -> list[Sample]:
 
 checkpoint_: Primitive = Primitive(
     "checkpoint",
-    _checkpoint_numpy,
+    runner(_checkpoint_runs),
     _checkpoint_aval,
     jvp=_checkpoint_jvp,
     vjp=_checkpoint_vjp,
     prune=_checkpoint_prune,
     feeds=lambda count, program: [Feed(range(count), "program")],
+    runs=_checkpoint_runs,
     multiple=True,
     batch=_checkpoint_batch,
     samples=_checkpoint_samples,

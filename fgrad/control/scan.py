@@ -11,14 +11,14 @@ and never stacked.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from fgrad.caches import remembered
 from fgrad.control.closing import typed
 from fgrad.control.derivatives import lifted
+from fgrad.control.executing import runner, selects
+from fgrad.control.running import run_scan
 from fgrad.control.scan_derivatives import (
     Derived,
     body_with_residuals,
@@ -29,12 +29,11 @@ from fgrad.control.scan_derivatives import (
     varying_carry,
 )
 from fgrad.ir import Aval, Program
-from fgrad.lower.numpy import Executable
 from fgrad.ops.batching import move_axis, spread
 from fgrad.ops.index import index
 from fgrad.ops.structure import concatenate, reshape, zeros_in
 from fgrad.passes import dce, reads_of
-from fgrad.primitive import Feed, Primitive, Sample, Unmapped
+from fgrad.primitive import Body, Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.trace import Trace, Tracer, bind_in, type_of
 from fgrad.transforms.jvp import Flags
@@ -43,47 +42,19 @@ from fgrad.transforms.vmap import batched
 Params = dict[str, Any]
 
 
-@remembered(1024)
-def executable(body: Program, donated: tuple[int, ...] = ()) -> Executable:
-    """A body that runs on NumPy; inputs that are ``donated`` may be overwritten."""
-    return Executable(body, donated)
-
-
-@remembered(1024)
-def _selects(body: Program) -> bool:
-    return any(eqn.prim.name == "where" for eqn in body.eqns)
-
-
-def warnings_of(body: Program) -> AbstractContextManager[None]:
-    """Floating-point warnings are off for a body that selects.
-
-    So it does where elements of a batch run branches and steps that they do not take.
-    """
-    return np.errstate(all="ignore") if _selects(body) else nullcontext()
-
-
-def _scan_numpy(
-    *operands: Any,
-    body: Program,
-    consts: int,
-    carry: int,
-    length: int,
-    reverse: bool,
-    residuals: int,
-) -> tuple[Any, ...]:
-    run = executable(body, tuple(range(consts, consts + carry)))
-    closed, initial, xs = groups(operands, consts, carry)
-    state = [np.array(x)[()] for x in initial]
+def _scan_runs(
+    *, body: Program, consts: int, carry: int, length: int, reverse: bool, **_: Any
+) -> tuple[Any, Params]:
     avals = [atom.aval for atom in body.outs[carry:]]
-    stacks = [np.empty((length, *aval.shape), aval.numpy_dtype) for aval in avals]
-    steps = range(length)
-    with warnings_of(body):
-        for step in reversed(steps) if reverse else steps:
-            outs = run([*closed, *state, *(x[step] for x in xs)])
-            state = outs[:carry]
-            for stack, out in zip(stacks, outs[carry:], strict=True):
-                stack[step] = out
-    return (*state, *stacks)
+    return run_scan, {
+        "run": Body(body, tuple(range(consts, consts + carry))),
+        "consts": consts,
+        "carry": carry,
+        "length": length,
+        "reverse": reverse,
+        "stacks": tuple((aval.shape, aval.numpy_dtype.name) for aval in avals),
+        "quiet": selects(body),
+    }
 
 
 def _scan_aval(
@@ -366,7 +337,7 @@ def _scan_samples() -> list[Sample]:
 
 scan_: Primitive = Primitive(
     "scan",
-    _scan_numpy,
+    runner(_scan_runs),
     _scan_aval,
     jvp=_scan_jvp,
     vjp=_scan_vjp,
@@ -374,6 +345,7 @@ scan_: Primitive = Primitive(
     with_residuals=_with_residuals,
     prune=_scan_prune,
     feeds=_scan_feeds,
+    runs=_scan_runs,
     multiple=True,
     batch=_scan_batch,
     samples=_scan_samples,

@@ -17,8 +17,10 @@ from fgrad.caches import remembered
 from fgrad.control.calls import Call, Leaves, pull_through
 from fgrad.control.closing import apart, as_value, close
 from fgrad.control.derivatives import lifted
+from fgrad.control.executing import runner, selects
 from fgrad.control.loops import close_loop
-from fgrad.control.scan import executable, scan_, warnings_of
+from fgrad.control.running import run_while
+from fgrad.control.scan import scan_
 from fgrad.control.while_bodies import (
     any_of,
     counting,
@@ -31,7 +33,7 @@ from fgrad.errors import CarryTypeError, LoopError
 from fgrad.ir import Aval, Program
 from fgrad.ops.batching import spread
 from fgrad.ops.structure import zeros_in
-from fgrad.primitive import Feed, Primitive, Sample, Unmapped
+from fgrad.primitive import Body, Feed, Primitive, Sample, Unmapped
 from fgrad.text import parse
 from fgrad.trace import Trace, Tracer, bind_in, new_tracer, refresh, type_of
 from fgrad.tracer import is_mapped
@@ -109,24 +111,22 @@ def while_loop(
     return tree.unflatten(carry_tree, outs)
 
 
-def _while_numpy(
-    *operands: Any,
+def _while_runs(
+    *,
     cond: Program,
     body: Program,
     cond_consts: int,
     body_consts: int,
     max_steps: int | None,
-) -> tuple[Any, ...]:
-    for_cond, for_body, carry = parts(operands, cond_consts, body_consts)
-    test = executable(cond)
-    run = executable(body, tuple(range(body_consts, len(body.ins))))
-    state = [np.array(x)[()] for x in carry]
-    steps = 0
-    with warnings_of(body):
-        while steps != max_steps and test([*for_cond, *state])[0]:
-            state = run([*for_body, *state])
-            steps += 1
-    return tuple(state)
+) -> tuple[Any, dict[str, Any]]:
+    return run_while, {
+        "test": Body(cond),
+        "run": Body(body, tuple(range(body_consts, len(body.ins)))),
+        "cond_consts": cond_consts,
+        "body_consts": body_consts,
+        "max_steps": max_steps,
+        "quiet": selects(body),
+    }
 
 
 def _while_aval(
@@ -384,13 +384,14 @@ def _while_samples() -> list[Sample]:
 
 while_: Primitive = Primitive(
     "while_loop",
-    _while_numpy,
+    runner(_while_runs),
     _while_aval,
     jvp=_while_jvp,
     on_tape=_while_on_tape,
     with_residuals=_with_residuals,
     vjp=_while_vjp,
     feeds=_while_feeds,
+    runs=_while_runs,
     multiple=True,
     batch=_while_batch,
     samples=_while_samples,

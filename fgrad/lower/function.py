@@ -178,7 +178,7 @@ def path_lines(
         known.values[writer.table[var]] = value
     writer.take_buffers()
     outs = writer.body()
-    result = result_text(treedef, outs, known.values)
+    result = tree.source(treedef, outs, known.values)
     if writer.leave:
         writer.write(f"result = {result}")
         result = "result"
@@ -186,47 +186,3 @@ def path_lines(
         writer.write(line)
     writer.write(f"return {result}")
     return writer.function(name, writer.lines, mode.is_quiet)
-
-
-def result_text(treedef: tree.TreeDef, outs: Sequence[str], scope: Scope) -> str:
-    """The source of a tree with these leaves."""
-    template = tree.unflatten(treedef, [_Leaf(text) for text in outs])
-    text = _tree_text(template, scope)
-    if text is not None:
-        return text
-    scope["unflatten"], scope["treedef"] = tree.unflatten, treedef
-    return f"unflatten(treedef, [{', '.join(outs)}])"
-
-
-class _Leaf:
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-def _tree_text(node: Any, scope: Scope) -> str | None:
-    """The source of a container; None for one that is none of Python's own."""
-    kind = type(node)
-    if kind is _Leaf:
-        return str(node.text)
-    if node is None:
-        return "None"
-    if kind is dict:
-        if not all(type(key) in (str, int) for key in node):
-            return None
-        items = [_tree_text(item, scope) for item in node.values()]
-        pairs = zip(node, items, strict=True)
-        text = ", ".join(f"{key!r}: {item}" for key, item in pairs)
-        return None if None in items else f"{{{text}}}"
-    is_named = kind is not tuple and issubclass(kind, tuple) and hasattr(kind, "_make")
-    if kind not in (tuple, list) and not is_named:
-        return None
-    items = [_tree_text(item, scope) for item in node]
-    if None in items:
-        return None
-    text = ", ".join(map(str, items))
-    if kind is list:
-        return f"[{text}]"
-    if kind is tuple:
-        return f"({text},)" if len(items) == 1 else f"({text})"
-    scope[kind.__name__] = kind
-    return f"{kind.__name__}({text})"

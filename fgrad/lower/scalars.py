@@ -18,7 +18,6 @@ from fgrad.lower.function import (
     Mode,
     Names,
     PathWriter,
-    result_text,
 )
 from fgrad.lower.statements import Globals
 from fgrad.primitive import Primitive
@@ -172,7 +171,7 @@ def scalar_lines(
             writer.write(f"{label} = float({label})")
     writer.body()
     outs = [writer.result(atom) for atom in layout.program.outs]
-    writer.write(f"return {result_text(treedef, outs, known.values)}")
+    writer.write(f"return {tree.source(treedef, outs, known.values)}")
     rescue = ["except (ArithmeticError, ValueError):", f"    {writer.fallback()}"]
     body = ["try:", *writer.lines, *rescue]
     body = [f"    {line}" for line in body]

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fgrad.ir import Aval
-from fgrad.ops.at import At, has_repeats
+from fgrad.ops.at import At, Steps, follow, has_repeats
 
 
 def _index_text(at: At, names: Sequence[str]) -> str:
@@ -22,12 +24,49 @@ def _index_text(at: At, names: Sequence[str]) -> str:
     return ", ".join(parts) or "()"
 
 
+def _follow_text(name: str, path: Steps) -> str:
+    """The source text of the view of an array at the end of a path."""
+    for step, items in path:
+        params = dict(items)
+        if step == "index":
+            name = f"{name}[{_index_text(params['at'], ())}]"
+        elif step in ("real", "imag"):
+            name = f"{name}.{step}"
+        elif step == "broadcast_to":
+            name = f"np.broadcast_to({name}, {params['shape']})"
+        else:  # transpose and reshape
+            (param,) = params.values()
+            name = f"{name}.{step}({param})"
+    return name
+
+
+_STEPS = ("index", "real", "imag", "broadcast_to", "transpose", "reshape")
+
+
+def _is_static(path: Steps) -> bool:
+    """Whether no step has a path, or operands, of its own."""
+    for step, items in path:
+        params = dict(items)
+        if step not in _STEPS or "path" in params or "$" in params.get("at", ()):
+            return False
+    return True
+
+
+def _is_view(aval: Aval, path: Steps) -> bool:
+    """Whether a path leads to a view of an array in C order."""
+    array = np.empty(aval.shape, aval.numpy_dtype)
+    end = follow(array, path)
+    return not end.size or np.may_share_memory(end, array)
+
+
 def index_lines(
     out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
 ) -> list[str] | None:
-    if "path" in params:
+    path = params.get("path", ())
+    if not _is_static(path):
         return None
-    return [f"{out} = {ins[0]}[{_index_text(params['at'], ins[1:])}]"]
+    source = _follow_text(ins[0], path)
+    return [f"{out} = {source}[{_index_text(params['at'], ins[1:])}]"]
 
 
 def _shape_and_dtype(params: Any) -> str:
@@ -37,28 +76,48 @@ def _shape_and_dtype(params: Any) -> str:
     return text if params["dtype"] == "float64" else f"{text}, {params['dtype']!r}"
 
 
+def _write(
+    out: str,
+    aval: Aval,
+    value: str,
+    arrays: Sequence[str],
+    params: Any,
+    assignment: str,
+    avals: Sequence[Aval],
+) -> str | None:
+    """The line that writes to a slot of an array, or adds to it."""
+    path = params.get("path", ())
+    if not (_is_static(path) and _is_view(aval, path)):
+        return None
+    target, slot = _follow_text(out, path), _index_text(params["at"], arrays)
+    if assignment == "+=" and has_repeats(params["at"], avals):
+        return f"np.add.at({target}, np.s_[{slot}], {value})"
+    return f"{target}[{slot}] {assignment} {value}"
+
+
 def scatter_lines(
     out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
 ) -> list[str] | None:
-    if "path" in params:
-        return None
-    slot = _index_text(params["at"], ins[1:])
-    zeros = f"{out} = np.zeros({_shape_and_dtype(params)})"
-    if has_repeats(params["at"], avals[1:]):
-        return [zeros, f"np.add.at({out}, np.s_[{slot}], {ins[0]})"]
-    return [zeros, f"{out}[{slot}] = {ins[0]}"]
+    aval = Aval(params["shape"], params["dtype"])
+    assignment = "+=" if has_repeats(params["at"], avals[1:]) else "="
+    write = _write(out, aval, ins[0], ins[1:], params, assignment, avals[1:])
+    return (
+        None
+        if write is None
+        else [f"{out} = np.zeros({_shape_and_dtype(params)})", write]
+    )
 
 
 def write_lines(assignment: str) -> Any:
     def lines(
         out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
     ) -> list[str] | None:
-        if "path" in params:
-            return None
-        slot = _index_text(params["at"], ins[2:])
-        start = [] if in_place else [f"{out} = np.array({ins[0]})"]
-        if assignment == "+=" and has_repeats(params["at"], avals[2:]):
-            return [*start, f"np.add.at({out}, np.s_[{slot}], {ins[1]})"]
-        return [*start, f"{out}[{slot}] {assignment} {ins[1]}"]
+        write = _write(out, avals[0], ins[1], ins[2:], params, assignment, avals[2:])
+        order = ", order='C'" if "path" in params else ""
+        if write is None or not in_place:
+            return (
+                None if write is None else [f"{out} = np.array({ins[0]}{order})", write]
+            )
+        return [f"{out} = np.asarray({out}{order})", write] if order else [write]
 
     return lines
