@@ -86,6 +86,30 @@ def _scan_numpy(
     return (*state, *stacks)
 
 
+def _scan_jax(
+    xla: Any,
+    *operands: Any,
+    body: Program,
+    consts: int,
+    carry: int,
+    length: int,
+    reverse: bool,
+    residuals: int,
+) -> Any:
+    closed, initial, xs = groups(operands, consts, carry)
+
+    def step(state: Any, slices: Any) -> Any:
+        outs = xla.run(body, [*closed, *state, *slices])
+        return outs[:carry], outs[carry:]
+
+    types = [var.aval for var in body.ins[consts : consts + carry]]
+    initial = [
+        xla.cast(x, aval.numpy_dtype) for x, aval in zip(initial, types, strict=True)
+    ]
+    state, stacks = xla.lax.scan(step, initial, list(xs), length, reverse)
+    return (*state, *stacks)
+
+
 def _scan_aval(
     *avals: Aval, body: Program, consts: int, carry: int, length: int, **_: Any
 ) -> Any:
@@ -376,5 +400,6 @@ scan_: Primitive = Primitive(
     feeds=_scan_feeds,
     multiple=True,
     batch=_scan_batch,
+    jax=_scan_jax,
     samples=_scan_samples,
 )

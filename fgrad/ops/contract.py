@@ -141,6 +141,7 @@ matmul: Primitive = Primitive(
     linear=((0,), (1,)),
     transpose=_matmul_transpose,
     batch=matmul_batch,
+    jax=lambda xla, x, y: xla.np.matmul(*xla.cast_all(x, y)),
     operator=operator.matmul,
     specialized=lambda x, y: np.ndarray.dot if _is_one_call(x, y) else None,
     into=lambda x, y: "np.dot({0}, {1}, {out})" if _is_one_call(x, y) else None,

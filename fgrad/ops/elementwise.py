@@ -89,11 +89,45 @@ reciprocal: Primitive = elementwise(
 )
 
 
+def _divmod_jax(xla: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """Quotient and remainder as in ``npy_divmod`` of NumPy, for integers, too."""
+    np, lax = xla.np, xla.lax
+    x, y = np.broadcast_arrays(*xla.cast_all(x, y))
+    if np.issubdtype(x.dtype, np.integer):
+        is_zero = y == 0
+        divisor = np.where(is_zero, np.ones_like(y), y)
+        quotient, rest = lax.div(x, divisor), lax.rem(x, divisor)
+        is_off = (rest != 0) & ((rest < 0) != (divisor < 0))
+        quotient = np.where(is_off, quotient - 1, quotient)
+        rest = np.where(is_off, rest + divisor, rest)
+        return np.where(is_zero, 0, quotient), np.where(is_zero, 0, rest)
+    rest = lax.rem(x, y)
+    quotient = (x - rest) / y
+    is_off = (rest != 0) & ((rest < 0) != (y < 0))
+    quotient = np.where(is_off, quotient - 1, quotient)
+    rest = np.where(is_off, rest + y, rest)
+    rest = np.where(rest == 0, np.copysign(np.zeros_like(rest), y), rest)
+    rounded = np.floor(quotient)
+    rounded = np.where(quotient - rounded > 0.5, rounded + 1, rounded)
+    zero = np.copysign(np.zeros_like(rounded), x / y)
+    quotient = np.where(quotient == 0, zero, rounded)
+    return np.where(y == 0, x / y, quotient), rest
+
+
+def _fmod_jax(xla: Any, x: Any, y: Any) -> Any:
+    x, y = xla.np.broadcast_arrays(*xla.cast_all(x, y))
+    if x.dtype.kind == "f":
+        return xla.lax.rem(x, y)
+    rest = xla.lax.rem(x, xla.np.where(y == 0, xla.np.ones_like(y), y))
+    return xla.np.where(y == 0, 0, rest)
+
+
 floor_divide: Primitive = elementwise(
     "floor_divide",
     np.floor_divide,
     None,
     None,
+    jax=lambda xla, x, y: _divmod_jax(xla, x, y)[0],
     ranges=(*WIDE, *NONZERO),
     kinds="f",
     operator=operator.floordiv,
@@ -106,6 +140,7 @@ remainder: Primitive = elementwise(
     lambda t, out, x, y: -t * (x // y),
     ranges=(*WIDE, *NONZERO),
     operator=operator.mod,
+    jax=lambda xla, x, y: _divmod_jax(xla, x, y)[1],
     expression="{0} % {1}",
 )
 fmod: Primitive = elementwise(
@@ -114,6 +149,7 @@ fmod: Primitive = elementwise(
     lambda t, out, x, y: t,
     lambda t, out, x, y: -t * trunc(x / y),
     ranges=(*WIDE, *NONZERO),
+    jax=_fmod_jax,
 )
 
 # --- selection
@@ -134,6 +170,9 @@ where: Primitive = Primitive(
     linear=((1, 2),),
     transpose=_where_transpose,
     elementwise=True,
+    jax=lambda xla, condition, x, y: xla.np.where(
+        xla.cast(condition, bool), *xla.cast_all(x, y)
+    ),
     samples=lambda: [
         Sample((np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, 4.0]))),
         Sample((np.array([[True], [False]]), np.ones(3), np.float64(2.0))),
@@ -181,6 +220,7 @@ clip: Primitive = elementwise(
     lambda t, out, x, low, high: where(is_less(x, low), t, 0.0),
     lambda t, out, x, low, high: where(is_less(high, x), t, 0.0),
     ranges=((-2.0, 2.0), (-1.0, -0.5), (0.5, 1.0)),
+    jax=lambda xla, x, low, high: xla.np.clip(*xla.cast_all(x, low, high)),
 )
 
 # --- rounding: piecewise constant, so the derivative is zero

@@ -10,8 +10,23 @@ from fgrad.primitive import Primitive, Range, Sample, elementwise
 _PAIR: tuple[Range, ...] = ((-1.0, 1.0), (-1.0, 1.0))
 
 
+def _compare_exactly(xla: Any, x: Any, y: Any) -> Any:
+    """A comparison; that of int64 with uint64 is exact, as there is no wider type."""
+    function = getattr(xla.np, xla.prim.numpy.__name__)
+    types = tuple(aval.dtype for aval in xla.ins)
+    first, second, _ = xla.prim.numpy.resolve_dtypes((*types, None))
+    x, y = xla.cast(x, first), xla.cast(y, second)
+    if first == second:
+        return function(x, y)
+    if first.kind == "i":
+        less = function(0, 1)
+        return xla.np.where(x < 0, less, function(x.astype(second), y))
+    greater = function(1, 0)
+    return xla.np.where(y < 0, greater, function(x, y.astype(first)))
+
+
 def _constant(
-    name: str, ufunc: Any, symbol: str, function: Any, kinds: str = "fi"
+    name: str, ufunc: Any, symbol: str, function: Any, kinds: str = "fi", **fields: Any
 ) -> Primitive:
     return elementwise(
         name,
@@ -21,15 +36,24 @@ def _constant(
         is_constant=True,
         operator=function,
         expression=f"{{0}} {symbol} {{1}}",
+        **fields,
     )
 
 
-is_equal = _constant("equal", np.equal, "==", operator.eq, "fcib")
-is_not_equal = _constant("not_equal", np.not_equal, "!=", operator.ne, "fcib")
-is_less = _constant("less", np.less, "<", operator.lt)
-is_less_equal = _constant("less_equal", np.less_equal, "<=", operator.le)
-is_greater = _constant("greater", np.greater, ">", operator.gt)
-is_greater_equal = _constant("greater_equal", np.greater_equal, ">=", operator.ge)
+
+
+def _comparison(
+    name: str, ufunc: Any, symbol: str, function: Any, kinds: str = "fi"
+) -> Primitive:
+    return _constant(name, ufunc, symbol, function, kinds, jax=_compare_exactly)
+
+
+is_equal = _comparison("equal", np.equal, "==", operator.eq, "fcib")
+is_not_equal = _comparison("not_equal", np.not_equal, "!=", operator.ne, "fcib")
+is_less = _comparison("less", np.less, "<", operator.lt)
+is_less_equal = _comparison("less_equal", np.less_equal, "<=", operator.le)
+is_greater = _comparison("greater", np.greater, ">", operator.gt)
+is_greater_equal = _comparison("greater_equal", np.greater_equal, ">=", operator.ge)
 bitwise_and = _constant("bitwise_and", np.bitwise_and, "&", operator.and_, "ib")
 bitwise_or = _constant("bitwise_or", np.bitwise_or, "|", operator.or_, "ib")
 bitwise_xor = _constant("bitwise_xor", np.bitwise_xor, "^", operator.xor, "ib")
@@ -69,4 +93,12 @@ def _step_numpy(x: Any, y: Any) -> Any:
     return np.multiply(twice, 0.5, dtype=dtype)
 
 
-step: Primitive = elementwise("step", _step_numpy, ranges=_PAIR, is_constant=True)
+def _step_jax(xla: Any, x: Any, y: Any) -> Any:
+    x, y = xla.promoted(x, y)
+    twice = xla.np.greater_equal(x, y).astype("int8") + xla.np.greater(x, y)
+    return twice * 0.5
+
+
+step: Primitive = elementwise(
+    "step", _step_numpy, ranges=_PAIR, is_constant=True, jax=_step_jax
+)

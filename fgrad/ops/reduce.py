@@ -53,6 +53,7 @@ sum_: Primitive = linear(
     _sum_aval,
     lambda ct, x, *, axis: (broadcast_to(expand(ct, x, axis), shape=type_of(x).shape),),
     batch_params=shift_axis,
+    jax=lambda xla, x, *, axis: xla.np.sum(*xla.cast_all(x), axis=axis),
     expression="np.add.reduce({0}, axis={axis})",
     samples=lambda: [*reduction_samples(), *reduction_samples("complex128")[:1]],
 )

@@ -46,6 +46,7 @@ argsort = Primitive(
     "argsort",
     lambda x, *, axis, kind: np.argsort(x, axis=axis, kind=kind),
     _positions_like,
+    jax=lambda xla, x, *, axis, kind: xla.np.argsort(x, axis=axis, stable=True),
     is_constant=True,
     batch_params=shift_axis,
     samples=lambda: _samples(kind="stable"),
@@ -54,6 +55,8 @@ argpartition = Primitive(
     "argpartition",
     lambda x, *, kth, axis: np.argpartition(x, kth, axis=axis),
     _positions_like,
+    # sorted is partitioned, for each kth
+    jax=lambda xla, x, *, kth, axis: xla.np.argsort(x, axis=axis),
     is_constant=True,
     batch_params=shift_axis,
     samples=lambda: _samples(kth=(1,)),
@@ -62,6 +65,7 @@ lexsort = Primitive(
     "lexsort",
     lambda *keys, axis: np.lexsort(keys, axis=axis),
     lambda *keys, axis: Aval(keys[0].shape, np.intp),
+    jax=lambda xla, *keys, axis: xla.np.lexsort(keys, axis=axis),
     is_constant=True,
     batch_params=shift_axis,
     samples=lambda: [Sample((_distinct(3, 4), _distinct(3, 4)), {"axis": 1})],
@@ -116,6 +120,7 @@ searchsorted = Primitive(
     lambda a, v, *, side: Aval(v.shape, np.intp),
     is_constant=True,
     batch=_searchsorted_batch,
+    jax=lambda xla, a, v, *, side: xla.np.searchsorted(*xla.promoted(a, v), side=side),
     samples=lambda: [
         Sample((np.linspace(0, 1, 5), np.array([[0.1, 0.25]])), {"side": "left"}),
         Sample((np.linspace(0, 1, 5), np.float64(0.25)), {"side": "right"}),
@@ -144,6 +149,9 @@ digitize = Primitive(
     lambda x, bins, *, right: Aval(x.shape, np.intp),
     is_constant=True,
     batch=_digitize_batch,
+    jax=lambda xla, x, bins, *, right: xla.np.digitize(
+        *xla.promoted(x, bins), right=right
+    ),
     samples=lambda: [
         Sample((np.array([0.1, 0.25]), np.linspace(0, 1, 5)), {"right": True}),
         Sample((np.array([0.1, 0.25]), np.linspace(1, 0, 5)), {"right": False}),
@@ -189,6 +197,7 @@ partition = Primitive(
     lambda x, *, kth, axis: np.partition(x, kth, axis=axis),
     _same,
     jvp=_partition_jvp,
+    jax=lambda xla, x, *, kth, axis: xla.np.sort(x, axis=axis),
     batch_params=shift_axis,
     samples=lambda: _samples(kth=(1,)),
 )

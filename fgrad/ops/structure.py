@@ -27,6 +27,7 @@ full: Primitive = Primitive(
     "full",
     _full_numpy,
     lambda *, shape, dtype, value: Aval(shape, dtype),
+    jax=lambda xla, *, shape, dtype, value: xla.np.full(shape, value, dtype),
     samples=lambda: [Sample((), {"shape": (2,), "dtype": "float32", "value": 1.5})],
 )
 
@@ -187,6 +188,7 @@ astype: Primitive = linear(
     lambda x, *, dtype: Aval(x.shape, dtype),
     lambda ct, x, *, dtype: (ct,),
     elementwise=True,
+    jax=lambda xla, x, *, dtype: xla.cast(x, dtype),
     scales=(0,),
     samples=lambda: [
         Sample((np.ones((2, 3), "float32"),), {"dtype": "float64"}),
@@ -210,6 +212,7 @@ copy: Primitive = linear(
     lambda x, **params: Aval(x.shape, x.numpy_dtype),
     lambda ct, x, **params: (ct,),
     elementwise=True,
+    jax=lambda xla, x, **params: x,
     scales=(0,),
     samples=lambda: [_sample(2, 3), _sample()],
 )
@@ -243,6 +246,7 @@ concatenate: Primitive = linear(
     _concatenate_aval,
     _concatenate_transpose,
     groups="all",
+    jax=lambda xla, *parts, axis: xla.np.concatenate(xla.cast_all(*parts), axis),
     batch_params=shift_axis,
     samples=lambda: [
         Sample((np.ones((2, 3)), np.zeros((1, 3))), {"axis": 0}),

@@ -41,6 +41,10 @@ def _scalar_power(x: Any, *, exponent: Any) -> Any:
     return x**exponent
 
 
+def _scalar_power_jax(xla: Any, x: Any, exponent: Any) -> Any:
+    return xla.np.power(*xla.cast_all(x), exponent)
+
+
 def _scalar_power_derivative(t: Any, out: Any, x: Any, *, exponent: Any) -> Any:
     if exponent == 0:
         return t * 0
@@ -53,6 +57,7 @@ scalar_power: Primitive = elementwise(
     "scalar_power",
     _scalar_power,
     _scalar_power_derivative,
+    jax=_scalar_power_jax,
     expression="{0} ** {exponent!r}",
     samples=lambda: [
         Sample((np.array([0.5, 1.5, 0.0]),), {"exponent": 3}),
