@@ -145,6 +145,12 @@ class Xla:
         ]
         return self.cast_all(*operands, dtype=np.result_type(*ones))
 
+    def loop(self, ufunc: Any, types: Sequence[Any] | None = None) -> Any:
+        """The dtypes to which NumPy converts the operands of a ufunc."""
+        types = [aval.dtype for aval in self.ins] if types is None else types
+        known = (np.dtype(t) if t is bool else t for t in types)  # as NumPy has it
+        return ufunc.resolve_dtypes((*known, None))[: len(types)]
+
     def spread(self, x: Any) -> Any:
         """An operand broadcast to the shape of the result."""
         return self.np.broadcast_to(x, self.outs[0].shape)
@@ -267,7 +273,6 @@ def _module(xla: Xla, name: str) -> Any:
 
 def _by_loop(xla: Xla, function: Any, is_lax: bool, *operands: Any) -> Any:
     """A function on operands of the types that NumPy's own loop takes."""
-    types = tuple(aval.dtype for aval in xla.ins)
-    loop = xla.prim.numpy.resolve_dtypes((*types, None))  # type: ignore[attr-defined] # a ufunc
-    values = [xla.cast(x, dtype) for x, dtype in zip(operands, loop, strict=False)]
+    loop = xla.loop(xla.prim.numpy)
+    values = [xla.cast(x, dtype) for x, dtype in zip(operands, loop, strict=True)]
     return function(*(map(xla.spread, values) if is_lax else values))

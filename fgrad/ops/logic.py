@@ -10,19 +10,28 @@ from fgrad.primitive import Primitive, Range, Sample, elementwise
 _PAIR: tuple[Range, ...] = ((-1.0, 1.0), (-1.0, 1.0))
 
 
-def _compare_exactly(xla: Any, x: Any, y: Any) -> Any:
-    """A comparison; that of int64 with uint64 is exact, as there is no wider type."""
-    function = getattr(xla.np, xla.prim.numpy.__name__)
-    types = tuple(aval.dtype for aval in xla.ins)
-    first, second, _ = xla.prim.numpy.resolve_dtypes((*types, None))
+def _compare(xla: Any, ufunc: Any, x: Any, y: Any) -> Any:
+    """A comparison by value, as NumPy's, whatever the types of the integers are."""
+    types = [aval.dtype for aval in xla.ins]
+    if int in types and not {float, complex} & set(types):
+        others = [np.dtype(t).kind for t in types]
+        if set(others) <= set("iu"):  # a Python int need not fit the other's type
+            types = [_own_type(t, z) for t, z in zip(types, (x, y), strict=True)]
+    first, second = xla.loop(ufunc, types)
+    function = getattr(xla.np, ufunc.__name__)
     x, y = xla.cast(x, first), xla.cast(y, second)
     if first == second:
         return function(x, y)
-    if first.kind == "i":
-        less = function(0, 1)
-        return xla.np.where(x < 0, less, function(x.astype(second), y))
-    greater = function(1, 0)
-    return xla.np.where(y < 0, greater, function(x, y.astype(first)))
+    if first.kind == "i":  # with uint64: there is no type that holds both
+        return xla.np.where(x < 0, function(0, 1), function(x.astype(second), y))
+    return xla.np.where(y < 0, function(1, 0), function(x, y.astype(first)))
+
+
+def _own_type(dtype: Any, value: Any) -> Any:
+    """The dtype of a number on its own: that of a Python int follows its value."""
+    if dtype is not int:
+        return dtype
+    return np.asarray(value).dtype if type(value) is int else np.dtype(int)
 
 
 def _constant(
@@ -45,7 +54,10 @@ def _constant(
 def _comparison(
     name: str, ufunc: Any, symbol: str, function: Any, kinds: str = "fi"
 ) -> Primitive:
-    return _constant(name, ufunc, symbol, function, kinds, jax=_compare_exactly)
+    def jax(xla: Any, x: Any, y: Any) -> Any:
+        return _compare(xla, ufunc, x, y)
+
+    return _constant(name, ufunc, symbol, function, kinds, jax=jax)
 
 
 is_equal = _comparison("equal", np.equal, "==", operator.eq, "fcib")
@@ -94,9 +106,10 @@ def _step_numpy(x: Any, y: Any) -> Any:
 
 
 def _step_jax(xla: Any, x: Any, y: Any) -> Any:
-    x, y = xla.promoted(x, y)
-    twice = xla.np.greater_equal(x, y).astype("int8") + xla.np.greater(x, y)
-    return twice * 0.5
+    reaches, exceeds = (
+        _compare(xla, ufunc, x, y) for ufunc in (np.greater_equal, np.greater)
+    )
+    return xla.np.where(exceeds, 1.0, 0.5 * reaches)
 
 
 step: Primitive = elementwise(

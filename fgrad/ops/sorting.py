@@ -72,7 +72,56 @@ lexsort = Primitive(
 )
 
 
-def _position(name: str, numpy: Any) -> Primitive:
+def _extreme_position(xla: Any, x: Any, axis: int, largest: bool) -> Any:
+    """The position of the first of the largest (smallest) elements; NaN leads.
+
+    jax's own argmax is put together while jax lowers, where its configuration holds and
+    may say that there are no 64-bit types.
+    """
+    np = xla.np
+
+    def leads(x: Any, y: Any) -> Any:
+        if x.dtype.kind != "c":
+            return (x > y) if largest else (x < y)
+        real, imag = leads(x.real, y.real), leads(x.imag, y.imag)
+        return real | ((x.real == y.real) & imag)
+
+    def first(left: Any, right: Any) -> Any:
+        (x, i), (y, j) = left, right
+        x_is_nan, y_is_nan = x != x, y != y
+        is_tie = (x == y) | (x_is_nan & y_is_nan)
+        wins = leads(x, y) & ~y_is_nan | x_is_nan & ~y_is_nan | is_tie & (i < j)
+        return np.where(wins, x, y), np.where(wins, i, j)
+
+    places = xla.lax.broadcasted_iota(xla.outs[0].dtype, x.shape, axis)
+    worst = _worst(np, x.dtype, largest)
+    initial = worst, np.asarray(x.shape[axis], places.dtype)
+    return xla.lax.reduce((x, places), initial, first, (axis,))[1]
+
+
+def _worst(np: Any, dtype: Any, largest: bool) -> Any:
+    """What no element is behind."""
+    if dtype.kind == "b":
+        return np.asarray(not largest)
+    if dtype.kind in "iu":
+        bounds = np.iinfo(dtype)
+        return np.asarray(bounds.min if largest else bounds.max, dtype)
+    infinity = -np.inf if largest else np.inf
+    return np.asarray(
+        infinity * (1 + 1j) if dtype.kind == "c" else infinity, dtype
+    )
+
+
+def _extreme_number(xla: Any, x: Any, axis: int, largest: bool) -> Any:
+    """The position among the elements that are not NaN; -1 where there are none."""
+    np = xla.np
+    is_nan = x != x
+    rest = np.where(is_nan, _worst(np, x.dtype, largest), x)
+    found = _extreme_position(xla, rest, axis, largest)
+    return np.where(np.all(is_nan, axis=axis), -1, found)
+
+
+def _position(name: str, numpy: Any, jax: Any, largest: bool) -> Primitive:
     """The position of one element of each line."""
 
     def aval(x: Aval, *, axis: int) -> Aval:
@@ -84,14 +133,15 @@ def _position(name: str, numpy: Any) -> Primitive:
         aval,
         is_constant=True,
         batch_params=shift_axis,
+        jax=lambda xla, x, *, axis: jax(xla, x, axis, largest),
         samples=_samples,
     )
 
 
-argmax = _position("argmax", np.argmax)
-argmin = _position("argmin", np.argmin)
-nanargmax = _position("nanargmax", np.nanargmax)
-nanargmin = _position("nanargmin", np.nanargmin)
+argmax = _position("argmax", np.argmax, _extreme_position, True)
+argmin = _position("argmin", np.argmin, _extreme_position, False)
+nanargmax = _position("nanargmax", np.nanargmax, _extreme_number, True)
+nanargmin = _position("nanargmin", np.nanargmin, _extreme_number, False)
 
 
 def _ranks(lines: Any) -> Any:
