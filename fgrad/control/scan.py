@@ -19,6 +19,7 @@ import numpy as np
 from fgrad.caches import remembered
 from fgrad.control.closing import typed
 from fgrad.control.derivatives import lifted
+from fgrad.control.loops_jax import scan_jax
 from fgrad.control.scan_derivatives import (
     Derived,
     body_with_residuals,
@@ -83,30 +84,6 @@ def _scan_numpy(
             state = outs[:carry]
             for stack, out in zip(stacks, outs[carry:], strict=True):
                 stack[step] = out
-    return (*state, *stacks)
-
-
-def _scan_jax(
-    xla: Any,
-    *operands: Any,
-    body: Program,
-    consts: int,
-    carry: int,
-    length: int,
-    reverse: bool,
-    residuals: int,
-) -> Any:
-    closed, initial, xs = groups(operands, consts, carry)
-
-    def step(state: Any, slices: Any) -> Any:
-        outs = xla.run(body, [*closed, *state, *slices])
-        return outs[:carry], outs[carry:]
-
-    types = [var.aval for var in body.ins[consts : consts + carry]]
-    initial = [
-        xla.cast(x, aval.numpy_dtype) for x, aval in zip(initial, types, strict=True)
-    ]
-    state, stacks = xla.lax.scan(step, initial, list(xs), length, reverse)
     return (*state, *stacks)
 
 
@@ -400,6 +377,6 @@ scan_: Primitive = Primitive(
     feeds=_scan_feeds,
     multiple=True,
     batch=_scan_batch,
-    jax=_scan_jax,
+    jax=scan_jax,
     samples=_scan_samples,
 )

@@ -18,6 +18,7 @@ from fgrad.control.calls import Call, Leaves, pull_through
 from fgrad.control.closing import apart, as_value, close
 from fgrad.control.derivatives import lifted
 from fgrad.control.loops import close_loop
+from fgrad.control.loops_jax import while_jax
 from fgrad.control.scan import executable, scan_, warnings_of
 from fgrad.control.while_bodies import (
     any_of,
@@ -127,34 +128,6 @@ def _while_numpy(
             state = run([*for_body, *state])
             steps += 1
     return tuple(state)
-
-
-def _while_jax(
-    xla: Any,
-    *operands: Any,
-    cond: Program,
-    body: Program,
-    cond_consts: int,
-    body_consts: int,
-    max_steps: int | None,
-) -> Any:
-    for_cond, for_body, carry = parts(operands, cond_consts, body_consts)
-    carry = [
-        xla.cast(x, var.aval.numpy_dtype)
-        for x, var in zip(carry, body.ins[body_consts:], strict=True)
-    ]
-
-    def goes_on(state: Any) -> Any:
-        steps, *rest = state
-        (holds,) = xla.run(cond, [*for_cond, *rest])
-        return holds if max_steps is None else holds & (steps < max_steps)
-
-    def step(state: Any) -> Any:
-        steps, *rest = state
-        count = steps if max_steps is None else steps + 1
-        return [count, *xla.run(body, [*for_body, *rest])]
-
-    return xla.lax.while_loop(goes_on, step, [xla.np.zeros((), int), *carry])[1:]
 
 
 def _while_aval(
@@ -421,6 +394,6 @@ while_: Primitive = Primitive(
     feeds=_while_feeds,
     multiple=True,
     batch=_while_batch,
-    jax=_while_jax,
+    jax=while_jax,
     samples=_while_samples,
 )

@@ -162,8 +162,10 @@ class Xla:
         pairs = zip([*values, *operands], variables, strict=True)
         typed = [_as_typed(self.jax, x, var.aval) for x, var in pairs]
         outs = _evaluate(self.jax, program, typed)
-        pairs = zip(outs, program.outs, strict=True)
-        return [_as_typed(self.jax, x, atom.aval) for x, atom in pairs]
+        return [
+            _as_typed(self.jax, x, atom.aval)
+            for x, atom in zip(outs, program.outs, strict=True)
+        ]
 
     def inline(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
         """Evaluate what a function of leaves, which fgrad traces, does."""
@@ -215,7 +217,11 @@ def _as_typed(jax: Any, x: Any, aval: Aval) -> Any:
     if type(x) in PYTHON_NUMBERS:
         return jax.numpy.asarray(x, dtype)
     x = jax.numpy.asarray(x)
-    return _strong(jax.lax, x) if x.dtype == dtype else jax.lax.convert_element_type(x, dtype)
+    return (
+        _strong(jax.lax, x)
+        if x.dtype == dtype
+        else jax.lax.convert_element_type(x, dtype)
+    )
 
 
 def _evaluate(

@@ -55,9 +55,7 @@ cholesky = Primitive(
     np.linalg.cholesky,
     square_aval,
     jvp=_cholesky_jvp,
-    jax=lambda xla, a: xla.np.linalg.cholesky(
-        *xla.cast_all(a), symmetrize_input=False
-    ),
+    jax=lambda xla, a: xla.np.linalg.cholesky(*xla.cast_all(a), symmetrize_input=False),
     expression="np.linalg.cholesky({0})",
     stacks=True,
     samples=lambda: each_dtype(_positive),
@@ -194,7 +192,9 @@ svd = Primitive(
     lambda a, *, full_matrices: np.linalg.svd(a, full_matrices),
     _svd_aval,
     jvp=_svd_jvp,
-    jax=lambda xla, a, *, full_matrices: xla.np.linalg.svd(*xla.cast_all(a), full_matrices),
+    jax=lambda xla, a, *, full_matrices: xla.np.linalg.svd(
+        *xla.cast_all(a), full_matrices
+    ),
     multiple=True,
     expression="np.linalg.svd({0}, {full_matrices})",
     stacks=True,

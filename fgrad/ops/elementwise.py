@@ -186,17 +186,29 @@ def _pick(t: Any, chosen: Any, other: Any) -> Any:
     return where(is_less(chosen, other), 0.0, t * step(chosen, other))
 
 
+def _extremum_jax(xla: Any, x: Any, y: Any) -> Any:
+    """jax's own function, which passes over a complex NaN."""
+    np = xla.np
+    x, y = xla.cast_all(x, y)
+    extremum = getattr(np, xla.prim.name)(x, y)
+    if x.dtype.kind != "c":
+        return extremum
+    return np.where(x != x, x, np.where(y != y, y, extremum))
+
+
 maximum: Primitive = elementwise(
     "maximum",
     np.maximum,
     lambda t, out, x, y: _pick(t, x, y),
     lambda t, out, x, y: _pick(t, y, x),
+    jax=_extremum_jax,
 )
 minimum: Primitive = elementwise(
     "minimum",
     np.minimum,
     lambda t, out, x, y: _pick(t, y, x),
     lambda t, out, x, y: _pick(t, x, y),
+    jax=_extremum_jax,
 )
 # fmax and fmin pass over a NaN, so the derivative goes to the operand that is not NaN.
 fmax: Primitive = elementwise(
@@ -312,8 +324,12 @@ def _angle_jvp(tangents: Any, outs: Any, x: Any) -> Any:
     return imag(conjugate(x) * t) / square(absolute(x))
 
 
+def _angle_jax(xla: Any, x: Any) -> Any:
+    return xla.np.angle(x if xla.ins[0].is_complex else xla.cast_all(x)[0])
+
+
 angle: Primitive = elementwise(
-    "angle", lambda x: np.angle(x)[()], jvp=_angle_jvp, kinds="c"
+    "angle", lambda x: np.angle(x)[()], jvp=_angle_jvp, kinds="c", jax=_angle_jax
 )
 
 

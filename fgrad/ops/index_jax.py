@@ -25,15 +25,11 @@ def index_jax(xla: Any, x: Any, *arrays: Any, at: At, path: Steps = ()) -> Any:
     return xla.np.asarray(x)[build_index(at, arrays)]
 
 
-def add_jax(
-    xla: Any, x: Any, v: Any, *arrays: Any, at: At, path: Steps = ()
-) -> Any:
+def add_jax(xla: Any, x: Any, v: Any, *arrays: Any, at: At, path: Steps = ()) -> Any:
     return _write(xla, xla.np.asarray(x), v, arrays, at, path, adds=True)
 
 
-def update_jax(
-    xla: Any, x: Any, v: Any, *arrays: Any, at: At, path: Steps = ()
-) -> Any:
+def update_jax(xla: Any, x: Any, v: Any, *arrays: Any, at: At, path: Steps = ()) -> Any:
     return _write(xla, xla.np.asarray(x), v, arrays, at, path, adds=False)
 
 

@@ -49,8 +49,6 @@ def _constant(
     )
 
 
-
-
 def _comparison(
     name: str, ufunc: Any, symbol: str, function: Any, kinds: str = "fi"
 ) -> Primitive:
@@ -92,10 +90,36 @@ def _integer_samples() -> list[Sample]:
     return [Sample((np.array([12, 7, 30]), np.array([2, 3, 1])))]
 
 
+def _sizes(xla: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """Absolute values; unsigned, so that the smallest integer has one."""
+    x, y = xla.np.broadcast_arrays(*xla.cast_all(x, y))
+    unsigned = f"uint{8 * x.dtype.itemsize}"
+    return xla.np.abs(x).astype(unsigned), xla.np.abs(y).astype(unsigned)
+
+
+def _gcd_jax(xla: Any, x: Any, y: Any) -> Any:
+    # jax's own function does not end for the smallest integer
+    def step(pair: Any) -> Any:
+        x, y = pair
+        is_done = y == 0
+        rest = xla.lax.rem(x, xla.np.where(is_done, xla.np.ones_like(y), y))
+        return xla.np.where(is_done, x, y), xla.np.where(is_done, 0, rest)
+
+    pair = _sizes(xla, x, y)
+    return xla.lax.while_loop(lambda pair: xla.np.any(pair[1] != 0), step, pair)[0]
+
+
+def _lcm_jax(xla: Any, x: Any, y: Any) -> Any:
+    divisor = _gcd_jax(xla, x, y)
+    x, y = _sizes(xla, x, y)
+    safe = xla.np.where(divisor == 0, xla.np.ones_like(divisor), divisor)
+    return xla.lax.div(x, safe) * y
+
+
 left_shift = _plain("left_shift", np.left_shift, 2, "", samples=_integer_samples)
 right_shift = _plain("right_shift", np.right_shift, 2, "", samples=_integer_samples)
-gcd = _plain("gcd", np.gcd, 2, "", samples=_integer_samples)
-lcm = _plain("lcm", np.lcm, 2, "", samples=_integer_samples)
+gcd = _plain("gcd", np.gcd, 2, "", samples=_integer_samples, jax=_gcd_jax)
+lcm = _plain("lcm", np.lcm, 2, "", samples=_integer_samples, jax=_lcm_jax)
 
 
 def _step_numpy(x: Any, y: Any) -> Any:

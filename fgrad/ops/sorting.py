@@ -107,9 +107,7 @@ def _worst(np: Any, dtype: Any, largest: bool) -> Any:
         bounds = np.iinfo(dtype)
         return np.asarray(bounds.min if largest else bounds.max, dtype)
     infinity = -np.inf if largest else np.inf
-    return np.asarray(
-        infinity * (1 + 1j) if dtype.kind == "c" else infinity, dtype
-    )
+    return np.asarray(infinity * (1 + 1j) if dtype.kind == "c" else infinity, dtype)
 
 
 def _extreme_number(xla: Any, x: Any, axis: int, largest: bool) -> Any:

@@ -24,6 +24,29 @@ def _power_wrt_exponent(t: Any, out: Any, x: Any, y: Any) -> Any:
     return where(is_equal(x, 0) & is_less_equal(0, real(y)), 0.0, t * (out * log(x)))
 
 
+def _power_jax(xla: Any, x: Any, y: Any) -> Any:
+    x, y = xla.np.broadcast_arrays(*xla.cast_all(x, y))
+    if x.dtype.kind in "iu":
+        return _integer_power(xla, x, y)
+    power = xla.np.power(x, y)
+    if x.dtype.kind != "c":
+        return power
+    return xla.np.where((x == 0) & (xla.np.real(y) > 0), 0, power)
+
+
+def _integer_power(xla: Any, x: Any, y: Any) -> Any:
+    """By squaring, modulo the size of the type; where NumPy would raise it is 0."""
+    np = xla.np
+
+    def step(state: Any) -> Any:
+        power, square, rest = state
+        power = np.where(rest % 2 == 1, power * square, power)
+        return power, square * square, rest // 2
+
+    first = np.where(y < 0, 0, np.ones_like(x)), x, np.maximum(y, 0)
+    return xla.lax.while_loop(lambda state: np.any(state[2] > 0), step, first)[0]
+
+
 power: Primitive = elementwise(
     "power",
     np.power,
@@ -32,6 +55,7 @@ power: Primitive = elementwise(
     ranges=(*NONZERO, *WIDE),
     kinds="fc",
     operator=operator.pow,
+    jax=_power_jax,
 )
 
 
@@ -42,7 +66,11 @@ def _scalar_power(x: Any, *, exponent: Any) -> Any:
 
 
 def _scalar_power_jax(xla: Any, x: Any, exponent: Any) -> Any:
-    return xla.np.power(*xla.cast_all(x), exponent)
+    (x,) = xla.cast_all(x)
+    if exponent == 0.5:  # NumPy takes the root, too
+        return xla.np.sqrt(x)
+    is_small = type(exponent) is float and exponent in range(-8, 9)
+    return xla.np.power(x, int(exponent) if is_small else exponent)
 
 
 def _scalar_power_derivative(t: Any, out: Any, x: Any, *, exponent: Any) -> Any:
@@ -73,7 +101,12 @@ scalar_power: Primitive = elementwise(
 
 exp: Primitive = elementwise("exp", np.exp, lambda t, out, x: t * out, kinds="fc")
 exp2: Primitive = elementwise(
-    "exp2", np.exp2, lambda t, out, x: t * (out * math.log(2)), kinds="fc"
+    "exp2",
+    np.exp2,
+    lambda t, out, x: t * (out * math.log(2)),
+    kinds="fc",
+    # jax's own exp2 is exp(x log 2), which is less precise for large x
+    jax=lambda xla, x: xla.np.power(*xla.cast_all(2.0, x)),
 )
 expm1: Primitive = elementwise(
     "expm1", np.expm1, lambda t, out, x: t * (out + 1), kinds="fc"
@@ -193,5 +226,9 @@ def _sinc_derivative(t: Any, out: Any, x: Any) -> Any:
 
 
 sinc: Primitive = elementwise(
-    "sinc", lambda x: np.sinc(x)[()], _sinc_derivative, ranges=NONZERO
+    "sinc",
+    lambda x: np.sinc(x)[()],
+    _sinc_derivative,
+    ranges=NONZERO,
+    jax=lambda xla, x: xla.np.sinc(*xla.cast_all(x)),
 )
