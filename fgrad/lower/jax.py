@@ -151,9 +151,22 @@ class Xla:
         known = (np.dtype(t) if t is bool else t for t in types)  # as NumPy has it
         return ufunc.resolve_dtypes((*known, None))[: len(types)]
 
+    def aligned(self, *operands: Any) -> list[Any]:
+        """Operands as lax's elementwise functions take them: of one shape, or numbers.
+
+        A number is a NumPy array without axes, as `cast` makes it.
+        """
+        return [x if type(x) is np.ndarray else self.spread(x) for x in operands]
+
     def spread(self, x: Any) -> Any:
         """An operand broadcast to the shape of the result."""
-        return self.np.broadcast_to(x, self.outs[0].shape)
+        shape = self.outs[0].shape
+        if x.shape == shape:
+            return x
+        kept = [k for k, n in enumerate(x.shape) if n != 1]
+        lead = len(shape) - x.ndim
+        thin = self.lax.reshape(x, tuple(x.shape[k] for k in kept))
+        return self.lax.broadcast_in_dim(thin, shape, tuple(lead + k for k in kept))
 
     def run(self, program: Program, operands: Sequence[Any]) -> list[Any]:
         """Evaluate a program, such as a body among the params."""
@@ -263,7 +276,7 @@ def _form(xla: Xla) -> Callable[..., Any]:
     if callable(prim.jax):
         return functools.partial(prim.jax, xla)
     is_ufunc = isinstance(prim.numpy, np.ufunc)
-    name = prim.jax or (prim.numpy.__name__ if is_ufunc else prim.name)  # type: ignore[attr-defined] # ufuncs have one
+    name = prim.jax or (prim.numpy.__name__ if is_ufunc else prim.name)
     module, _, short = name.rpartition(".")
     function = getattr(_module(xla, module), short)
     if not is_ufunc:
@@ -281,4 +294,4 @@ def _by_loop(xla: Xla, function: Any, is_lax: bool, *operands: Any) -> Any:
     """A function on operands of the types that NumPy's own loop takes."""
     loop = xla.loop(xla.prim.numpy)
     values = [xla.cast(x, dtype) for x, dtype in zip(operands, loop, strict=True)]
-    return function(*(map(xla.spread, values) if is_lax else values))
+    return function(*(xla.aligned(*values) if is_lax else values))

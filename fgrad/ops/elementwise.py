@@ -28,6 +28,7 @@ add: Primitive = elementwise(
     in_place=operator.iadd,
     expression="{0} + {1}",
     augmented="{0} += {1}",
+    jax="lax.add",
 )
 subtract: Primitive = elementwise(
     "subtract",
@@ -39,6 +40,7 @@ subtract: Primitive = elementwise(
     in_place=operator.isub,
     expression="{0} - {1}",
     augmented="{0} -= {1}",
+    jax="lax.sub",
 )
 multiply: Primitive = elementwise(
     "multiply",
@@ -51,6 +53,7 @@ multiply: Primitive = elementwise(
     in_place=operator.imul,
     expression="{0} * {1}",
     augmented="{0} *= {1}",
+    jax="lax.mul",
 )
 divide: Primitive = elementwise(
     "divide",
@@ -64,6 +67,7 @@ divide: Primitive = elementwise(
     in_place=operator.itruediv,
     expression="{0} / {1}",
     augmented="{0} /= {1}",
+    jax="lax.div",
 )
 negative: Primitive = elementwise(
     "negative",
@@ -73,12 +77,17 @@ negative: Primitive = elementwise(
     scales=(0,),
     operator=operator.neg,
     expression="-{0}",
+    jax="lax.neg",
 )
 positive: Primitive = elementwise(
     "positive", np.positive, lambda t, out, x: t, kinds="fci"
 )
 square: Primitive = elementwise(
-    "square", np.square, lambda t, out, x: 2 * t * x, kinds="fci"
+    "square",
+    np.square,
+    lambda t, out, x: 2 * t * x,
+    kinds="fci",
+    jax="lax.square",
 )
 reciprocal: Primitive = elementwise(
     "reciprocal",
@@ -159,6 +168,11 @@ def _where_numpy(condition: Any, x: Any, y: Any) -> Any:
     return np.where(condition, x, y)[()]
 
 
+def _where_jax(xla: Any, condition: Any, x: Any, y: Any) -> Any:
+    values = xla.cast(condition, bool), *xla.cast_all(x, y)
+    return xla.lax.select(*map(xla.spread, values))
+
+
 def _where_transpose(ct: Any, condition: Any, x: Any, y: Any) -> Any:
     return None, where(condition, ct, 0.0), where(condition, 0.0, ct)
 
@@ -170,9 +184,7 @@ where: Primitive = Primitive(
     linear=((1, 2),),
     transpose=_where_transpose,
     elementwise=True,
-    jax=lambda xla, condition, x, y: xla.np.where(
-        xla.cast(condition, bool), *xla.cast_all(x, y)
-    ),
+    jax=_where_jax,
     samples=lambda: [
         Sample((np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, 4.0]))),
         Sample((np.array([[True], [False]]), np.ones(3), np.float64(2.0))),
@@ -187,12 +199,13 @@ def _pick(t: Any, chosen: Any, other: Any) -> Any:
 
 
 def _extremum_jax(xla: Any, x: Any, y: Any) -> Any:
-    """jax's own function, which passes over a complex NaN."""
+    """NaN where an operand is, of complex ones, too, which jax orders otherwise."""
     np = xla.np
-    x, y = xla.cast_all(x, y)
-    extremum = getattr(np, xla.prim.name)(x, y)
+    x, y = map(xla.spread, xla.cast_all(x, y))
     if x.dtype.kind != "c":
-        return extremum
+        is_max = xla.prim.name == "maximum"
+        return xla.lax.max(x, y) if is_max else xla.lax.min(x, y)
+    extremum = getattr(np, xla.prim.name)(x, y)
     return np.where(x != x, x, np.where(y != y, y, extremum))
 
 

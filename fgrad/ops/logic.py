@@ -10,7 +10,7 @@ from fgrad.primitive import Primitive, Range, Sample, elementwise
 _PAIR: tuple[Range, ...] = ((-1.0, 1.0), (-1.0, 1.0))
 
 
-def _compare(xla: Any, ufunc: Any, x: Any, y: Any) -> Any:
+def _compare(xla: Any, ufunc: Any, lax_name: str, x: Any, y: Any) -> Any:
     """A comparison by value, as NumPy's, whatever the types of the integers are."""
     types = [aval.dtype for aval in xla.ins]
     if int in types and not {float, complex} & set(types):
@@ -20,6 +20,8 @@ def _compare(xla: Any, ufunc: Any, x: Any, y: Any) -> Any:
     first, second = xla.loop(ufunc, types)
     function = getattr(xla.np, ufunc.__name__)
     x, y = xla.cast(x, first), xla.cast(y, second)
+    if first == second and first.kind != "c":
+        return getattr(xla.lax, lax_name)(*xla.aligned(x, y))
     if first == second:
         return function(x, y)
     if first.kind == "i":  # with uint64: there is no type that holds both
@@ -50,20 +52,27 @@ def _constant(
 
 
 def _comparison(
-    name: str, ufunc: Any, symbol: str, function: Any, kinds: str = "fi"
+    name: str,
+    ufunc: Any,
+    symbol: str,
+    function: Any,
+    lax_name: str,
+    kinds: str = "fi",
 ) -> Primitive:
     def jax(xla: Any, x: Any, y: Any) -> Any:
-        return _compare(xla, ufunc, x, y)
+        return _compare(xla, ufunc, lax_name, x, y)
 
     return _constant(name, ufunc, symbol, function, kinds, jax=jax)
 
 
-is_equal = _comparison("equal", np.equal, "==", operator.eq, "fcib")
-is_not_equal = _comparison("not_equal", np.not_equal, "!=", operator.ne, "fcib")
-is_less = _comparison("less", np.less, "<", operator.lt)
-is_less_equal = _comparison("less_equal", np.less_equal, "<=", operator.le)
-is_greater = _comparison("greater", np.greater, ">", operator.gt)
-is_greater_equal = _comparison("greater_equal", np.greater_equal, ">=", operator.ge)
+is_equal = _comparison("equal", np.equal, "==", operator.eq, "eq", "fcib")
+is_not_equal = _comparison("not_equal", np.not_equal, "!=", operator.ne, "ne", "fcib")
+is_less = _comparison("less", np.less, "<", operator.lt, "lt")
+is_less_equal = _comparison("less_equal", np.less_equal, "<=", operator.le, "le")
+is_greater = _comparison("greater", np.greater, ">", operator.gt, "gt")
+is_greater_equal = _comparison(
+    "greater_equal", np.greater_equal, ">=", operator.ge, "ge"
+)
 bitwise_and = _constant("bitwise_and", np.bitwise_and, "&", operator.and_, "ib")
 bitwise_or = _constant("bitwise_or", np.bitwise_or, "|", operator.or_, "ib")
 bitwise_xor = _constant("bitwise_xor", np.bitwise_xor, "^", operator.xor, "ib")
@@ -130,9 +139,8 @@ def _step_numpy(x: Any, y: Any) -> Any:
 
 
 def _step_jax(xla: Any, x: Any, y: Any) -> Any:
-    reaches, exceeds = (
-        _compare(xla, ufunc, x, y) for ufunc in (np.greater_equal, np.greater)
-    )
+    reaches = _compare(xla, np.greater_equal, "ge", x, y)
+    exceeds = _compare(xla, np.greater, "gt", x, y)
     return xla.np.where(exceeds, 1.0, 0.5 * reaches)
 
 

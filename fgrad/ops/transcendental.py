@@ -99,7 +99,9 @@ scalar_power: Primitive = elementwise(
 
 # --- exponentials and logarithms
 
-exp: Primitive = elementwise("exp", np.exp, lambda t, out, x: t * out, kinds="fc")
+exp: Primitive = elementwise(
+    "exp", np.exp, lambda t, out, x: t * out, kinds="fc", jax="lax.exp"
+)
 exp2: Primitive = elementwise(
     "exp2",
     np.exp2,
@@ -109,10 +111,10 @@ exp2: Primitive = elementwise(
     jax=lambda xla, x: xla.np.power(*xla.cast_all(2.0, x)),
 )
 expm1: Primitive = elementwise(
-    "expm1", np.expm1, lambda t, out, x: t * (out + 1), kinds="fc"
+    "expm1", np.expm1, lambda t, out, x: t * (out + 1), kinds="fc", jax="lax.expm1"
 )
 log: Primitive = elementwise(
-    "log", np.log, lambda t, out, x: t / x, ranges=POSITIVE, kinds="fc"
+    "log", np.log, lambda t, out, x: t / x, ranges=POSITIVE, kinds="fc", jax="lax.log"
 )
 log2: Primitive = elementwise(
     "log2",
@@ -129,10 +131,20 @@ log10: Primitive = elementwise(
     kinds="fc",
 )
 log1p: Primitive = elementwise(
-    "log1p", np.log1p, lambda t, out, x: t / (1 + x), ranges=POSITIVE, kinds="fc"
+    "log1p",
+    np.log1p,
+    lambda t, out, x: t / (1 + x),
+    ranges=POSITIVE,
+    kinds="fc",
+    jax="lax.log1p",
 )
 sqrt: Primitive = elementwise(
-    "sqrt", np.sqrt, lambda t, out, x: 0.5 * t / out, ranges=POSITIVE, kinds="fc"
+    "sqrt",
+    np.sqrt,
+    lambda t, out, x: 0.5 * t / out,
+    ranges=POSITIVE,
+    kinds="fc",
+    jax="lax.sqrt",
 )
 cbrt: Primitive = elementwise(
     "cbrt", np.cbrt, lambda t, out, x: t / (3 * square(out)), ranges=POSITIVE
@@ -162,10 +174,14 @@ def _softmax_term(x: Any, out: Any) -> Any:
 
 # --- trigonometric and hyperbolic functions
 
-sin: Primitive = elementwise("sin", np.sin, lambda t, out, x: t * cos(x), kinds="fc")
-cos: Primitive = elementwise("cos", np.cos, lambda t, out, x: -t * sin(x), kinds="fc")
+sin: Primitive = elementwise(
+    "sin", np.sin, lambda t, out, x: t * cos(x), kinds="fc", jax="lax.sin"
+)
+cos: Primitive = elementwise(
+    "cos", np.cos, lambda t, out, x: -t * sin(x), kinds="fc", jax="lax.cos"
+)
 tan: Primitive = elementwise(
-    "tan", np.tan, lambda t, out, x: t * (1 + square(out)), kinds="fc"
+    "tan", np.tan, lambda t, out, x: t * (1 + square(out)), kinds="fc", jax="lax.tan"
 )
 arcsin: Primitive = elementwise(
     "arcsin", np.arcsin, lambda t, out, x: t / sqrt(1 - square(x)), kinds="fc"
@@ -183,7 +199,7 @@ cosh: Primitive = elementwise(
     "cosh", np.cosh, lambda t, out, x: t * sinh(x), kinds="fc"
 )
 tanh: Primitive = elementwise(
-    "tanh", np.tanh, lambda t, out, x: t * (1 - square(out)), kinds="fc"
+    "tanh", np.tanh, lambda t, out, x: t * (1 - square(out)), kinds="fc", jax="lax.tanh"
 )
 arcsinh: Primitive = elementwise(
     "arcsinh", np.arcsinh, lambda t, out, x: t / sqrt(1 + square(x)), kinds="fc"
