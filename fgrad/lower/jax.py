@@ -64,6 +64,12 @@ def jax_function(program: Program) -> Callable[..., list[Any]]:
     """
     jax = import_jax()
     types = [var.aval for var in (*program.consts, *program.ins)]
+    for aval in types:
+        if not _is_known(aval):
+            raise BackendError(
+                f"XLA cannot run a program that takes {aval}: it does not have the "
+                f"dtype {aval.numpy_dtype}; convert it (astype)"
+            )
 
     def run(*arguments: Any) -> list[Any]:
         with jax.enable_x64(True):
@@ -213,6 +219,12 @@ class Xla:
         return BackendError(f"XLA cannot run {self.prim.name}{where}: {what}")
 
 
+def _is_known(aval: Aval) -> bool:
+    """Whether XLA has the dtype."""
+    dtype = aval.numpy_dtype
+    return dtype.kind in "biufc" and dtype.itemsize <= 8 * (1 + aval.is_complex)
+
+
 def _aval(x: Any) -> Aval:
     return Aval(x.shape, x.dtype)
 
@@ -258,8 +270,7 @@ def _evaluate(
 def _apply(xla: Xla, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     """The results of one equation, with the types that it gives to them."""
     for aval in xla.outs:
-        is_known = aval.numpy_dtype.kind in "biufc"
-        if not is_known or aval.numpy_dtype.itemsize > 8 * (1 + aval.is_complex):
+        if not _is_known(aval):
             raise xla.unsupported(f"its result has the dtype {aval.numpy_dtype}")
     found = _form(xla)(*operands, **params)
     outs = list(found) if xla.prim.multiple else [found]
@@ -292,6 +303,9 @@ def _module(xla: Xla, name: str) -> Any:
 
 def _by_loop(xla: Xla, function: Any, is_lax: bool, *operands: Any) -> Any:
     """A function on operands of the types that NumPy's own loop takes."""
-    loop = xla.loop(xla.prim.numpy)
+    ufunc = xla.prim.numpy
+    loop = xla.loop(ufunc)
+    if is_lax and loop[0] == bool:  # sums and products of booleans: or, and
+        function, is_lax = getattr(xla.np, ufunc.__name__), False
     values = [xla.cast(x, dtype) for x, dtype in zip(operands, loop, strict=True)]
     return function(*(xla.aligned(*values) if is_lax else values))
