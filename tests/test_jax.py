@@ -16,7 +16,13 @@ import fgrad.lower.jax
 from fgrad.control.guard import GuardFailed
 from fgrad.errors import BackendError
 from fgrad.ir import Eqn, Lit, Program, Var, aval_of
-from fgrad.lower.jax import check_guards, guards, import_jax, jax_function
+from fgrad.lower.jax import (
+    check_guards,
+    guards,
+    import_jax,
+    jax_arguments,
+    jax_function,
+)
 from fgrad.primitive import Primitive
 
 
@@ -41,13 +47,12 @@ def test_64_bits_without_touching_the_configuration() -> None:
     """In a process where jax has its own defaults, the results have 64 bits."""
     code = """
         import jax, numpy as np, fgrad
-        from fgrad.lower.jax import jax_function
+        from fgrad.lower.jax import jax_arguments, jax_function
         f = lambda x, n: (np.cumsum(x) / 3, n // 7 + 2**40, np.argmax(x), x > 0.1)
         args = np.linspace(0, 1, 5), np.array([2**40, -3])
         program = fgrad.make_program(f)(*args)
         run = jax.jit(jax_function(program))
-        with jax.enable_x64(True):
-            given = [jax.numpy.asarray(x) for x in args]
+        given = jax_arguments(program, args)
         for _ in range(2):
             found = run(*given)
         for one, other in zip(found, program(*args), strict=True):
@@ -132,6 +137,19 @@ def test_a_dtype_that_xla_lacks() -> None:
     program = fgrad.make_program(lambda x: x.astype(np.longdouble) * 2.0)(np.ones(3))
     with pytest.raises(BackendError, match=r"test_jax.py.*dtype"):
         jax_function(program)(np.ones(3))
+
+
+def test_arguments_that_jax_has_rounded_are_refused() -> None:
+    program = fgrad.jit(lambda x, y: x * y).lower(np.ones(3), 0.1)
+    run = jax.jit(jax_function(program))
+    with (
+        jax.enable_x64(False),
+        pytest.raises(BackendError, match=r"f64\[3\].*f32\[3\]"),
+    ):
+        run(np.ones(3), 0.1)
+    x = jax_arguments(program, [np.ones(3), 0.1])[0]
+    with jax.enable_x64(False), pytest.raises(BackendError, match=r"float.*f32"):
+        run(x, 0.1)
 
 
 # --- reads and writes
@@ -357,7 +375,6 @@ def test_fgrad_does_not_import_jax() -> None:
 
 
 def test_a_primitive_of_the_users() -> None:
-    """By default it is the function of the same name in jax.numpy."""
     expit = Primitive(
         "expit_for_jax",
         lambda x: 1 / (1 + np.exp(-x)),
@@ -370,5 +387,8 @@ def test_a_primitive_of_the_users() -> None:
         program = Program([x], [Eqn(expit, (x,), (), (out,))], [out, Lit(2.5)])
         (found,) = run_together([(program, [np.ones(3)])])
         assert_same(found, (program, [np.ones(3)]))
+        expit.jax = None
+        with pytest.raises(BackendError, match="give one"):
+            run_together([(program, [np.ones(3)])])
     finally:
         del Primitive.registry["expit_for_jax"]

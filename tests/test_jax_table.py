@@ -20,7 +20,7 @@ from test_vmap_table import flags_of, make_batch
 import fgrad
 from fgrad import Program
 from fgrad.ir import aval_of
-from fgrad.lower.jax import check_guards, jax_function
+from fgrad.lower.jax import check_guards, jax_arguments, jax_function
 from fgrad.primitive import Primitive, Sample
 
 # (primitive, number of the sample, check): the reason. A row that holds must go.
@@ -107,9 +107,7 @@ def quiet() -> Iterator[None]:
 def arguments_of(case: Case) -> list[Any]:
     """The constants and inputs of a program as jax arrays of their own types."""
     program, args = case
-    with jax.enable_x64(True):
-        values = [jax.numpy.asarray(x) for x in (*program.values, *args)]
-        return jax.block_until_ready(values)
+    return jax_arguments(program, args)
 
 
 def run_together(cases: list[Case]) -> list[list[Any]]:

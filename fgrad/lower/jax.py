@@ -17,8 +17,7 @@ from fgrad.primitive import Primitive
 from fgrad.record import trace_program
 from fgrad.sites import Site
 
-# the first version whose `jax.enable_x64` is a context manager of this thread alone
-# and not of the experimental module that later versions no longer have
+# The first version whose public API has `jax.enable_x64`, a setting of one thread.
 MINIMUM = (0, 8)
 
 
@@ -49,18 +48,20 @@ def jax_function(program: Program) -> Callable[..., list[Any]]:
     """The program as a function of jax arrays, to be traced by ``jax.jit``.
 
     It takes the constants and then the inputs, and returns the outputs and then, for
-    each of the program's `guards`, the value that the guard tests. 64-bit types stay
-    what they are, whatever jax is configured to do: they are enabled in this thread,
-    while the function runs.
+    each of the program's `guards`, the value that the guard tests. 64-bit types are
+    enabled in this thread while jax traces the function, whatever jax is configured to
+    do, and the compiled function keeps them. Its arguments must have them, too: see
+    `jax_arguments`.
 
     Raises:
         BackendError: jax is missing or too old; when called, the program holds what
-            XLA cannot do.
+            XLA cannot do, or an argument does not have the type of the input.
 
     >>> import jax, numpy as np, fgrad
-    >>> program = fgrad.make_program(lambda x: np.sum(np.sin(x)))(np.zeros(3))
-    >>> jax.jit(jax_function(program))(np.zeros(3))
-    [Array(0., dtype=float64)]
+    >>> program = fgrad.make_program(lambda x: np.sum(np.cos(x)))(np.zeros(3))
+    >>> run = jax.jit(jax_function(program))
+    >>> run(*jax_arguments(program, [np.zeros(3)]))
+    [Array(3., dtype=float64)]
     """
     jax = import_jax()
     types = [var.aval for var in (*program.consts, *program.ins)]
@@ -75,13 +76,33 @@ def jax_function(program: Program) -> Callable[..., list[Any]]:
         with jax.enable_x64(True):
             observed: list[Any] = []
             pairs = zip(arguments, types, strict=True)
-            values = [_as_typed(jax, x, aval) for x, aval in pairs]
+            values = [_checked(jax, x, aval) for x, aval in pairs]
             outs = _evaluate(jax, program, values, observed)
             avals = [atom.aval for atom in program.outs]
             pairs = zip(outs, avals, strict=True)
             return [*(_as_typed(jax, x, aval) for x, aval in pairs), *observed]
 
     return run
+
+
+def jax_arguments(program: Program, values: Sequence[Any]) -> list[Any]:
+    """The program's constants and these inputs as jax arrays of the program's types.
+
+    jax rounds NumPy arrays and Python numbers to 32 bits where they enter, unless its
+    configuration says otherwise. Arrays are copied: changing them later is no matter.
+
+    >>> import numpy as np, fgrad
+    >>> program = fgrad.make_program(lambda x: x * 2.0)(np.float64(0.1))
+    >>> jax_arguments(program, [0.1])
+    [Array(0.1, dtype=float64)]
+    """
+    jax = import_jax()
+    variables = (*program.consts, *program.ins)
+    with jax.enable_x64(True):
+        return [
+            x if isinstance(x, jax.Array) else jax.numpy.array(x, var.aval.numpy_dtype)
+            for x, var in zip((*program.values, *values), variables, strict=True)
+        ]
 
 
 def guards(program: Program) -> list[Eqn]:
@@ -219,6 +240,18 @@ class Xla:
         return BackendError(f"XLA cannot run {self.prim.name}{where}: {what}")
 
 
+def _checked(jax: Any, x: Any, aval: Aval) -> Any:
+    """An argument, which must have its type: converting would hide what it lost."""
+    found = aval_of(x) if type(x) in PYTHON_NUMBERS else _aval(x)
+    if found.numpy_dtype != aval.numpy_dtype or found.shape != aval.shape:
+        raise BackendError(
+            f"the program takes {aval}, got {found} of jax, which makes 32-bit types "
+            "of what is no jax array; convert with 64-bit types enabled "
+            "(`with jax.enable_x64(True): jax.numpy.asarray(x)`)"
+        )
+    return _as_typed(jax, x, aval)
+
+
 def _is_known(aval: Aval) -> bool:
     """Whether XLA has the dtype."""
     dtype = aval.numpy_dtype
@@ -289,7 +322,9 @@ def _form(xla: Xla) -> Callable[..., Any]:
     is_ufunc = isinstance(prim.numpy, np.ufunc)
     name = prim.jax or (prim.numpy.__name__ if is_ufunc else prim.name)
     module, _, short = name.rpartition(".")
-    function = getattr(_module(xla, module), short)
+    function = getattr(_module(xla, module), short, None)
+    if function is None:
+        raise xla.unsupported("its record has no jax form; give one (jax=)")
     if not is_ufunc:
         return function  # type: ignore[no-any-return]
     return functools.partial(_by_loop, xla, function, module == "lax")
@@ -305,7 +340,7 @@ def _by_loop(xla: Xla, function: Any, is_lax: bool, *operands: Any) -> Any:
     """A function on operands of the types that NumPy's own loop takes."""
     ufunc = xla.prim.numpy
     loop = xla.loop(ufunc)
-    if is_lax and loop[0] == bool:  # sums and products of booleans: or, and
+    if is_lax and loop[0].kind == "b":  # sums and products of booleans: or, and
         function, is_lax = getattr(xla.np, ufunc.__name__), False
     values = [xla.cast(x, dtype) for x, dtype in zip(operands, loop, strict=True)]
     return function(*(xla.aligned(*values) if is_lax else values))
