@@ -4,6 +4,7 @@ import builtins
 import subprocess
 import sys
 import textwrap
+import warnings
 from typing import Any
 
 import jax
@@ -150,6 +151,17 @@ def test_arguments_that_jax_has_rounded_are_refused() -> None:
     x = jax_arguments(program, [np.ones(3), 0.1])[0]
     with jax.enable_x64(False), pytest.raises(BackendError, match=r"float.*f32"):
         run(x, 0.1)
+
+
+def test_conversions() -> None:
+    names = [*TYPES, "uint32", "int16", "float16", "complex64"]
+    f = lambda x, z: [y.astype(t) for y in (x, z, x > 1) for t in names]
+    x = np.array([0.0, 2.7, -2.7, 300.2, -70000.9, 1e5])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = same_as_numpy(lambda x: f(x, x.astype("float32"))[:-4], x[:4])
+        assert len(found) > 20
+        same_as_numpy(lambda x: [x.astype(t) for t in ("int8", "uint8", "uint32")], x)
 
 
 # --- reads and writes

@@ -158,7 +158,14 @@ class Xla:
             return _strong(self.lax, x)
         if x.dtype.kind == "c" and dtype.kind not in "cb":
             x = self.lax.real(x)
-        return self.np.asarray(x).astype(dtype)
+        x = self.np.asarray(x)
+        is_wrapped = dtype.kind == "u" or (dtype.kind == "i" and dtype.itemsize < 4)
+        if not is_wrapped or x.dtype.kind != "f":
+            return x.astype(dtype)
+        wrapped = x.astype(np.int64).astype(dtype)  # as NumPy; XLA would saturate
+        if dtype != np.uint64:
+            return wrapped
+        return self.np.where(x < 0, wrapped, x.astype(dtype))
 
     def cast_all(self, *operands: Any, dtype: Any = None) -> list[Any]:
         """The operands as arrays of one dtype, by default that of the result."""
