@@ -164,6 +164,15 @@ def test_conversions() -> None:
         same_as_numpy(lambda x: [x.astype(t) for t in ("int8", "uint8", "uint32")], x)
 
 
+def test_products_have_full_precision_unless_the_user_says_otherwise() -> None:
+    x = np.ones((3, 3), "float32")
+    program = fgrad.make_program(lambda x: x @ x)(x)
+    lower = lambda: jax.jit(jax_function(program)).lower(x).as_text()
+    assert "HIGHEST" in lower()
+    with jax.default_matmul_precision("default"):
+        assert "HIGHEST" not in lower()
+
+
 # --- reads and writes
 
 X = np.arange(12.0).reshape(3, 4)

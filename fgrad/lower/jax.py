@@ -51,7 +51,8 @@ def jax_function(program: Program) -> Callable[..., list[Any]]:
     each of the program's `guards`, the value that the guard tests. 64-bit types are
     enabled in this thread while jax traces the function, whatever jax is configured to
     do, and the compiled function keeps them. Its arguments must have them, too: see
-    `jax_arguments`.
+    `jax_arguments`. Products of float32 have full precision on all devices, unless the
+    user has set jax's ``default_matmul_precision``.
 
     Raises:
         BackendError: jax is missing or too old; when called, the program holds what
@@ -73,7 +74,8 @@ def jax_function(program: Program) -> Callable[..., list[Any]]:
             )
 
     def run(*arguments: Any) -> list[Any]:
-        with jax.enable_x64(True):
+        precision = jax.config.jax_default_matmul_precision or "highest"
+        with jax.enable_x64(True), jax.default_matmul_precision(precision):
             observed: list[Any] = []
             pairs = zip(arguments, types, strict=True)
             values = [_checked(jax, x, aval) for x, aval in pairs]
