@@ -120,6 +120,11 @@ def _print_lines(
     return None if line is None else [line]
 
 
+def _print_jax(xla: Any, *operands: Any, format: Format) -> tuple[()]:
+    xla.show_on_host(format.show, operands)
+    return ()
+
+
 def _print_batch(size: int, mapped: Flags, *operands: Any, format: Format) -> list[Any]:
     for number in range(size):
         row = [
@@ -144,6 +149,7 @@ print_: Primitive = Primitive(
     has_effect=True,
     batch=_print_batch,
     statements=_print_lines,
+    jax=_print_jax,
     samples=_print_samples,
 )
 
@@ -161,6 +167,7 @@ print_cotangent_: Primitive = linear(
     lambda x, *, template: Aval(x.shape, x.numpy_dtype),
     _print_cotangent_transpose,
     batch_params=lambda size, **params: params,
+    jax=lambda xla, x, *, template: x,
     samples=lambda: [Sample((np.ones(2),), {"template": "{}"})],
 )
 

@@ -169,6 +169,34 @@ class MutatedConstantError(FgradError, RuntimeError):
     """
 
 
+class BackendError(FgradError, RuntimeError):
+    """jax is missing or too old, or a program holds what XLA cannot run.
+
+    Fails::
+
+        from fgrad.lower.jax import jax_function
+
+        def f(x):  # the number of steps depends on the values
+            grow = lambda y: y * 1.5
+            return fgrad.while_loop(lambda y: y < 100.0, grow, x)
+
+        program = fgrad.jit(fgrad.grad(f)).lower(2.0)
+        jax_function(program)(*program.values, 2.0)
+
+    XLA lays out all memory before a program runs. The reverse mode of a loop keeps
+    values of each step, so it needs a bound on their number. Dtypes that XLA does not
+    have (``longdouble``) have no place there, either. The message names the operation
+    and the user's line. Give the bound, or use ``fori_loop`` or ``scan``::
+
+        def f(x):
+            grow = lambda y: y * 1.5
+            return fgrad.while_loop(lambda y: y < 100.0, grow, x, max_steps=20)
+
+        program = fgrad.jit(fgrad.grad(f)).lower(2.0)
+        jax_function(program)(*program.values, 2.0)
+    """
+
+
 class BatchLoopWarning(UserWarning):
     """``vmap`` runs an operation once for each element of the batch.
 

@@ -142,6 +142,12 @@ class Primitive:
             of which the mapped ones have one more axis in front: ``batch(size, mapped,
             *operands, **params)`` gives outputs with that axis. ``mapped`` has a flag
             for each operand; an output that is `Unmapped` does not have the axis.
+        jax: how it is computed on jax arrays: ``jax(xla, *operands, **params)``, with
+            jax's modules and what rules need as ``xla`` (`fgrad.lower.jax.Xla`), or the
+            name of a function in ``jax.numpy``, ``linalg.`` of it, or ``lax.`` of jax.
+            By default it is the function in ``jax.numpy`` of the same name, on operands
+            converted as NumPy's ufunc does. Results are converted to the types that
+            ``aval`` says.
         samples: makes the operands and params that tests use.
     """
 
@@ -181,6 +187,7 @@ class Primitive:
     stacks: bool = False
     batch_params: Rule | None = None
     batch: Rule | None = None
+    jax: Rule | str | None = None
     samples: Callable[[], list[Sample]] = no_samples
 
     registry: ClassVar[dict[str, Primitive]] = {}

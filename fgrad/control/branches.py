@@ -197,6 +197,12 @@ def _cond_runs(*, branches: Branches) -> tuple[Any, dict[str, Any]]:
     return run_branch, {"branches": bodies, "quiet": tuple(map(selects, branches))}
 
 
+def _cond_jax(xla: Any, index: Any, *operands: Any, branches: Branches) -> Any:
+    runs = [lambda *xs, body=body: xla.run(body, xs) for body in branches]
+    number = xla.np.clip(xla.cast(index, np.int64), 0, len(branches) - 1)
+    return xla.lax.switch(number.astype(np.int32), runs, *operands)
+
+
 def _cond_aval(index: Aval, *operands: Aval, branches: Branches) -> tuple[Aval, ...]:
     for branch in branches:
         if tuple(var.aval for var in branch.ins) != operands:
@@ -356,5 +362,6 @@ cond_: Primitive = Primitive(
     runs=_cond_runs,
     multiple=True,
     batch=_cond_batch,
+    jax=_cond_jax,
     samples=_cond_samples,
 )

@@ -101,6 +101,15 @@ def _call_numpy(*operands: Any, call: Call, types: tuple[Aval, ...]) -> tuple[An
     return tuple(outs if any(map(is_traced, operands)) else apart(outs))
 
 
+def _call_jax(xla: Any, *operands: Any, call: Call, types: tuple[Aval, ...]) -> Any:
+    if call.is_dynamic:
+        raise xla.unsupported(
+            f"{call.name} keeps values of each step of a loop whose number of steps "
+            "depends on values; give it max_steps=, or use fori_loop or scan"
+        )
+    return xla.inline(call, operands)
+
+
 def _call_aval(*avals: Aval, call: Call, types: tuple[Aval, ...]) -> tuple[Aval, ...]:
     return types
 
@@ -177,6 +186,7 @@ call_: Primitive = Primitive(
     calls_user=True,
     batch=_call_batch,
     multiple=True,
+    jax=_call_jax,
     samples=_call_samples,
 )
 

@@ -63,6 +63,12 @@ def _checkpoint_runs(*, program: Program) -> tuple[Any, dict[str, Any]]:
     return run_program, {"run": Body(program), "quiet": selects(program)}
 
 
+def _checkpoint_jax(xla: Any, *operands: Any, program: Program) -> Any:
+    # without the barrier XLA would merge the forward pass with what is computed anew
+    held = xla.lax.optimization_barrier(tuple(map(xla.np.asarray, operands)))
+    return xla.run(program, held)
+
+
 def _checkpoint_aval(*avals: Aval, program: Program) -> tuple[Aval, ...]:
     if avals != tuple(var.aval for var in program.ins):
         raise ValueError("the operands do not have the types of the program's inputs")
@@ -146,5 +152,6 @@ checkpoint_: Primitive = Primitive(
     runs=_checkpoint_runs,
     multiple=True,
     batch=_checkpoint_batch,
+    jax=_checkpoint_jax,
     samples=_checkpoint_samples,
 )

@@ -46,6 +46,12 @@ def _guard_numpy(x: Any, *, kind: str, expected: Any, number: int) -> tuple[()]:
     return ()
 
 
+def _guard_jax(xla: Any, x: Any, **params: Any) -> tuple[()]:
+    """The value comes out of the program, and is tested after it."""
+    xla.observe(x)
+    return ()
+
+
 guard_: Primitive = Primitive(
     "guard",
     _guard_numpy,
@@ -53,6 +59,7 @@ guard_: Primitive = Primitive(
     is_constant=True,
     multiple=True,
     has_effect=True,
+    jax=_guard_jax,
     samples=lambda: [
         Sample((np.float64(2.0),), {"kind": "bool", "expected": True, "number": 0})
     ],

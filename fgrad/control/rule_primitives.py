@@ -127,7 +127,24 @@ def _by_mapped_rule(
     return list(outs)
 
 
-def _make(name: str) -> Primitive:
+def _primal_jax(xla: Any, *operands: Any, rule: Rule, layout: Any = None) -> Any:
+    """What the user's function does, of types alone."""
+    return xla.inline(rule.primal, operands)
+
+
+def _forward_jax(xla: Any, *operands: Any, rule: Rule, layout: Any) -> Any:
+    return xla.inline(rule.forward, operands)
+
+
+def _external_jax(xla: Any, *operands: Any, rule: Rule, layout: Any = None) -> Any:
+    """A call of the host, where the program runs."""
+
+    pairs = zip(operands, xla.ins, strict=True)
+    values = [xla.cast(x, aval.numpy_dtype) for x, aval in pairs]
+    return xla.call_host(lambda values: _run(None, rule.primal, values), values)
+
+
+def _make(name: str, jax: Callable[..., Any]) -> Primitive:
     """A function whose derivatives read operands and results."""
 
     def batch(
@@ -155,12 +172,13 @@ def _make(name: str) -> Primitive:
         multiple=True,
         calls_user=True,
         batch=batch,
+        jax=jax,
     )
     return prim
 
 
-custom_jvp_ = _make("custom_jvp")
-external_ = _make("external")
+custom_jvp_ = _make("custom_jvp", _primal_jax)
+external_ = _make("external", _external_jax)
 
 
 # --- a forward rule of its own
@@ -235,6 +253,7 @@ custom_vjp_ = Primitive(
     multiple=True,
     calls_user=True,
     batch=_vjp_batch,
+    jax=_primal_jax,
 )
 custom_vjp_forward_ = Primitive(
     "custom_vjp_forward",
@@ -247,4 +266,5 @@ custom_vjp_forward_ = Primitive(
     multiple=True,
     calls_user=True,
     batch=_forward_batch,
+    jax=_forward_jax,
 )

@@ -18,6 +18,7 @@ import numpy as np
 from fgrad.control.closing import typed
 from fgrad.control.derivatives import lifted
 from fgrad.control.executing import runner, selects
+from fgrad.control.loops_jax import scan_jax
 from fgrad.control.running import run_scan
 from fgrad.control.scan_derivatives import (
     Derived,
@@ -348,5 +349,6 @@ scan_: Primitive = Primitive(
     runs=_scan_runs,
     multiple=True,
     batch=_scan_batch,
+    jax=scan_jax,
     samples=_scan_samples,
 )

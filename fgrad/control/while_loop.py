@@ -19,6 +19,7 @@ from fgrad.control.closing import apart, as_value, close
 from fgrad.control.derivatives import lifted
 from fgrad.control.executing import runner, selects
 from fgrad.control.loops import close_loop
+from fgrad.control.loops_jax import while_jax
 from fgrad.control.running import run_while
 from fgrad.control.scan import scan_
 from fgrad.control.while_bodies import (
@@ -394,5 +395,6 @@ while_: Primitive = Primitive(
     runs=_while_runs,
     multiple=True,
     batch=_while_batch,
+    jax=while_jax,
     samples=_while_samples,
 )

@@ -86,6 +86,14 @@ def _matmul_lines(
     return [f"{out} = {x} @ {y}"]
 
 
+def _matmul_jax(xla: Any, x: Any, y: Any) -> Any:
+    x, y = xla.cast_all(x, y)
+    if y.ndim > 2 or x.dtype == bool:
+        return xla.np.matmul(x, y)
+    inner = ((x.ndim - 1,), (max(y.ndim - 2, 0),))
+    return xla.lax.dot_general(x, y, (inner, ((), ())))
+
+
 def _is_one_call(x: Aval, y: Aval) -> bool:
     """Whether ``dot`` is the same BLAS call as ``@``, at half the overhead.
 
@@ -151,6 +159,7 @@ matmul: Primitive = Primitive(
     linear=((0,), (1,)),
     transpose=_matmul_transpose,
     batch=matmul_batch,
+    jax=_matmul_jax,
     operator=operator.matmul,
     specialized=lambda x, y: np.ndarray.dot if _is_one_call(x, y) else None,
     into=_matmul_into,

@@ -83,6 +83,7 @@ convolve = linear(
     _convolve_aval,
     _convolve_transpose,
     batch=_convolve_batch,
+    jax=lambda xla, a, v, *, mode: xla.np.convolve(*xla.cast_all(a, v), mode),
     groups=((0,), (1,)),
     samples=lambda: [
         Sample((_draw(5), _draw(3, seed=6)), {"mode": "full"}),
@@ -92,6 +93,11 @@ convolve = linear(
         Sample((_draw(3).astype("float32"), _draw(4)), {"mode": "full"}),
     ],
 )
+
+
+def _correlate_jax(xla: Any, x: Any, v: Any) -> Any:
+    x, v = xla.cast_all(x, v)
+    return xla.np.correlate(x, xla.np.conjugate(v), "valid")
 
 
 def _correlate_transpose(ct: Any, x: Any, v: Any) -> Any:
@@ -105,6 +111,7 @@ correlate_valid = linear(
     lambda x, v: Aval((x.size - v.size + 1,), np.result_type(x.dtype, v.dtype)),
     _correlate_transpose,
     batch=_correlate_batch,
+    jax=_correlate_jax,
     groups=((0,), (1,)),
     samples=lambda: [
         Sample((_draw(5), _draw(3, seed=6))),

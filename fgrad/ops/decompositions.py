@@ -55,6 +55,7 @@ cholesky = Primitive(
     np.linalg.cholesky,
     square_aval,
     jvp=_cholesky_jvp,
+    jax=lambda xla, a: xla.np.linalg.cholesky(*xla.cast_all(a), symmetrize_input=False),
     expression="np.linalg.cholesky({0})",
     stacks=True,
     samples=lambda: each_dtype(_positive),
@@ -64,6 +65,11 @@ cholesky = Primitive(
 def _eigvalsh_aval(a: Aval, *, uplo: str) -> Aval:
     require_square(a)
     return matrix_aval(a, a.shape[-1]).real
+
+
+def _eigh_jax(xla: Any, a: Any, uplo: str) -> Any:
+    a = xla.cast(a, inexact_dtype(*xla.ins))
+    return xla.np.linalg.eigh(a, uplo, symmetrize_input=False)
 
 
 def _eigvalsh_jvp(tangents: Any, outs: Any, a: Any, *, uplo: str) -> Any:
@@ -78,6 +84,7 @@ eigvalsh = Primitive(
     lambda a, *, uplo: np.linalg.eigvalsh(a, uplo),
     _eigvalsh_aval,
     jvp=_eigvalsh_jvp,
+    jax=lambda xla, a, *, uplo: _eigh_jax(xla, a, uplo)[0],
     expression="np.linalg.eigvalsh({0}, {uplo!r})",
     stacks=True,
     samples=lambda: [
@@ -101,6 +108,7 @@ eigh = Primitive(
     lambda a, *, uplo: np.linalg.eigh(a, uplo),
     lambda a, *, uplo: (_eigvalsh_aval(a, uplo=uplo), square_aval(a)),
     jvp=_eigh_jvp,
+    jax=lambda xla, a, *, uplo: _eigh_jax(xla, a, uplo),
     multiple=True,
     expression="np.linalg.eigh({0}, {uplo!r})",
     stacks=True,
@@ -130,6 +138,9 @@ svdvals = Primitive(
     lambda a: np.linalg.svd(a, compute_uv=False),
     lambda a: matrix_aval(a, min(a.shape[-2:])).real,
     jvp=_svdvals_jvp,
+    jax=lambda xla, a: xla.np.linalg.svd(
+        xla.cast(a, inexact_dtype(*xla.ins)), compute_uv=False
+    ),
     expression="np.linalg.svd({0}, compute_uv=False)",
     stacks=True,
     samples=lambda: [
@@ -181,6 +192,9 @@ svd = Primitive(
     lambda a, *, full_matrices: np.linalg.svd(a, full_matrices),
     _svd_aval,
     jvp=_svd_jvp,
+    jax=lambda xla, a, *, full_matrices: xla.np.linalg.svd(
+        *xla.cast_all(a), full_matrices
+    ),
     multiple=True,
     expression="np.linalg.svd({0}, {full_matrices})",
     stacks=True,
@@ -226,6 +240,7 @@ qr = Primitive(
     lambda a: np.linalg.qr(a),
     _qr_aval,
     jvp=_qr_jvp,
+    jax=lambda xla, a: xla.np.linalg.qr(*xla.cast_all(a)),
     multiple=True,
     expression="np.linalg.qr({0})",
     stacks=True,
@@ -266,6 +281,7 @@ pinv = Primitive(
     _pinv_aval,
     jvp=_pinv_jvp,
     batch=_pinv_batch,
+    jax=lambda xla, a, rcond: xla.np.linalg.pinv(*xla.cast_all(a), rcond),
     expression="np.linalg.pinv({0}, {1})",
     samples=lambda: [
         Sample((random_matrix(4, 2), 1e-15)),
@@ -278,6 +294,11 @@ pinv = Primitive(
 
 def _lstsq_numpy(a: Any, b: Any, *, rcond: float) -> Any:
     x, _, rank, s = np.linalg.lstsq(a, b, rcond)
+    return x, rank, s
+
+
+def _lstsq_jax(xla: Any, a: Any, b: Any, *, rcond: float) -> Any:
+    x, _, rank, s = xla.np.linalg.lstsq(*xla.cast_all(a, b), rcond)
     return x, rank, s
 
 
@@ -321,6 +342,7 @@ lstsq = Primitive(
     _lstsq_aval,
     jvp=_lstsq_jvp,
     batch=_lstsq_batch,
+    jax=_lstsq_jax,
     multiple=True,
     samples=lambda: [
         Sample((random_matrix(4, 2), random_matrix(4, 3)), {"rcond": 1e-15}),

@@ -148,6 +148,10 @@ def _einsum_numpy(*operands: Any, subscripts: str) -> Any:
     return out
 
 
+def _einsum_jax(xla: Any, *operands: Any, subscripts: str) -> Any:
+    return xla.np.einsum(subscripts, *xla.cast_all(*operands))
+
+
 def _einsum_transpose(ct: Any, *operands: Any, subscripts: str) -> Any:
     inputs, output = split(subscripts)
     return tuple(
@@ -247,6 +251,7 @@ einsum = Primitive(
     linear="each",
     transpose=_einsum_transpose,
     batch=_einsum_batch,
+    jax=_einsum_jax,
     samples=_einsum_samples,
 )
 
@@ -264,6 +269,7 @@ diagonal = linear(
     _diagonal_transpose,
     moves=True,
     batch_params=_diagonal_batch_params,
+    jax=_einsum_jax,
     view_step=lambda out, x, operands, params: ("diagonal", tuple(params.items())),
     expression="np.einsum({subscripts!r}, {0})",
     samples=lambda: [

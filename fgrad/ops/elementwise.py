@@ -29,6 +29,7 @@ add: Primitive = elementwise(
     expression="{0} + {1}",
     scalar="{0} + {1}",
     augmented="{0} += {1}",
+    jax="lax.add",
 )
 subtract: Primitive = elementwise(
     "subtract",
@@ -41,6 +42,7 @@ subtract: Primitive = elementwise(
     expression="{0} - {1}",
     scalar="{0} - {1}",
     augmented="{0} -= {1}",
+    jax="lax.sub",
 )
 multiply: Primitive = elementwise(
     "multiply",
@@ -54,6 +56,7 @@ multiply: Primitive = elementwise(
     expression="{0} * {1}",
     scalar="{0} * {1}",
     augmented="{0} *= {1}",
+    jax="lax.mul",
 )
 divide: Primitive = elementwise(
     "divide",
@@ -68,6 +71,7 @@ divide: Primitive = elementwise(
     expression="{0} / {1}",
     scalar="{0} / {1}",
     augmented="{0} /= {1}",
+    jax="lax.div",
 )
 negative: Primitive = elementwise(
     "negative",
@@ -78,12 +82,18 @@ negative: Primitive = elementwise(
     operator=operator.neg,
     expression="-{0}",
     scalar="-{0}",
+    jax="lax.neg",
 )
 positive: Primitive = elementwise(
     "positive", np.positive, lambda t, out, x: t, kinds="fci"
 )
 square: Primitive = elementwise(
-    "square", np.square, lambda t, out, x: 2 * t * x, kinds="fci", scalar="{0} * {0}"
+    "square",
+    np.square,
+    lambda t, out, x: 2 * t * x,
+    kinds="fci",
+    jax="lax.square",
+    scalar="{0} * {0}",
 )
 reciprocal: Primitive = elementwise(
     "reciprocal",
@@ -94,11 +104,45 @@ reciprocal: Primitive = elementwise(
 )
 
 
+def _divmod_jax(xla: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """Quotient and remainder as in ``npy_divmod`` of NumPy, for integers, too."""
+    np, lax = xla.np, xla.lax
+    x, y = np.broadcast_arrays(*xla.cast_all(x, y))
+    if np.issubdtype(x.dtype, np.integer):
+        is_zero = y == 0
+        divisor = np.where(is_zero, np.ones_like(y), y)
+        quotient, rest = lax.div(x, divisor), lax.rem(x, divisor)
+        is_off = (rest != 0) & ((rest < 0) != (divisor < 0))
+        quotient = np.where(is_off, quotient - 1, quotient)
+        rest = np.where(is_off, rest + divisor, rest)
+        return np.where(is_zero, 0, quotient), np.where(is_zero, 0, rest)
+    rest = lax.rem(x, y)
+    quotient = (x - rest) / y
+    is_off = (rest != 0) & ((rest < 0) != (y < 0))
+    quotient = np.where(is_off, quotient - 1, quotient)
+    rest = np.where(is_off, rest + y, rest)
+    rest = np.where(rest == 0, np.copysign(np.zeros_like(rest), y), rest)
+    rounded = np.floor(quotient)
+    rounded = np.where(quotient - rounded > 0.5, rounded + 1, rounded)
+    zero = np.copysign(np.zeros_like(rounded), x / y)
+    quotient = np.where(quotient == 0, zero, rounded)
+    return np.where(y == 0, x / y, quotient), rest
+
+
+def _fmod_jax(xla: Any, x: Any, y: Any) -> Any:
+    x, y = xla.np.broadcast_arrays(*xla.cast_all(x, y))
+    if x.dtype.kind == "f":
+        return xla.lax.rem(x, y)
+    rest = xla.lax.rem(x, xla.np.where(y == 0, xla.np.ones_like(y), y))
+    return xla.np.where(y == 0, 0, rest)
+
+
 floor_divide: Primitive = elementwise(
     "floor_divide",
     np.floor_divide,
     None,
     None,
+    jax=lambda xla, x, y: _divmod_jax(xla, x, y)[0],
     ranges=(*WIDE, *NONZERO),
     kinds="f",
     operator=operator.floordiv,
@@ -111,6 +155,7 @@ remainder: Primitive = elementwise(
     lambda t, out, x, y: -t * (x // y),
     ranges=(*WIDE, *NONZERO),
     operator=operator.mod,
+    jax=lambda xla, x, y: _divmod_jax(xla, x, y)[1],
     expression="{0} % {1}",
 )
 fmod: Primitive = elementwise(
@@ -119,6 +164,7 @@ fmod: Primitive = elementwise(
     lambda t, out, x, y: t,
     lambda t, out, x, y: -t * trunc(x / y),
     ranges=(*WIDE, *NONZERO),
+    jax=_fmod_jax,
 )
 
 # --- selection
@@ -126,6 +172,11 @@ fmod: Primitive = elementwise(
 
 def _where_numpy(condition: Any, x: Any, y: Any) -> Any:
     return np.where(condition, x, y)[()]
+
+
+def _where_jax(xla: Any, condition: Any, x: Any, y: Any) -> Any:
+    values = xla.cast(condition, bool), *xla.cast_all(x, y)
+    return xla.lax.select(*map(xla.spread, values))
 
 
 def _where_transpose(ct: Any, condition: Any, x: Any, y: Any) -> Any:
@@ -140,6 +191,7 @@ where: Primitive = Primitive(
     transpose=_where_transpose,
     elementwise=True,
     scalar="{1} if {0} else {2}",
+    jax=_where_jax,
     samples=lambda: [
         Sample((np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, 4.0]))),
         Sample((np.array([[True], [False]]), np.ones(3), np.float64(2.0))),
@@ -153,17 +205,30 @@ def _pick(t: Any, chosen: Any, other: Any) -> Any:
     return where(is_less(chosen, other), 0.0, t * step(chosen, other))
 
 
+def _extremum_jax(xla: Any, x: Any, y: Any) -> Any:
+    """NaN where an operand is, of complex ones, too, which jax orders otherwise."""
+    np = xla.np
+    x, y = map(xla.spread, xla.cast_all(x, y))
+    if x.dtype.kind != "c":
+        is_max = xla.prim.name == "maximum"
+        return xla.lax.max(x, y) if is_max else xla.lax.min(x, y)
+    extremum = getattr(np, xla.prim.name)(x, y)
+    return np.where(x != x, x, np.where(y != y, y, extremum))
+
+
 maximum: Primitive = elementwise(
     "maximum",
     np.maximum,
     lambda t, out, x, y: _pick(t, x, y),
     lambda t, out, x, y: _pick(t, y, x),
+    jax=_extremum_jax,
 )
 minimum: Primitive = elementwise(
     "minimum",
     np.minimum,
     lambda t, out, x, y: _pick(t, y, x),
     lambda t, out, x, y: _pick(t, x, y),
+    jax=_extremum_jax,
 )
 # fmax and fmin pass over a NaN, so the derivative goes to the operand that is not NaN.
 fmax: Primitive = elementwise(
@@ -187,6 +252,7 @@ clip: Primitive = elementwise(
     lambda t, out, x, low, high: where(is_less(x, low), t, 0.0),
     lambda t, out, x, low, high: where(is_less(high, x), t, 0.0),
     ranges=((-2.0, 2.0), (-1.0, -0.5), (0.5, 1.0)),
+    jax=lambda xla, x, low, high: xla.np.clip(*xla.cast_all(x, low, high)),
 )
 
 # --- rounding: piecewise constant, so the derivative is zero
@@ -279,8 +345,12 @@ def _angle_jvp(tangents: Any, outs: Any, x: Any) -> Any:
     return imag(conjugate(x) * t) / square(absolute(x))
 
 
+def _angle_jax(xla: Any, x: Any) -> Any:
+    return xla.np.angle(x if xla.ins[0].is_complex else xla.cast_all(x)[0])
+
+
 angle: Primitive = elementwise(
-    "angle", lambda x: np.angle(x)[()], jvp=_angle_jvp, kinds="c"
+    "angle", lambda x: np.angle(x)[()], jvp=_angle_jvp, kinds="c", jax=_angle_jax
 )
 
 

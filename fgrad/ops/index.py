@@ -22,6 +22,7 @@ from fgrad.ops.at import (
 from fgrad.ops.batched_index import batched_path, batched_slot, element
 from fgrad.ops.batching import spread
 from fgrad.ops.elementwise import where
+from fgrad.ops.index_jax import add_jax, index_jax, is_last_jax, scatter_jax, update_jax
 from fgrad.ops.index_source import index_lines, scatter_lines, write_lines
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import Tracer, type_of
@@ -159,6 +160,7 @@ index: Primitive = Primitive(
     batch=_index_batch,
     batch_params=_index_batch_params,
     view_step=_index_view,
+    jax=index_jax,
     statements=index_lines,
     samples=_index_samples,
 )
@@ -249,6 +251,7 @@ index_add: Primitive = Primitive(
     transpose=_index_add_transpose,
     batch=_index_add_batch,
     in_place=_index_add_in_place,
+    jax=add_jax,
     statements=write_lines("+="),
     samples=_update_samples,
 )
@@ -259,6 +262,7 @@ scatter: Primitive = Primitive(
     _scatter_aval,
     linear=((0,),),
     transpose=_scatter_transpose,
+    jax=scatter_jax,
     statements=scatter_lines,
     batch=_scatter_batch,
     accumulate=(index_add, ("at", "path")),
@@ -302,6 +306,7 @@ index_update: Primitive = Primitive(
     transpose=_index_update_transpose,
     batch=_index_update_batch,
     in_place=_index_update_in_place,
+    jax=update_jax,
     statements=write_lines("="),
     samples=_update_samples,
 )
@@ -352,5 +357,6 @@ is_last_write: Primitive = Primitive(
     lambda *arrays, at, shape, lengths: Aval(shape, bool),
     is_constant=True,
     batch=_is_last_write_batch,
+    jax=is_last_jax,
     samples=lambda: [Sample((_I,), {"at": ("$",), "shape": (3, 4), "lengths": (3, 4)})],
 )

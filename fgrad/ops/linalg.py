@@ -109,6 +109,7 @@ def _solve_record(name: str, jvp: Any, pullback: Any = None) -> Primitive:
         jvp=jvp,
         transpose=pullback,
         batch=functools.partial(_solve_batch, name),
+        jax=lambda xla, a, b: xla.np.linalg.solve(*xla.cast_all(a, b)),
         expression="np.linalg.solve({0}, {1})",
         samples=_solve_samples,
     )
@@ -126,6 +127,7 @@ inv = Primitive(
     np.linalg.inv,
     square_aval,
     jvp=lambda tangents, outs, a: -matmul(outs[0], matmul(tangents[0], outs[0])),
+    jax=lambda xla, a: xla.np.linalg.inv(*xla.cast_all(a)),
     expression="np.linalg.inv({0})",
     stacks=True,
     samples=lambda: each_dtype(regular_matrix),
@@ -146,7 +148,7 @@ def _adjugate_numpy(a: Any) -> Any:
     return np.linalg.det(a)[..., None, None] * inverse
 
 
-def _adjugate_by_svd(a: Any) -> Any:
+def _adjugate_by_svd(a: Any, np: Any = np) -> Any:
     """The product of the adjugates of vh, s and u, where a = u s vh."""
     u, s, vh = np.linalg.svd(a, full_matrices=False)
     ones = np.ones_like(s[..., :1])
@@ -155,6 +157,20 @@ def _adjugate_by_svd(a: Any) -> Any:
     phase = np.linalg.det(u @ vh)[..., None, None]
     v, uh = (np.conj(np.swapaxes(x, -1, -2)) for x in (vh, u))
     return phase * (v * (before * after)[..., None, :] @ uh)
+
+
+def _adjugate_jax(xla: Any, a: Any) -> Any:
+    np = xla.np
+    (a,) = xla.cast_all(a)
+    inverse = np.linalg.inv(a)
+    sizes = np.linalg.norm(a, 1, (-2, -1)) * np.linalg.norm(inverse, 1, (-2, -1))
+    return xla.lax.cond(
+        np.all(sizes < WELL_CONDITIONED),
+        lambda a, inverse: np.linalg.det(a)[..., None, None] * inverse,
+        lambda a, inverse: _adjugate_by_svd(a, np),
+        a,
+        inverse,
+    )
 
 
 def _adjugate_jvp(tangents: Any, outs: Any, a: Any) -> Any:
@@ -170,6 +186,7 @@ adjugate = Primitive(
     _adjugate_numpy,
     square_aval,
     jvp=_adjugate_jvp,
+    jax=_adjugate_jax,
     stacks=True,
     samples=lambda: each_dtype(regular_matrix),
 )
@@ -185,6 +202,7 @@ det = Primitive(
     np.linalg.det,
     _det_aval,
     jvp=lambda tangents, outs, a: trace_of_product(adjugate(a), tangents[0]),
+    jax=lambda xla, a: xla.np.linalg.det(*xla.cast_all(a)),
     expression="np.linalg.det({0})",
     stacks=True,
     samples=lambda: each_dtype(regular_matrix),
@@ -209,6 +227,7 @@ slogdet = Primitive(
     np.linalg.slogdet,
     _slogdet_aval,
     jvp=_slogdet_jvp,
+    jax=lambda xla, a: xla.np.linalg.slogdet(*xla.cast_all(a)),
     multiple=True,
     expression="np.linalg.slogdet({0})",
     stacks=True,

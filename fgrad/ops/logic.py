@@ -10,8 +10,34 @@ from fgrad.primitive import Primitive, Range, Sample, elementwise
 _PAIR: tuple[Range, ...] = ((-1.0, 1.0), (-1.0, 1.0))
 
 
+def _compare(xla: Any, ufunc: Any, lax_name: str, x: Any, y: Any) -> Any:
+    """A comparison by value, as NumPy's, whatever the types of the integers are."""
+    types = [aval.dtype for aval in xla.ins]
+    if int in types and not {float, complex} & set(types):
+        others = [np.dtype(t).kind for t in types]
+        if set(others) <= set("iu"):  # a Python int need not fit the other's type
+            types = [_own_type(t, z) for t, z in zip(types, (x, y), strict=True)]
+    first, second = xla.loop(ufunc, types)
+    function = getattr(xla.np, ufunc.__name__)
+    x, y = xla.cast(x, first), xla.cast(y, second)
+    if first == second and first.kind != "c":
+        return getattr(xla.lax, lax_name)(*xla.aligned(x, y))
+    if first == second:
+        return function(x, y)
+    if first.kind == "i":  # with uint64: there is no type that holds both
+        return xla.np.where(x < 0, function(0, 1), function(x.astype(second), y))
+    return xla.np.where(y < 0, function(1, 0), function(x, y.astype(first)))
+
+
+def _own_type(dtype: Any, value: Any) -> Any:
+    """The dtype of a number on its own: that of a Python int follows its value."""
+    if dtype is not int:
+        return dtype
+    return np.asarray(value).dtype if type(value) is int else np.dtype(int)
+
+
 def _constant(
-    name: str, ufunc: Any, symbol: str, function: Any, kinds: str = "fi"
+    name: str, ufunc: Any, symbol: str, function: Any, kinds: str = "fi", **fields: Any
 ) -> Primitive:
     return elementwise(
         name,
@@ -22,15 +48,32 @@ def _constant(
         operator=function,
         expression=f"{{0}} {symbol} {{1}}",
         scalar=f"{{0}} {symbol} {{1}}",
+        **fields,
     )
 
 
-is_equal = _constant("equal", np.equal, "==", operator.eq, "fcib")
-is_not_equal = _constant("not_equal", np.not_equal, "!=", operator.ne, "fcib")
-is_less = _constant("less", np.less, "<", operator.lt)
-is_less_equal = _constant("less_equal", np.less_equal, "<=", operator.le)
-is_greater = _constant("greater", np.greater, ">", operator.gt)
-is_greater_equal = _constant("greater_equal", np.greater_equal, ">=", operator.ge)
+def _comparison(
+    name: str,
+    ufunc: Any,
+    symbol: str,
+    function: Any,
+    lax_name: str,
+    kinds: str = "fi",
+) -> Primitive:
+    def jax(xla: Any, x: Any, y: Any) -> Any:
+        return _compare(xla, ufunc, lax_name, x, y)
+
+    return _constant(name, ufunc, symbol, function, kinds, jax=jax)
+
+
+is_equal = _comparison("equal", np.equal, "==", operator.eq, "eq", "fcib")
+is_not_equal = _comparison("not_equal", np.not_equal, "!=", operator.ne, "ne", "fcib")
+is_less = _comparison("less", np.less, "<", operator.lt, "lt")
+is_less_equal = _comparison("less_equal", np.less_equal, "<=", operator.le, "le")
+is_greater = _comparison("greater", np.greater, ">", operator.gt, "gt")
+is_greater_equal = _comparison(
+    "greater_equal", np.greater_equal, ">=", operator.ge, "ge"
+)
 bitwise_and = _constant("bitwise_and", np.bitwise_and, "&", operator.and_, "ib")
 bitwise_or = _constant("bitwise_or", np.bitwise_or, "|", operator.or_, "ib")
 bitwise_xor = _constant("bitwise_xor", np.bitwise_xor, "^", operator.xor, "ib")
@@ -57,10 +100,36 @@ def _integer_samples() -> list[Sample]:
     return [Sample((np.array([12, 7, 30]), np.array([2, 3, 1])))]
 
 
+def _sizes(xla: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """Absolute values; unsigned, so that the smallest integer has one."""
+    x, y = xla.np.broadcast_arrays(*xla.cast_all(x, y))
+    unsigned = f"uint{8 * x.dtype.itemsize}"
+    return xla.np.abs(x).astype(unsigned), xla.np.abs(y).astype(unsigned)
+
+
+def _gcd_jax(xla: Any, x: Any, y: Any) -> Any:
+    # jax's own function does not end for the smallest integer
+    def step(pair: Any) -> Any:
+        x, y = pair
+        is_done = y == 0
+        rest = xla.lax.rem(x, xla.np.where(is_done, xla.np.ones_like(y), y))
+        return xla.np.where(is_done, x, y), xla.np.where(is_done, 0, rest)
+
+    pair = _sizes(xla, x, y)
+    return xla.lax.while_loop(lambda pair: xla.np.any(pair[1] != 0), step, pair)[0]
+
+
+def _lcm_jax(xla: Any, x: Any, y: Any) -> Any:
+    divisor = _gcd_jax(xla, x, y)
+    x, y = _sizes(xla, x, y)
+    safe = xla.np.where(divisor == 0, xla.np.ones_like(divisor), divisor)
+    return xla.lax.div(x, safe) * y
+
+
 left_shift = _plain("left_shift", np.left_shift, 2, "", samples=_integer_samples)
 right_shift = _plain("right_shift", np.right_shift, 2, "", samples=_integer_samples)
-gcd = _plain("gcd", np.gcd, 2, "", samples=_integer_samples)
-lcm = _plain("lcm", np.lcm, 2, "", samples=_integer_samples)
+gcd = _plain("gcd", np.gcd, 2, "", samples=_integer_samples, jax=_gcd_jax)
+lcm = _plain("lcm", np.lcm, 2, "", samples=_integer_samples, jax=_lcm_jax)
 
 
 def _step_numpy(x: Any, y: Any) -> Any:
@@ -70,4 +139,12 @@ def _step_numpy(x: Any, y: Any) -> Any:
     return np.multiply(twice, 0.5, dtype=dtype)
 
 
-step: Primitive = elementwise("step", _step_numpy, ranges=_PAIR, is_constant=True)
+def _step_jax(xla: Any, x: Any, y: Any) -> Any:
+    reaches = _compare(xla, np.greater_equal, "ge", x, y)
+    exceeds = _compare(xla, np.greater, "gt", x, y)
+    return xla.np.where(exceeds, 1.0, 0.5 * reaches)
+
+
+step: Primitive = elementwise(
+    "step", _step_numpy, ranges=_PAIR, is_constant=True, jax=_step_jax
+)

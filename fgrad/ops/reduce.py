@@ -62,6 +62,13 @@ def _sum_aval(x: Aval, *, axis: Axes) -> Aval:
     return Aval(reduced_shape(x.shape, axis), dtype)
 
 
+def _sum_jax(xla: Any, x: Any, *, axis: Axes) -> Any:
+    (x,) = xla.cast_all(x)
+    if x.dtype == np.float16:  # summed in single precision, as by NumPy
+        return xla.np.sum(x, axis=axis)
+    return xla.lax.reduce_sum(x, axis)
+
+
 sum_: Primitive = linear(
     "sum",
     lambda x, *, axis: np.add.reduce(x, axis=axis),
@@ -69,6 +76,7 @@ sum_: Primitive = linear(
     lambda ct, x, *, axis: (broadcast_to(expand(ct, x, axis), shape=type_of(x).shape),),
     batch_params=shift_axis,
     statements=reduce_lines("np.add.reduce"),
+    jax=_sum_jax,
     samples=lambda: [*reduction_samples(), *reduction_samples("complex128")[:1]],
 )
 

@@ -66,6 +66,9 @@ cumsum = linear(
     _scan_aval(np.add),
     _cumsum_transpose,
     batch_params=shift_axis,
+    jax=lambda xla, x, *, axis, reverse: xla.lax.cumsum(
+        *xla.cast_all(x), axis=axis, reverse=reverse
+    ),
     samples=lambda: [
         Sample((_draw(2, 4, 3),), {"axis": 1, "reverse": False}),
         Sample((_draw(2, 4, 3),), {"axis": 2, "reverse": True}),
@@ -109,6 +112,15 @@ def _recurrence_numpy(a: Any, b: Any, *, axis: int) -> Any:
         return _solve_recurrence(a, np.array(b, np.result_type(a, b)), axis)
 
 
+def _recurrence_jax(xla: Any, a: Any, b: Any, *, axis: int) -> Any:
+    def solve(leaves: Any) -> Any:
+        a, b = leaves
+        return [_solve_recurrence(a, _as_dtype(b, dtype), axis)]
+
+    dtype = xla.outs[0].dtype.name
+    return xla.inline(solve, (a, b))[0]
+
+
 def _recurrence_jvp(tangents: Any, outs: Any, a: Any, b: Any, *, axis: int) -> Any:
     # dy_k = a_k dy_{k-1} + (da_k y_{k-1} + db_k)
     t_a, t_b = tangents
@@ -136,6 +148,7 @@ linear_recurrence = Primitive(
     _recurrence_aval,
     jvp=_recurrence_jvp,
     batch_params=shift_axis,
+    jax=_recurrence_jax,
     samples=lambda: [
         Sample((_with_zeros(), _draw(2, 4, 3, seed=6)), {"axis": 1}),
         Sample((_draw(3, 5), _draw(3, 5, seed=7)), {"axis": 1}),
@@ -174,6 +187,7 @@ cumprod = Primitive(
     _scan_aval(np.multiply),
     jvp=_cumprod_jvp,
     batch_params=shift_axis,
+    jax=lambda xla, x, *, axis: xla.lax.cumprod(*xla.cast_all(x), axis=axis),
     samples=lambda: [
         Sample((_with_zeros(),), {"axis": 1}),
         Sample((_with_zeros(),), {"axis": 2}),
@@ -216,6 +230,7 @@ prod = Primitive(
     _prod_aval,
     jvp=_prod_jvp,
     batch_params=shift_axis,
+    jax=lambda xla, x, *, axis: xla.np.prod(*xla.cast_all(x), axis=axis),
     samples=lambda: [
         Sample((_with_zeros(),), {"axis": (1,)}),
         Sample((_with_zeros(),), {"axis": (0, 2)}),
@@ -238,6 +253,11 @@ def take_along(x: Any, positions: Any, axis: int, mark: str = "$") -> Any:
     return index(x, *grids, at=(mark,) * len(shape))
 
 
+def _accumulate(xla: Any, ufunc: Any, x: Any, axis: int) -> Any:
+    run = xla.lax.cummax if ufunc is np.maximum else xla.lax.cummin
+    return run(x, axis=axis)
+
+
 def _running_argument(name: str, ufunc: Any) -> Primitive:
     """Position of the first of the largest (smallest) elements so far; NaN leads."""
 
@@ -250,12 +270,26 @@ def _running_argument(name: str, ufunc: Any) -> Primitive:
         leaders = np.maximum.accumulate(positions, axis=-1)
         return np.ascontiguousarray(np.moveaxis(leaders, -1, axis))
 
+    def jax(xla: Any, x: Any, *, axis: int) -> Any:
+        np, running = xla.np, xla.lax.cummax
+        so_far = _accumulate(xla, ufunc, x, axis)
+        earlier, later = (
+            xla.lax.slice_in_dim(so_far, *bounds, axis=axis)
+            for bounds in ((0, x.shape[axis] - 1), (1, x.shape[axis]))
+        )
+        is_new = (earlier != later) & ((earlier == earlier) | (later == later))
+        count = xla.lax.broadcasted_iota(xla.outs[0].dtype, later.shape, axis) + 1
+        first = np.zeros((*x.shape[:axis], 1, *x.shape[axis + 1 :]), count.dtype)
+        positions = np.concatenate([first, np.where(is_new, count, 0)], axis)
+        return running(positions, axis=axis)
+
     return Primitive(
         name,
         numpy,
         lambda x, *, axis: Aval(x.shape, np.intp),
         is_constant=True,
         batch_params=shift_axis,
+        jax=jax,
         samples=lambda: [Sample((_draw(2, 4, 3),), {"axis": 1})],
     )
 
@@ -275,6 +309,7 @@ def _running_extremum(name: str, ufunc: Any, argument: Primitive) -> Primitive:
         _scan_aval(ufunc),
         jvp=jvp,
         batch_params=shift_axis,
+        jax=lambda xla, x, *, axis: _accumulate(xla, ufunc, x, axis),
         samples=lambda: [
             Sample((_draw(2, 4, 3),), {"axis": 1}),
             Sample((_draw(2, 4, 3),), {"axis": 0}),

@@ -46,6 +46,7 @@ argsort = Primitive(
     "argsort",
     lambda x, *, axis, kind: np.argsort(x, axis=axis, kind=kind),
     _positions_like,
+    jax=lambda xla, x, *, axis, kind: xla.np.argsort(x, axis=axis, stable=True),
     is_constant=True,
     batch_params=shift_axis,
     samples=lambda: _samples(kind="stable"),
@@ -54,6 +55,8 @@ argpartition = Primitive(
     "argpartition",
     lambda x, *, kth, axis: np.argpartition(x, kth, axis=axis),
     _positions_like,
+    # sorted is partitioned, for each kth
+    jax=lambda xla, x, *, kth, axis: xla.np.argsort(x, axis=axis),
     is_constant=True,
     batch_params=shift_axis,
     samples=lambda: _samples(kth=(1,)),
@@ -62,13 +65,61 @@ lexsort = Primitive(
     "lexsort",
     lambda *keys, axis: np.lexsort(keys, axis=axis),
     lambda *keys, axis: Aval(keys[0].shape, np.intp),
+    jax=lambda xla, *keys, axis: xla.np.lexsort(keys, axis=axis),
     is_constant=True,
     batch_params=shift_axis,
     samples=lambda: [Sample((_distinct(3, 4), _distinct(3, 4)), {"axis": 1})],
 )
 
 
-def _position(name: str, numpy: Any) -> Primitive:
+def _extreme_position(xla: Any, x: Any, axis: int, largest: bool) -> Any:
+    """The position of the first of the largest (smallest) elements; NaN leads.
+
+    jax's own argmax is put together while jax lowers, where its configuration holds and
+    may say that there are no 64-bit types.
+    """
+    np = xla.np
+
+    def leads(x: Any, y: Any) -> Any:
+        if x.dtype.kind != "c":
+            return (x > y) if largest else (x < y)
+        real, imag = leads(x.real, y.real), leads(x.imag, y.imag)
+        return real | ((x.real == y.real) & imag)
+
+    def first(left: Any, right: Any) -> Any:
+        (x, i), (y, j) = left, right
+        x_is_nan, y_is_nan = x != x, y != y
+        is_tie = (x == y) | (x_is_nan & y_is_nan)
+        wins = leads(x, y) & ~y_is_nan | x_is_nan & ~y_is_nan | is_tie & (i < j)
+        return np.where(wins, x, y), np.where(wins, i, j)
+
+    places = xla.lax.broadcasted_iota(xla.outs[0].dtype, x.shape, axis)
+    worst = _worst(np, x.dtype, largest)
+    initial = worst, np.asarray(x.shape[axis], places.dtype)
+    return xla.lax.reduce((x, places), initial, first, (axis,))[1]
+
+
+def _worst(np: Any, dtype: Any, largest: bool) -> Any:
+    """What no element is behind."""
+    if dtype.kind == "b":
+        return np.asarray(not largest)
+    if dtype.kind in "iu":
+        bounds = np.iinfo(dtype)
+        return np.asarray(bounds.min if largest else bounds.max, dtype)
+    infinity = -np.inf if largest else np.inf
+    return np.asarray(infinity * (1 + 1j) if dtype.kind == "c" else infinity, dtype)
+
+
+def _extreme_number(xla: Any, x: Any, axis: int, largest: bool) -> Any:
+    """The position among the elements that are not NaN; -1 where there are none."""
+    np = xla.np
+    is_nan = x != x
+    rest = np.where(is_nan, _worst(np, x.dtype, largest), x)
+    found = _extreme_position(xla, rest, axis, largest)
+    return np.where(np.all(is_nan, axis=axis), -1, found)
+
+
+def _position(name: str, numpy: Any, jax: Any, largest: bool) -> Primitive:
     """The position of one element of each line."""
 
     def aval(x: Aval, *, axis: int) -> Aval:
@@ -80,14 +131,15 @@ def _position(name: str, numpy: Any) -> Primitive:
         aval,
         is_constant=True,
         batch_params=shift_axis,
+        jax=lambda xla, x, *, axis: jax(xla, x, axis, largest),
         samples=_samples,
     )
 
 
-argmax = _position("argmax", np.argmax)
-argmin = _position("argmin", np.argmin)
-nanargmax = _position("nanargmax", np.nanargmax)
-nanargmin = _position("nanargmin", np.nanargmin)
+argmax = _position("argmax", np.argmax, _extreme_position, True)
+argmin = _position("argmin", np.argmin, _extreme_position, False)
+nanargmax = _position("nanargmax", np.nanargmax, _extreme_number, True)
+nanargmin = _position("nanargmin", np.nanargmin, _extreme_number, False)
 
 
 def _ranks(lines: Any) -> Any:
@@ -116,6 +168,7 @@ searchsorted = Primitive(
     lambda a, v, *, side: Aval(v.shape, np.intp),
     is_constant=True,
     batch=_searchsorted_batch,
+    jax=lambda xla, a, v, *, side: xla.np.searchsorted(*xla.promoted(a, v), side=side),
     samples=lambda: [
         Sample((np.linspace(0, 1, 5), np.array([[0.1, 0.25]])), {"side": "left"}),
         Sample((np.linspace(0, 1, 5), np.float64(0.25)), {"side": "right"}),
@@ -144,6 +197,9 @@ digitize = Primitive(
     lambda x, bins, *, right: Aval(x.shape, np.intp),
     is_constant=True,
     batch=_digitize_batch,
+    jax=lambda xla, x, bins, *, right: xla.np.digitize(
+        *xla.promoted(x, bins), right=right
+    ),
     samples=lambda: [
         Sample((np.array([0.1, 0.25]), np.linspace(0, 1, 5)), {"right": True}),
         Sample((np.array([0.1, 0.25]), np.linspace(1, 0, 5)), {"right": False}),
@@ -189,6 +245,7 @@ partition = Primitive(
     lambda x, *, kth, axis: np.partition(x, kth, axis=axis),
     _same,
     jvp=_partition_jvp,
+    jax=lambda xla, x, *, kth, axis: xla.np.sort(x, axis=axis),
     batch_params=shift_axis,
     samples=lambda: _samples(kth=(1,)),
 )

@@ -27,6 +27,7 @@ full: Primitive = Primitive(
     "full",
     _full_numpy,
     lambda *, shape, dtype, value: Aval(shape, dtype),
+    jax=lambda xla, *, shape, dtype, value: xla.np.full(shape, value, dtype),
     samples=lambda: [Sample((), {"shape": (2,), "dtype": "float32", "value": 1.5})],
 )
 
@@ -72,6 +73,7 @@ reshape: Primitive = linear(
     _reshape_numpy,
     lambda x, *, shape: Aval(shape, x.dtype),
     lambda ct, x, *, shape: (reshape(ct, shape=type_of(x).shape),),
+    jax=lambda xla, x, *, shape: xla.lax.reshape(x, shape),
     moves=True,
     batch_params=lambda size, *, shape: {"shape": (size, *shape)},
     view_step=_reshape_view,
@@ -105,6 +107,7 @@ transpose: Primitive = linear(
     lambda x, *, axes: np.transpose(x, axes),
     lambda x, *, axes: Aval([x.shape[axis] for axis in axes], x.dtype),
     lambda ct, x, *, axes: (transpose(ct, axes=inverse_permutation(axes)),),
+    jax=lambda xla, x, *, axes: xla.lax.transpose(x, axes),
     moves=True,
     batch_params=lambda size, *, axes: {"axes": (0, *(axis + 1 for axis in axes))},
     view_step=lambda out, x, operands, params: ("transpose", tuple(params.items())),
@@ -135,6 +138,7 @@ broadcast_to: Primitive = linear(
     lambda x, *, shape: np.broadcast_to(x, shape),
     lambda x, *, shape: Aval(shape, x.numpy_dtype),
     lambda ct, x, *, shape: (ct,),
+    jax=lambda xla, x, *, shape: xla.spread(xla.cast(x, xla.outs[0].numpy_dtype)),
     moves=True,
     batch=_broadcast_batch,
     view_step=lambda out, x, operands, params: ("broadcast_to", tuple(params.items())),
@@ -187,6 +191,7 @@ astype: Primitive = linear(
     lambda x, *, dtype: Aval(x.shape, dtype),
     lambda ct, x, *, dtype: (ct,),
     elementwise=True,
+    jax=lambda xla, x, *, dtype: xla.cast(x, dtype),
     scales=(0,),
     scalar=lambda dtype, **_: "{0}" if dtype == "float64" else None,
     samples=lambda: [
@@ -211,6 +216,7 @@ copy: Primitive = linear(
     lambda x, **params: Aval(x.shape, x.numpy_dtype),
     lambda ct, x, **params: (ct,),
     elementwise=True,
+    jax=lambda xla, x, **params: x,
     scales=(0,),
     scalar=lambda as_array=False: None if as_array else "{0}",
     samples=lambda: [_sample(2, 3), _sample()],
@@ -245,6 +251,7 @@ concatenate: Primitive = linear(
     _concatenate_aval,
     _concatenate_transpose,
     groups="all",
+    jax=lambda xla, *parts, axis: xla.np.concatenate(xla.cast_all(*parts), axis),
     batch_params=shift_axis,
     samples=lambda: [
         Sample((np.ones((2, 3)), np.zeros((1, 3))), {"axis": 0}),

@@ -24,6 +24,29 @@ def _power_wrt_exponent(t: Any, out: Any, x: Any, y: Any) -> Any:
     return where(is_equal(x, 0) & is_less_equal(0, real(y)), 0.0, t * (out * log(x)))
 
 
+def _power_jax(xla: Any, x: Any, y: Any) -> Any:
+    x, y = xla.np.broadcast_arrays(*xla.cast_all(x, y))
+    if x.dtype.kind in "iu":
+        return _integer_power(xla, x, y)
+    power = xla.np.power(x, y)
+    if x.dtype.kind != "c":
+        return power
+    return xla.np.where((x == 0) & (xla.np.real(y) > 0), 0, power)
+
+
+def _integer_power(xla: Any, x: Any, y: Any) -> Any:
+    """By squaring, modulo the size of the type; where NumPy would raise it is 0."""
+    np = xla.np
+
+    def step(state: Any) -> Any:
+        power, square, rest = state
+        power = np.where(rest % 2 == 1, power * square, power)
+        return power, square * square, rest // 2
+
+    first = np.where(y < 0, 0, np.ones_like(x)), x, np.maximum(y, 0)
+    return xla.lax.while_loop(lambda state: np.any(state[2] > 0), step, first)[0]
+
+
 power: Primitive = elementwise(
     "power",
     np.power,
@@ -32,6 +55,7 @@ power: Primitive = elementwise(
     ranges=(*NONZERO, *WIDE),
     kinds="fc",
     operator=operator.pow,
+    jax=_power_jax,
 )
 
 
@@ -39,6 +63,14 @@ def _scalar_power(x: Any, *, exponent: Any) -> Any:
     if type(x) in PYTHON_NUMBERS:  # Python's powers raise, or become complex
         x = np.asarray(x)[()]
     return x**exponent
+
+
+def _scalar_power_jax(xla: Any, x: Any, exponent: Any) -> Any:
+    (x,) = xla.cast_all(x)
+    if exponent == 0.5:  # NumPy takes the root, too
+        return xla.np.sqrt(x)
+    is_small = type(exponent) is float and exponent in range(-8, 9)
+    return xla.np.power(x, int(exponent) if is_small else exponent)
 
 
 def _scalar_power_derivative(t: Any, out: Any, x: Any, *, exponent: Any) -> Any:
@@ -53,6 +85,7 @@ scalar_power: Primitive = elementwise(
     "scalar_power",
     _scalar_power,
     _scalar_power_derivative,
+    jax=_scalar_power_jax,
     expression="{0} ** {exponent!r}",
     scalar="float(np.float64({0}) ** {exponent!r})",
     samples=lambda: [
@@ -68,16 +101,27 @@ scalar_power: Primitive = elementwise(
 # --- exponentials and logarithms
 
 exp: Primitive = elementwise(
-    "exp", np.exp, lambda t, out, x: t * out, kinds="fc", calm="-700.0 < {0} < 700.0"
+    "exp",
+    np.exp,
+    lambda t, out, x: t * out,
+    kinds="fc",
+    jax="lax.exp",
+    calm="-700.0 < {0} < 700.0",
 )
 exp2: Primitive = elementwise(
-    "exp2", np.exp2, lambda t, out, x: t * (out * math.log(2)), kinds="fc"
+    "exp2",
+    np.exp2,
+    lambda t, out, x: t * (out * math.log(2)),
+    kinds="fc",
+    # jax's own exp2 is exp(x log 2), which is less precise for large x
+    jax=lambda xla, x: xla.np.power(*xla.cast_all(2.0, x)),
 )
 expm1: Primitive = elementwise(
     "expm1",
     np.expm1,
     lambda t, out, x: t * (out + 1),
     kinds="fc",
+    jax="lax.expm1",
     calm="-700.0 < {0} < 700.0",
 )
 log: Primitive = elementwise(
@@ -86,6 +130,7 @@ log: Primitive = elementwise(
     lambda t, out, x: t / x,
     ranges=POSITIVE,
     kinds="fc",
+    jax="lax.log",
     calm="1e-300 < {0} < 1e300",
 )
 log2: Primitive = elementwise(
@@ -110,6 +155,7 @@ log1p: Primitive = elementwise(
     lambda t, out, x: t / (1 + x),
     ranges=POSITIVE,
     kinds="fc",
+    jax="lax.log1p",
     calm="-0.5 < {0} < 1e300",
 )
 sqrt: Primitive = elementwise(
@@ -118,6 +164,7 @@ sqrt: Primitive = elementwise(
     lambda t, out, x: 0.5 * t / out,
     ranges=POSITIVE,
     kinds="fc",
+    jax="lax.sqrt",
     scalar="math.sqrt({0})",
 )
 cbrt: Primitive = elementwise(
@@ -149,13 +196,23 @@ def _softmax_term(x: Any, out: Any) -> Any:
 # --- trigonometric and hyperbolic functions
 
 sin: Primitive = elementwise(
-    "sin", np.sin, lambda t, out, x: t * cos(x), kinds="fc", scalar="math.sin({0})"
+    "sin",
+    np.sin,
+    lambda t, out, x: t * cos(x),
+    kinds="fc",
+    jax="lax.sin",
+    scalar="math.sin({0})",
 )
 cos: Primitive = elementwise(
-    "cos", np.cos, lambda t, out, x: -t * sin(x), kinds="fc", scalar="math.cos({0})"
+    "cos",
+    np.cos,
+    lambda t, out, x: -t * sin(x),
+    kinds="fc",
+    jax="lax.cos",
+    scalar="math.cos({0})",
 )
 tan: Primitive = elementwise(
-    "tan", np.tan, lambda t, out, x: t * (1 + square(out)), kinds="fc"
+    "tan", np.tan, lambda t, out, x: t * (1 + square(out)), kinds="fc", jax="lax.tan"
 )
 arcsin: Primitive = elementwise(
     "arcsin", np.arcsin, lambda t, out, x: t / sqrt(1 - square(x)), kinds="fc"
@@ -189,6 +246,7 @@ tanh: Primitive = elementwise(
     np.tanh,
     lambda t, out, x: t * (1 - square(out)),
     kinds="fc",
+    jax="lax.tanh",
     calm="-1e300 < {0} < 1e300",
 )
 arcsinh: Primitive = elementwise(
@@ -232,5 +290,9 @@ def _sinc_derivative(t: Any, out: Any, x: Any) -> Any:
 
 
 sinc: Primitive = elementwise(
-    "sinc", lambda x: np.sinc(x)[()], _sinc_derivative, ranges=NONZERO
+    "sinc",
+    lambda x: np.sinc(x)[()],
+    _sinc_derivative,
+    ranges=NONZERO,
+    jax=lambda xla, x: xla.np.sinc(*xla.cast_all(x)),
 )
