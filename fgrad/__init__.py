@@ -16,7 +16,7 @@ from fgrad.control.while_loop import while_loop
 from fgrad.debug import debug_nans, print, print_cotangent
 from fgrad.ir import Aval, Program, check
 from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
-from fgrad.jitting import jit
+from fgrad.jitting import export, jit
 from fgrad.mapping import vmap
 from fgrad.ops.cut import stop_gradient
 from fgrad.programs import eval_shape, linear_transpose, make_program
@@ -37,6 +37,7 @@ __all__ = [
     "debug_nans",
     "errors",
     "eval_shape",
+    "export",
     "external",
     "fori_loop",
     "grad",

@@ -9,22 +9,22 @@ import functools
 import threading
 import types
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from fgrad import tree
 from fgrad.arguments import Argnames
 from fgrad.compiled import (
     Compiled,
     Outcome,
     Signature,
-    as_label,
     closes_over_traced,
     trace_path,
 )
 from fgrad.errors import JitError
+from fgrad.exporting import module_source, write_module
 from fgrad.ir import Program
 from fgrad.signature import MISS, Dispatcher, make_dispatcher, no_dispatcher
-from fgrad.statics import Marked, as_names, as_numbers, parameters_of, static_key
+from fgrad.statics import Arguments, Marked, as_names, as_numbers
 from fgrad.trace import Tracer, as_operand, type_of
 
 Function = Callable[..., Any]
@@ -40,24 +40,6 @@ class JitInfo(NamedTuple):
     misses: int
     signatures: int
     paths: int
-
-
-class Split(NamedTuple):
-    """The arguments of a call.
-
-    Attributes:
-        leaves: the arrays and numbers that are traced.
-        key: what tells the structure, and the static arguments.
-        call: the function, of a list of leaves.
-        labels: gives a name for each leaf.
-        donated: the positions of leaves that are donated.
-    """
-
-    leaves: list[Any]
-    key: Any
-    call: Function
-    labels: Callable[[], list[str]]
-    donated: Callable[[], list[int]]
 
 
 class Jitted:
@@ -105,9 +87,10 @@ class Jitted:
             self._learn(args, signature)
         return out
 
-    def _new_signature(self, split: Split) -> Signature:
-        name, donated = self._name, split.donated()
-        return Signature(name, split.call, split.labels, donated, self._trace)
+    def _new_signature(self, split: Arguments) -> Signature:
+        donated = split.donated(self._donated)
+        split.forget_leaves()
+        return Signature(self._name, split, donated, self._trace)
 
     def _keep(self, key: Any, signature: Signature) -> None:
         with _LOCK:
@@ -145,6 +128,32 @@ class Jitted:
         values = list(map(_as_argument, split.leaves))
         return trace_path(self._new_signature(split), values)[0].program
 
+    @property
+    def source(self) -> str:
+        """A module that needs NumPy only, for the types of arguments traced last.
+
+        It has the paths that were traced so far. See `export`.
+
+        Raises:
+            JitError: nothing was traced yet.
+            ExportError: the function does what such a module cannot hold.
+        """
+        if not self._signatures:
+            raise JitError(
+                f"{self._name} has no source before it is called: call it, or use "
+                "fgrad.export(jitted, args, path)"
+            )
+        return module_source(list(self._signatures.values())[-1])
+
+    def signature(self, *args: Any, **kwargs: Any) -> Signature:
+        """What is known of calls with arguments like these, traced if it is new."""
+        split = self._split(args, kwargs)
+        values = list(map(_as_argument, split.leaves))
+        key = (split.key, *map(type_of, values))
+        if key not in self._signatures:
+            self(*args, **kwargs)
+        return self._signatures[key]
+
     def cache_info(self) -> JitInfo:
         """Calls that were served, functions that were traced, and what is kept."""
         counts = [len(signature.paths) for signature in self._signatures.values()]
@@ -162,48 +171,8 @@ class Jitted:
         self._dispatchers = []
         self._dispatch = no_dispatcher
 
-    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Split:
-        count = len(args)
-        numbers, names = self._static(count) if self._static else (set(), set())
-        fixed = {k: x for k, x in enumerate(args) if k in numbers}
-        named = {k: x for k, x in kwargs.items() if k in names}
-        moving = {k: x for k, x in enumerate(args) if k not in fixed}
-        rest = {k: x for k, x in kwargs.items() if k not in named}
-        given = list(moving.values()), rest
-        leaves, treedef = tree.flatten(given)
-
-        def call(elements: list[Any]) -> Any:
-            values, more = tree.unflatten(treedef, elements)
-            found = iter(values)
-            new_args = [fixed[k] if k in fixed else next(found) for k in range(count)]
-            return self._f(*new_args, **more, **named)
-
-        def owners() -> list[Any]:
-            """For each leaf its argument."""
-            items = [*moving.items(), *((k, rest[k]) for k in sorted(rest))]
-            return [k for k, x in items for _ in tree.flatten(x)[0]]
-
-        def labels() -> list[str]:
-            parameters = parameters_of(self._f)
-            plain = [x.name for x in parameters if x.kind <= x.POSITIONAL_OR_KEYWORD]
-            taken: set[str] = set()
-            found = []
-            for owner, path in zip(owners(), tree.paths(given), strict=True):
-                is_named = type(owner) is int and owner < len(plain)
-                argument = plain[owner] if is_named else f"x{owner}"
-                argument = owner if type(owner) is str else argument
-                place = path.split("]", 2)[2]  # behind the list, and the argument
-                found.append(as_label(argument, place, taken))
-            return found
-
-        def donated() -> list[int]:
-            if self._donated is None:
-                return []
-            marked = set().union(*self._donated(count))
-            return [k for k, owner in enumerate(owners()) if owner in marked]
-
-        key = treedef, static_key(fixed, named)
-        return Split(leaves, key, call, labels, donated)
+    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        return Arguments(self._f, args, kwargs, self._static)
 
     def _trace(
         self,
@@ -295,3 +264,41 @@ def jit(
         return Jitted(function, static, donated, max_paths)
 
     return decorate if f is None else decorate(f)
+
+
+def export(
+    f: Function, args: tuple[Any, ...], path: Any, kwargs: dict[str, Any] | None = None
+) -> Path:
+    """Write a jitted function as a Python module that needs NumPy only, not fgrad.
+
+    The module has one function, of the name and the traced arguments of ``f``, for
+    arguments of the types of these. Static arguments are part of it. Paths through
+    Python branches are those that were met so far: call the jitted function with values
+    that take the others before. Arrays that ``f`` closes over are part of the module.
+
+    Args:
+        f: what `jit` returned, or a function.
+        args: its arguments, as a tuple.
+        path: the file to write, such as ``"gradient.py"``.
+        kwargs: its arguments by name.
+
+    Returns:
+        The path.
+
+    Raises:
+        ExportError: the function calls Python functions (`external`, `custom_vjp`) that
+            a module cannot hold.
+
+    >>> import numpy as np, fgrad, tempfile, pathlib
+    >>> slope = fgrad.jit(fgrad.grad(lambda x: np.sum(x**3)))
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "slope.py"
+    >>> _ = fgrad.export(slope, (np.ones(2),), file)
+    >>> scope = {}
+    >>> exec(file.read_text(), scope)
+    >>> scope["function"](np.array([1.0, 2.0]))
+    array([ 3., 12.])
+    """
+    jitted = f if isinstance(f, Jitted) else jit(f)
+    if not isinstance(args, tuple):
+        raise TypeError("args must be a tuple of the arguments of f")
+    return write_module(jitted.signature(*args, **(kwargs or {})), path)
