@@ -23,6 +23,7 @@ from fgrad.errors import JitError
 from fgrad.ir import Program
 from fgrad.lower.numpy import Executable
 from fgrad.record import JIT, read_program
+from fgrad.rewrites import optimise
 from fgrad.signature import MISS, make_dispatcher
 from fgrad.trace import Path, Trace, Tracer, as_operand, is_traced, refresh, type_of
 
@@ -306,7 +307,8 @@ def _traced(call: Function, values: list[Any]) -> Traced:
             refresh(out)
         outs.append(out)
         results.append(_apart(out.value if is_own else out))
-    program = guards_first(tighten(read_program(trace, trace.finish(), outs)))
+    program = tighten(read_program(trace, trace.finish(), outs))
+    program = guards_first(optimise(program))
     frozen = [_frozen(value) for value in program.values]
     program = Program(program.ins, program.eqns, program.outs, program.consts, frozen)
     return Traced(Compiled(program, treedef, has_inner), results)

@@ -176,6 +176,23 @@ def simplify(program: Program, is_exact: bool = False) -> Program:
     return with_eqns(program, kept, [subst(atom) for atom in program.outs])
 
 
+def simpler(
+    eqn: Eqn, source: dict[Atom, Eqn], uses: Counter[Atom]
+) -> list[Eqn] | Atom | None:
+    """What local identities, of those that keep results the same, make of one equation:
+    others, or what it equals. None where they leave it as it is.
+    """
+    plain = _elide_broadcasts(eqn, source)
+    parts = _shrink(plain, source) or rewritten(plain, source, uses)
+    if parts is not None:
+        return parts
+    folded = _fold_full(plain, source)
+    same = _identity(folded, source)
+    if same is not None:
+        return same
+    return None if folded is eqn else [folded]
+
+
 def _join_sums(
     eqn: Eqn, source: dict[Atom, Eqn], uses: Counter[Atom]
 ) -> list[Eqn] | None:

@@ -88,7 +88,12 @@ def _matmul_lines(
 
 def _is_one_call(x: Aval, y: Aval) -> bool:
     """Whether ``dot`` is the same BLAS call as ``@``, at half the overhead."""
-    return x.ndim == 2 and y.ndim == 2 and x.dtype == y.dtype and x.is_inexact
+    return x.ndim <= 2 and y.ndim <= 2 and x.dtype == y.dtype and x.is_inexact
+
+
+def _matmul_into(x: Aval, y: Aval) -> str | None:
+    is_array = x.ndim + y.ndim > 2
+    return "np.dot({0}, {1}, {out})" if is_array and _is_one_call(x, y) else None
 
 
 def matmul_batch(size: int, mapped: Any, x: Any, y: Any) -> Any:
@@ -143,7 +148,7 @@ matmul: Primitive = Primitive(
     batch=matmul_batch,
     operator=operator.matmul,
     specialized=lambda x, y: np.ndarray.dot if _is_one_call(x, y) else None,
-    into=lambda x, y: "np.dot({0}, {1}, {out})" if _is_one_call(x, y) else None,
+    into=_matmul_into,
     statements=_matmul_lines,
     samples=_matmul_samples,
 )
