@@ -22,6 +22,22 @@ def _index_text(at: At, names: Sequence[str]) -> str:
     return ", ".join(parts) or "()"
 
 
+def _target(name: str, params: Any) -> str | None:
+    """The source of the array that is indexed: ``name``, or a view of it.
+
+    None where that view depends on the array's layout.
+    """
+    for step, given in params.get("path", ()):
+        options = dict(given)
+        if step == "index" and not any(type(e) is str for e in options["at"]):
+            name = f"{name}[{_index_text(options['at'], ())}]"
+        elif step == "diagonal":
+            name = f"np.einsum({options['subscripts']!r}, {name})"
+        else:
+            return None
+    return name
+
+
 def index_lines(
     out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
 ) -> list[str] | None:
@@ -33,25 +49,27 @@ def index_lines(
 def scatter_lines(
     out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
 ) -> list[str] | None:
-    if "path" in params:
+    target = _target(out, params)
+    if target is None:
         return None
     slot = _index_text(params["at"], ins[1:])
     zeros = f"{out} = np.zeros({params['shape']}, {params['dtype']!r})"
     if has_repeats(params["at"], avals[1:]):
-        return [zeros, f"np.add.at({out}, np.s_[{slot}], {ins[0]})"]
-    return [zeros, f"{out}[{slot}] = {ins[0]}"]
+        return [zeros, f"np.add.at({target}, np.s_[{slot}], {ins[0]})"]
+    return [zeros, f"{target}[{slot}] = {ins[0]}"]
 
 
 def write_lines(assignment: str) -> Any:
     def lines(
         out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
     ) -> list[str] | None:
-        if "path" in params:
+        target = _target(out, params)
+        if target is None:
             return None
         slot = _index_text(params["at"], ins[2:])
         start = [] if in_place else [f"{out} = np.array({ins[0]})"]
         if assignment == "+=" and has_repeats(params["at"], avals[2:]):
-            return [*start, f"np.add.at({out}, np.s_[{slot}], {ins[1]})"]
-        return [*start, f"{out}[{slot}] {assignment} {ins[1]}"]
+            return [*start, f"np.add.at({target}, np.s_[{slot}], {ins[1]})"]
+        return [*start, f"{target}[{slot}] {assignment} {ins[1]}"]
 
     return lines
