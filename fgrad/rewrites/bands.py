@@ -140,7 +140,7 @@ class _Writer:
         return atom in self._zeros
 
     def along(self, atom: Atom, band: Band, shape: Any, site: Any) -> Atom:
-        """What a factor of a matrix of this shape is on a band: a vector or a number."""
+        """What a factor of a matrix of that shape is on a band: a vector, a number."""
         own = atom.aval.shape
         rows = band.row, band.row + band.length
         columns = band.column, band.column + band.length

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fgrad.ir import Atom, Eqn, Lit, Var, aval_of
-from fgrad.rewrites.facts import WHOLE, Facts, Outcome, apply, finish, keeps_type
+from fgrad.rewrites.facts import WHOLE, Facts, Outcome, Rules, apply, finish, keeps_type
 
 GROWTH = 4  # a result that many times larger than its operands is computed anew
 SMALL = 4096  # elements up to which any result is kept
@@ -102,7 +102,7 @@ def add_to_scatter(eqn: Eqn, facts: Facts) -> Outcome:
     return [add, Eqn(first.prim, (total,), first.params, eqn.outs, first.site)]
 
 
-EXACT = {
+EXACT: Rules = {
     "index_add": (add_to_zeros, add_to_scatter),
     "index_update": (update_of_zeros,),
 }

@@ -13,6 +13,7 @@ from fgrad.sites import Site
 BLAS_TYPES = "fdFD"
 Outcome = list[Eqn] | Atom | None
 Rule = Callable[[Eqn, "Facts"], Outcome]
+Rules = dict[str, tuple[Rule, ...]]
 WHOLE = (None, None, None)
 
 
@@ -151,4 +152,4 @@ def is_scale(atom: Atom) -> bool:
     """
     if type(atom) is not Lit or type(atom.value) not in (int, float):
         return False
-    return 1e-9 < abs(atom.value) < 1e9
+    return bool(1e-9 < abs(atom.value) < 1e9)

@@ -6,16 +6,17 @@ costs one dict look-up for each equation that no rule is for.
 
 from collections.abc import Sequence
 
-from fgrad.ir import Atom, Eqn, Lit, Program, Var
+from fgrad.ir import Atom, Eqn, Program, Var
 from fgrad.passes import Substitution, cse, dce, simpler
 from fgrad.rewrites import constants, products, shapes, sums
-from fgrad.rewrites.facts import Facts, Outcome, Rule
+from fgrad.rewrites.facts import Facts, Outcome, Rules
+from fgrad.rewrites.steps import joined_steps
 
 ROUNDS = 8  # more than any program has needed
 
 
-def _joined(*tables: dict[str, tuple[Rule, ...]]) -> dict[str, tuple[Rule, ...]]:
-    joined: dict[str, tuple[Rule, ...]] = {}
+def _joined(*tables: Rules) -> Rules:
+    joined: Rules = {}
     for table in tables:
         for name, rules in table.items():
             joined[name] = joined.get(name, ()) + rules
@@ -36,6 +37,10 @@ def optimise(program: Program) -> Program:
     its values took when they were traced.
     """
     facts = Facts(program)
+    eqns = joined_steps(program, facts, _read_by_guards(program))
+    if eqns is not program.eqns:
+        program = dce(facts.program(program, eqns, program.outs))
+        facts.look_at(program)
     for _ in range(ROUNDS):
         guarded = _read_by_guards(program)
         eqns, outs, is_changed = _round(program, facts, guarded)

@@ -4,7 +4,7 @@ They may round elsewhere, as BLAS adds the terms of a product in another order.
 """
 
 from fgrad.ir import Atom, Eqn, Lit
-from fgrad.rewrites.facts import Facts, Outcome, apply, finish, is_scale
+from fgrad.rewrites.facts import Facts, Outcome, Rules, apply, finish, is_scale
 
 
 def _swapped(atom: Atom, facts: Facts) -> Atom | None:
@@ -81,7 +81,7 @@ def multiple_in_product(eqn: Eqn, facts: Facts) -> Outcome:
     return None
 
 
-ROUNDING = {
+ROUNDING: Rules = {
     "matmul": (transposed_times_vector, multiple_in_product),
     "transpose": (transposed_product,),
 }

@@ -8,6 +8,7 @@ from fgrad.rewrites.facts import (
     WHOLE,
     Facts,
     Outcome,
+    Rules,
     apply,
     finish,
     keeps_type,
@@ -183,7 +184,7 @@ def reshape_of_number(eqn: Eqn, facts: Facts) -> Outcome:
     return [renamed(new, eqn.outs)] if is_same else None
 
 
-EXACT = {
+EXACT: Rules = {
     "index": (whole_index,),
     "scatter": (whole_scatter,),
     "index_update": (whole_update,),

@@ -7,7 +7,16 @@ become a NaN and the other way round.
 """
 
 from fgrad.ir import Atom, Aval, Eqn, Lit, Var
-from fgrad.rewrites.facts import Facts, Outcome, apply, finish, is_blas, is_scale, reshaped
+from fgrad.rewrites.facts import (
+    Facts,
+    Outcome,
+    Rules,
+    apply,
+    finish,
+    is_blas,
+    is_scale,
+    reshaped,
+)
 
 LARGE = 1 << 18  # elements of a product that ``einsum`` sums without writing it out
 LONGEST = 1 << 14  # summed elements of a row up to which ones serve, as NumPy adds
@@ -202,7 +211,7 @@ def sum_of_matmul(eqn: Eqn, facts: Facts) -> Outcome:
     if product is None or len(axis) != 1 or not x.aval.is_inexact:
         return None
     a, b = product.ins
-    if a.aval.ndim < 2 or b.aval.ndim < 2 or x.aval.ndim != max(a.aval.ndim, b.aval.ndim):
+    if min(a.aval.ndim, b.aval.ndim) < 2:
         return None
     from_end = axis[0] - x.aval.ndim
     if from_end not in (-1, -2) or x.aval.shape[axis[0]] < 2:
@@ -250,8 +259,8 @@ def sum_by_ones(eqn: Eqn, facts: Facts) -> Outcome:
     return finish([new], eqn)
 
 
-EXACT = {"sum": (sum_of_one, sum_of_negative)}
-ROUNDING = {
+EXACT: Rules = {"sum": (sum_of_one, sum_of_negative)}
+ROUNDING: Rules = {
     "sum": (
         sum_of_multiple,
         sum_of_product,
