@@ -117,7 +117,7 @@ class Substitution:
     def eqn(self, eqn: Eqn) -> Eqn:
         """The equation with its operands replaced; itself where none is."""
         table = self._table
-        if not any(type(a) is Var and a in table for a in eqn.ins):
+        if not table or table.keys().isdisjoint(eqn.ins):
             return eqn
         ins = tuple(map(self, eqn.ins))
         return Eqn(eqn.prim, ins, eqn.params, eqn.outs, eqn.site)

@@ -6,7 +6,7 @@ costs one dict look-up for each equation that no rule is for.
 
 from collections.abc import Sequence
 
-from fgrad.ir import Atom, Eqn, Program, Var
+from fgrad.ir import Atom, Eqn, Program
 from fgrad.passes import Substitution, cse, dce, simpler
 from fgrad.rewrites import constants, products, shapes, sums
 from fgrad.rewrites.facts import Facts, Outcome, Rules
@@ -61,9 +61,8 @@ def _round(
     touched: set[Atom] = set()
     for original in program.eqns:
         eqn = subst.eqn(original)
-        ins = eqn.ins
-        is_new = eqn is not original or not touched.isdisjoint(ins)
-        is_known = bool(ins) and (ins[0] in values or ins[-1] in values)
+        is_new = eqn is not original or not touched.isdisjoint(eqn.ins)
+        is_known = not values.keys().isdisjoint(eqn.ins)
         if original.has_effect or not (is_new or is_known or eqn.prim.name in RULES):
             kept.append(eqn)
             for var in eqn.outs:
@@ -90,7 +89,7 @@ def _round(
 
 def _applied(eqn: Eqn, facts: Facts, is_exact: bool, is_new: bool) -> Outcome:
     """What the first rule that applies gives."""
-    if any(type(atom) is Var and atom in facts.values for atom in eqn.ins):
+    if not facts.values.keys().isdisjoint(eqn.ins):
         found = constants.folded(eqn, facts)
         if found is None and eqn.prim.elementwise:
             found = constants.repeated(eqn, facts)

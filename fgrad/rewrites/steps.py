@@ -59,12 +59,12 @@ class _Joiner:
         if not pays and not joins:
             return self.old
         for eqn in self.old:
-            out = eqn.outs[0] if eqn.outs else None
+            terms = sums.get(eqn.outs[0]) if eqn.outs else None
             if pays and self._slices(eqn) in pays:
                 self._read_product(eqn)
-            elif sums.get(out):
-                self._write_sum(eqn, sums[out], chains[out])
-            elif not self._is_sum_of(eqn, chains, joins):
+            elif terms:
+                self._write_sum(eqn, terms, chains[eqn.outs[0]])
+            elif not eqn.outs or not self._is_sum_of(eqn, chains, joins):
                 self.eqns.append(eqn)
         return self.eqns
 

@@ -64,7 +64,7 @@ def sum_of_multiple(eqn: Eqn, facts: Facts) -> Outcome:
     product = facts.source.get(atom)
     if product is None or product.prim.name not in ("multiply", "divide"):
         return None
-    if not atom.aval.is_inexact:
+    if not is_blas(atom.aval):
         return None
     first, second = product.ins
     orders = [(second, first)]
