@@ -3,14 +3,25 @@
 import numpy as np
 
 from fgrad.ir import Atom, Eqn, Lit, Var, aval_of
-from fgrad.rewrites.facts import WHOLE, Facts, Outcome, Rules, apply, finish, keeps_type
+from fgrad.rewrites.facts import (
+    WHOLE,
+    Facts,
+    Outcome,
+    Rule,
+    Rules,
+    apply,
+    finish,
+    keeps_type,
+)
 
 GROWTH = 4  # a result that many times larger than its operands is computed anew
 SMALL = 4096  # elements up to which any result is kept
 
 
 def folded(eqn: Eqn, facts: Facts) -> Outcome:
-    """``sin c`` for a constant c: computed once, unless it is much larger than c."""
+    """``sin c`` for a constant c: computed once, unless it is much larger than c, or a
+    large view of it.
+    """
     values = facts.values
     size = 0
     for atom in eqn.ins:
@@ -23,7 +34,8 @@ def folded(eqn: Eqn, facts: Facts) -> Outcome:
         return None
     if not (prim.elementwise or prim.linear or prim.stacks or prim.batch_params):
         return None
-    if out[0].aval.size > max(SMALL, GROWTH * size):
+    limit = SMALL if prim.view_step is not None else max(SMALL, GROWTH * size)
+    if out[0].aval.size > limit:
         return None
     operands = [a.value if type(a) is Lit else values[a] for a in eqn.ins]
     with np.errstate(all="ignore"):
@@ -35,6 +47,8 @@ def repeated(eqn: Eqn, facts: Facts) -> Outcome:
     """``x * c`` for a constant array c of one number: ``x * number``."""
     ins = list(eqn.ins)
     out = eqn.outs[0].aval
+    if not eqn.prim.elementwise or eqn.prim.name == "power":
+        return None  # NumPy has other ways to powers of numbers, which round otherwise
     for position, atom in enumerate(ins):
         number = facts.number(atom) if atom in facts.values else None
         if number is not None:
@@ -102,6 +116,7 @@ def add_to_scatter(eqn: Eqn, facts: Facts) -> Outcome:
     return [add, Eqn(first.prim, (total,), first.params, eqn.outs, first.site)]
 
 
+ANY: tuple[Rule, ...] = (folded, repeated)  # where a constant is among the operands
 EXACT: Rules = {
     "index_add": (add_to_zeros, add_to_scatter),
     "index_update": (update_of_zeros,),

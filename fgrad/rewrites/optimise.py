@@ -29,21 +29,24 @@ EXACT = _joined(constants.EXACT, shapes.EXACT, sums.EXACT)
 RULES = _joined(EXACT, products.ROUNDING, sums.ROUNDING)
 
 
-def optimise(program: Program) -> Program:
+def optimise(program: Program, is_exact: bool = False) -> Program:
     """A program that computes the same in less time.
 
-    Results are the same but for rules that round elsewhere (`sums`, `products`). What
-    guards depend on is the same to the last bit, so that a call takes the path that
-    its values took when they were traced.
+    Results are the same but for rules that round elsewhere (`sums`, `products`,
+    `steps`), which ``is_exact`` leaves out. What guards depend on is the same to the
+    last bit, so that a call takes the path that its values took when they were traced.
     """
     facts = Facts(program)
-    eqns = joined_steps(program, facts, _read_by_guards(program))
+    rules = EXACT if is_exact else RULES
+    eqns: Sequence[Eqn] = program.eqns
+    if not is_exact:
+        eqns = joined_steps(program, facts, _read_by_guards(program))
     if eqns is not program.eqns:
         program = dce(facts.program(program, eqns, program.outs))
         facts.look_at(program)
     for _ in range(ROUNDS):
         guarded = _read_by_guards(program)
-        eqns, outs, is_changed = _round(program, facts, guarded)
+        eqns, outs, is_changed = _round(program, facts, rules, guarded)
         if not is_changed:
             break
         program = dce(cse(facts.program(program, eqns, outs)))
@@ -52,7 +55,7 @@ def optimise(program: Program) -> Program:
 
 
 def _round(
-    program: Program, facts: Facts, guarded: set[Atom]
+    program: Program, facts: Facts, rules: Rules, guarded: set[Atom]
 ) -> tuple[Sequence[Eqn], Sequence[Atom], bool]:
     """The equations and outputs after one pass of all rules."""
     subst = Substitution()
@@ -63,16 +66,16 @@ def _round(
         eqn = subst.eqn(original)
         is_new = eqn is not original or not touched.isdisjoint(eqn.ins)
         is_known = not values.keys().isdisjoint(eqn.ins)
-        if original.has_effect or not (is_new or is_known or eqn.prim.name in RULES):
+        if original.has_effect or not (is_new or is_known or eqn.prim.name in rules):
             kept.append(eqn)
             for var in eqn.outs:
                 source[var] = eqn
             continue
-        is_exact = not guarded.isdisjoint(original.outs)
+        table = rules if guarded.isdisjoint(original.outs) else EXACT
         pending = [eqn]
         while pending:
             part = subst.eqn(pending.pop())
-            found = _applied(part, facts, is_exact, is_new or part is not original)
+            found = _applied(part, facts, table, is_new or part is not original)
             if found is None:
                 kept.append(part)
                 for var in part.outs:
@@ -87,16 +90,14 @@ def _round(
     return kept, [subst(atom) for atom in program.outs], is_changed
 
 
-def _applied(eqn: Eqn, facts: Facts, is_exact: bool, is_new: bool) -> Outcome:
+def _applied(eqn: Eqn, facts: Facts, rules: Rules, is_new: bool) -> Outcome:
     """What the first rule that applies gives."""
     if not facts.values.keys().isdisjoint(eqn.ins):
-        found = constants.folded(eqn, facts)
-        if found is None and eqn.prim.elementwise:
-            found = constants.repeated(eqn, facts)
-        if found is not None:
-            return found
-    table = EXACT if is_exact else RULES
-    for rule in table.get(eqn.prim.name, ()):
+        for rule in constants.ANY:
+            found = rule(eqn, facts)
+            if found is not None:
+                return found
+    for rule in rules.get(eqn.prim.name, ()):
         found = rule(eqn, facts)
         if found is not None:
             return found

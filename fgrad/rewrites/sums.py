@@ -170,6 +170,26 @@ def _splits(atom: Atom, facts: Facts, depth: int) -> bool:
     return all(_splits(part, facts, depth - 1) for part in parts)
 
 
+def sum_with_vector(eqn: Eqn, facts: Facts) -> Outcome:
+    """``sum(a * v)`` over the axis along which a vector v varies as ``a @ v``."""
+    (x,) = eqn.ins
+    found = _factors(x, facts)
+    axis = _axis(eqn)
+    if found is None or x.aval.ndim < 2 or len(axis) != 1 or found[0] is found[1]:
+        return None
+    from_end = axis[0] - x.aval.ndim
+    length = x.aval.shape[from_end]
+    shapes = {-1: (length,), -2: (length, 1)}
+    for a, v in (found, found[::-1]):
+        if a.aval is not x.aval or v.aval.shape != shapes.get(from_end):
+            continue
+        eqns: list[Eqn] = []
+        v = reshaped(v, (length,), eqns, eqn.site)
+        _, new = apply("matmul", (a, v) if from_end == -1 else (v, a), eqn.site)
+        return finish([*eqns, new], eqn)
+    return None
+
+
 def large_sum_of_product(eqn: Eqn, facts: Facts) -> Outcome:
     """``sum(a * b)`` over some axes of a large product as an ``einsum``."""
     (x,) = eqn.ins
@@ -265,6 +285,7 @@ ROUNDING: Rules = {
         sum_of_multiple,
         sum_of_product,
         sum_of_sum,
+        sum_with_vector,
         large_sum_of_product,
         sum_of_matmul,
         sum_by_ones,
