@@ -25,7 +25,8 @@ CONSTANTS = {
     "C": np.arange(6.0) - 2.5, "HALF": np.full(6, 0.5), "ZERO": np.zeros(6),
     "NONE": np.zeros(5), "GRID": np.arange(24.0).reshape(4, 6), "MINUS": -np.zeros(6),
     "SINC": np.sin(np.arange(6.0) - 2.5), "GRIDT": np.arange(24.0).reshape(4, 6).T,
-    "LONG": np.arange(6300.0), "ONES4": np.ones(4), "ONES6": np.ones(6), "ONES9": np.ones(9),
+    "LONG": np.arange(6300.0),
+    "ONES4": np.ones(4), "ONES6": np.ones(6), "ONES9": np.ones(9),
 }  # fmt: skip
 V, M = "f64[6]", "f64[4,6]"
 HEAD, TAIL = "at=((None, -1, None),)", "at=((1, None, None),)"

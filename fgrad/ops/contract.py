@@ -91,6 +91,14 @@ def _is_one_call(x: Aval, y: Aval) -> bool:
     return x.ndim <= 2 and y.ndim <= 2 and x.dtype == y.dtype and x.is_inexact
 
 
+def _specialized(x: Aval, y: Aval) -> Any:
+    """``dot`` for matrices: where steps are odd, it copies vectors' matrices and rounds
+    otherwise, so that traced values would not be NumPy's.
+    """
+    is_matrices = x.ndim == y.ndim == 2
+    return np.ndarray.dot if is_matrices and _is_one_call(x, y) else None
+
+
 def _matmul_into(x: Aval, y: Aval) -> str | None:
     is_array = x.ndim + y.ndim > 2
     return "np.dot({0}, {1}, {out})" if is_array and _is_one_call(x, y) else None
@@ -147,7 +155,7 @@ matmul: Primitive = Primitive(
     transpose=_matmul_transpose,
     batch=matmul_batch,
     operator=operator.matmul,
-    specialized=lambda x, y: np.ndarray.dot if _is_one_call(x, y) else None,
+    specialized=_specialized,
     into=_matmul_into,
     statements=_matmul_lines,
     samples=_matmul_samples,

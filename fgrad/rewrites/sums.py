@@ -18,7 +18,7 @@ from fgrad.rewrites.facts import (
     reshaped,
 )
 
-LARGE = 1 << 18  # elements of a product that ``einsum`` sums without writing it out
+LARGE = 1 << 16  # elements of a product that ``einsum`` sums without writing it out
 LONGEST = 1 << 14  # summed elements of a row up to which ones serve, as NumPy adds
 LONGEST_SINGLE = 1024  # them pairwise; of single precision
 LARGEST = 1 << 22  # elements from which a sum over columns waits for memory anyway
