@@ -29,12 +29,13 @@ def _target(name: str, params: Any) -> str | None:
     """
     for step, given in params.get("path", ()):
         options = dict(given)
-        if step == "index" and not any(type(e) is str for e in options["at"]):
-            name = f"{name}[{_index_text(options['at'], ())}]"
-        elif step == "diagonal":
+        if step == "diagonal":
             name = f"np.einsum({options['subscripts']!r}, {name})"
-        else:
+            continue
+        base = _target(name, options)
+        if step != "index" or base is None or "$" in options["at"]:
             return None
+        name = f"{base}[{_index_text(options['at'], ())}]"
     return name
 
 
