@@ -1,5 +1,7 @@
 """The rules that make jitted programs faster, one by one, as texts before and after."""
 
+import importlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -512,6 +514,23 @@ def test_guards_see_what_was_traced():
         assert jitted(x) == f(x)
     assert jitted.cache_info().paths == 1
     assert "sum" in names(jitted.lower(x))
+
+
+def test_work_grows_with_length(monkeypatch):
+    """Rules are tried a bounded number of times for each equation."""
+    module = importlib.import_module("fgrad.rewrites.optimise")
+    tried = []
+    applied = module._applied
+    monkeypatch.setattr(module, "_applied", lambda *a: tried.append(1) or applied(*a))
+    counts = []
+    for steps in (10, 40):
+        program = fgrad.make_program(fgrad.grad(recurrent))(
+            *recurrent_arguments(steps, 16)
+        )
+        tried.clear()
+        optimise(program)
+        counts.append(len(tried) / len(program.eqns))
+    assert counts[1] <= 1.1 * counts[0] <= 3
 
 
 WORKLOADS = [w for w in find_workloads() if w.name != "black-scholes-1e7"]
