@@ -7,10 +7,16 @@ from dataclasses import replace
 
 from rich.progress import Progress
 
-from benchmarks.peers import PEERS, Peer
+from benchmarks.peers import BASE, PEERS, Peer
 from benchmarks.plot import plot_rows
 from benchmarks.probes import find_probes
-from benchmarks.report import console, print_rows, print_table, save
+from benchmarks.report import (
+    console,
+    geometric_means,
+    print_rows,
+    print_table,
+    save,
+)
 from benchmarks.runner import measure
 from benchmarks.threads import restart_with
 from benchmarks.timing import CLOCKS, FULL, QUICK
@@ -24,7 +30,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("what", nargs="?", default="workloads", choices=names)
     parser.add_argument("--only", metavar="NAME[,NAME]", help="these workloads only")
     parser.add_argument("--peers", metavar="NAME[,NAME]", help="these peers only")
-    parser.add_argument("--quick", action="store_true", help="a minute or two in all")
+    parser.add_argument("--base", metavar="NAME", help=f"ratios to this peer ({BASE})")
+    parser.add_argument(
+        "--quick", action="store_true", help="two or three minutes in all"
+    )
     parser.add_argument("--threads", type=int, default=1, help="of each library (1)")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="wall or cpu")
     parser.add_argument("--list", action="store_true", help="show what there is")
@@ -44,13 +53,37 @@ def choose_workloads(only: str | None, quick: bool) -> list[Workload]:
 
 
 def choose_peers(names: str | None) -> list[Peer]:
-    """The peers that are named, else all; a note for each that is not installed."""
+    """The peers that are named, else all; a note for each that cannot take part."""
     known = {peer.name: peer for peer in PEERS}
     chosen = list(known) if names is None else checked(names, list(known), "peer")
-    for name in chosen:
-        if not known[name].is_installed:
-            console.print(f"{name} is skipped: {known[name].library} is not installed")
-    return [known[name] for name in chosen if known[name].is_installed]
+    obstacles = {name: known[name].obstacle for name in chosen}
+    for name, obstacle in obstacles.items():
+        if obstacle is not None:
+            console.print(f"{name} is skipped: {obstacle}", markup=False)
+    return [known[name] for name in chosen if obstacles[name] is None]
+
+
+def choose_base(name: str | None, peers: Sequence[Peer]) -> str:
+    """The peer that is named, else fgrad, else the first one that takes part.
+
+    Raises:
+        SystemExit: the peer that is named does not take part.
+    """
+    names = [peer.name for peer in peers]
+    if name is None:
+        return BASE if BASE in names else names[0]
+    if name not in names:
+        sys.exit(f"no peer {name!r} takes part; there are: {', '.join(names)}")
+    return name
+
+
+def quick_peers(workload: Workload, peers: Sequence[Peer]) -> list[Peer]:
+    """The peers that do not take long to compile the workload; a note for others."""
+    slow = [peer.name for peer in peers if peer.name in workload.slow]
+    if slow:
+        text = f"{workload.name} without {', '.join(slow)}: slow to compile"
+        console.print(f"{text}; name them in --peers to have them", markup=False)
+    return [peer for peer in peers if peer.name not in slow]
 
 
 def checked(names: str, known: list[str], what: str) -> list[str]:
@@ -75,6 +108,10 @@ def run_workloads(options: argparse.Namespace) -> int:
     """The table of all workloads; the exit status is 1 where a value was wrong."""
     workloads = choose_workloads(options.only, options.quick)
     peers = choose_peers(options.peers)
+    if not peers:
+        sys.exit("no peer takes part")
+    base = choose_base(options.base, peers)
+    leaves_slow = options.quick and options.peers is None
     plan = replace(QUICK if options.quick else FULL, clock=CLOCKS[options.clock])
     rows = []
     # a background thread that redraws the bar would be timed with the peers
@@ -82,14 +119,20 @@ def run_workloads(options: argparse.Namespace) -> int:
         task = progress.add_task("", total=len(workloads))
         for workload in workloads:
             progress.update(task, description=workload.name, refresh=True)
-            rows.append(measure(workload, peers, plan))
+            chosen = quick_peers(workload, peers) if leaves_slow else peers
+            rows.append(measure(workload, chosen, plan, base))
             progress.update(task, advance=1, refresh=True)
     names = [peer.name for peer in peers]
-    print_rows(rows, names, options.clock)
-    is_part = options.only is not None or options.peers is not None
+    print_rows(rows, names, base, options.clock)
+    is_part = any((options.only, options.peers, options.base))
     file = "part" if is_part else "quick" if options.quick else "workloads"
-    data = {"clock": options.clock, "rows": [row.as_json() for row in rows]}
-    paths = [save(file, data), plot_rows(rows, names, file)]
+    data = {
+        "clock": options.clock,
+        "base": base,
+        "rows": [row.as_json() for row in rows],
+        "geometric_means": {k: mean for k, (mean, _) in geometric_means(rows).items()},
+    }
+    paths = [save(file, data), plot_rows(rows, names, base, file)]
     console.print("written:", *(str(path) for path in paths if path))
     return int(any(row.problems for row in rows))
 
@@ -102,7 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.what == "workloads":
         return run_workloads(options)
-    find_probes()[options.what](options.quick)
+    workloads = choose_workloads(options.only, options.quick)
+    find_probes()[options.what](options.quick, workloads)
     return 0
 
 

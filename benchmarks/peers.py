@@ -5,6 +5,8 @@ computes the derived result once and waits until it is there. To add one, write 
 function and append it to `PEERS`; its library is imported on first use only.
 """
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,7 +19,12 @@ import fgrad
 from benchmarks.workload import Arguments, Workload
 
 Call = Callable[[], Any]
-BASE = "fgrad"  # ratios are quoted against this peer
+BASE = "fgrad"  # ratios are quoted against this peer, unless another one is named
+JIT, HAND = "fgrad.jit", "hand"  # the two that a workload's bar compares
+
+
+def nothing() -> None:
+    """A peer needs nothing but its library."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +36,25 @@ class Peer:
         library: the module that must be installed.
         prepare: ``prepare(workload, arguments)`` gives the call that is timed, or None
             where this peer has no version of the workload.
+        lacks: what else it needs and this machine does not have, or None.
     """
 
     name: str
     library: str
     prepare: Callable[[Workload, Arguments], Call | None]
+    lacks: Callable[[], str | None] = nothing
 
     @property
     def is_installed(self) -> bool:
         """Whether the library can be imported."""
         return find_spec(self.library) is not None
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why it cannot take part on this machine, or None where it can."""
+        if not self.is_installed:
+            return f"{self.library} is not installed"
+        return self.lacks()
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -59,9 +75,14 @@ def leaves_of(tree: Any) -> list[Any]:
     return [tree]
 
 
+def _third(grad: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda f: grad(grad(grad(f)))
+
+
 def _fgrad_derived(workload: Workload) -> Callable[..., Any]:
     derive = {
         "value_and_grad": fgrad.value_and_grad,
+        "third": _third(fgrad.grad),
         "hessian": fgrad.hessian,
         "hvp": fgrad.hvp,
         "jacobian": fgrad.jacrev,
@@ -87,6 +108,7 @@ def prepare_autograd(workload: Workload, arguments: Arguments) -> Call:
 
     derive = {
         "value_and_grad": autograd.value_and_grad,
+        "third": _third(autograd.grad),
         "hessian": autograd.hessian,
         "hvp": autograd.hessian_vector_product,
         "jacobian": autograd.jacobian,
@@ -106,6 +128,7 @@ def _jax_derived(workload: Workload, arguments: Arguments) -> tuple[Any, Argumen
 
     derive = {
         "value_and_grad": jax.value_and_grad,
+        "third": _third(jax.grad),
         "hessian": jax.hessian,
         "hvp": hvp,
         "jacobian": jax.jacrev,
@@ -135,8 +158,9 @@ def prepare_jax_jit(workload: Workload, arguments: Arguments) -> Call:
     return lambda: jax.block_until_ready(compiled(*arguments))
 
 
-def prepare_torch(workload: Workload, arguments: Arguments) -> Call | None:
-    """PyTorch eager; the gradient only."""
+def _torch_call(
+    workload: Workload, arguments: Arguments, wrap: Callable[[Any], Any]
+) -> Call | None:
     if workload.torch is None or workload.transform != "value_and_grad":
         return None
     torch = import_module("torch")
@@ -146,7 +170,7 @@ def prepare_torch(workload: Workload, arguments: Arguments) -> Call | None:
             return torch.tensor(leaf, dtype=torch.float64)
         return torch.from_numpy(leaf)
 
-    loss = workload.torch(torch)
+    loss = wrap(workload.torch(torch))
     chosen, *others = (map_leaves(tensor, value) for value in arguments)
     inputs = leaves_of(chosen)
     for leaf in inputs:
@@ -159,18 +183,59 @@ def prepare_torch(workload: Workload, arguments: Arguments) -> Call | None:
     return call
 
 
+def prepare_torch(workload: Workload, arguments: Arguments) -> Call | None:
+    """PyTorch eager; the gradient only."""
+    return _torch_call(workload, arguments, lambda loss: loss)
+
+
+def prepare_torch_compile(workload: Workload, arguments: Arguments) -> Call | None:
+    """PyTorch with the function inside torch.compile; the gradient only."""
+
+    def compiled(loss: Any) -> Any:
+        torch = import_module("torch")
+        torch.compiler.reset()  # a function met in two shapes is compiled for any shape
+        return torch.compile(loss, dynamic=False)
+
+    return _torch_call(workload, arguments, compiled)
+
+
+def lacks_compiler() -> str | None:
+    """torch.compile writes C++."""
+    names = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+    if any(shutil.which(name) for name in names):
+        return None
+    return f"there is no C++ compiler: {' or '.join(names)}"
+
+
 def prepare_hand(workload: Workload, arguments: Arguments) -> Call | None:
     """The gradient as a person would write it in NumPy."""
     hand = workload.hand
     return None if hand is None else lambda: hand(*arguments)
 
 
+def prepare_hand_out(workload: Workload, arguments: Arguments) -> Call | None:
+    """The gradient by hand with out= into buffers that are allocated once."""
+    if workload.hand_out is None:
+        return None
+    hand = workload.hand_out(*arguments)
+    return lambda: hand(*arguments)
+
+
+def prepare_hand_math(workload: Workload, arguments: Arguments) -> Call | None:
+    """The gradient by hand in Python's math module."""
+    hand = workload.hand_math
+    return None if hand is None else lambda: hand(*arguments)
+
+
 PEERS = [
     Peer(BASE, "fgrad", prepare_fgrad),
-    Peer("fgrad.jit", "fgrad", prepare_fgrad_jit),
+    Peer(JIT, "fgrad", prepare_fgrad_jit),
     Peer("autograd", "autograd", prepare_autograd),
     Peer("jax.jit", "jax", prepare_jax_jit),
     Peer("jax", "jax", prepare_jax),
     Peer("torch", "torch", prepare_torch),
-    Peer("hand", "numpy", prepare_hand),
+    Peer("torch.compile", "torch", prepare_torch_compile, lacks_compiler),
+    Peer(HAND, "numpy", prepare_hand),
+    Peer("hand-out", "numpy", prepare_hand_out),
+    Peer("hand-math", "numpy", prepare_hand_math),
 ]

@@ -1,4 +1,4 @@
-"""The table as a picture: how much longer than fgrad each peer takes."""
+"""The table as a picture: how much longer than the base each peer takes."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -8,17 +8,19 @@ from pathlib import Path
 from benchmarks.report import RESULTS
 from benchmarks.runner import Row
 
-MARKS = "osD^vP*X"
+MARKS = "osD^vP*Xphd"
 
 
-def plot_rows(rows: Sequence[Row], peers: Sequence[str], name: str) -> Path | None:
+def plot_rows(
+    rows: Sequence[Row], peers: Sequence[str], base: str, name: str
+) -> Path | None:
     """Write ``results/NAME.png``; None without matplotlib."""
     if find_spec("matplotlib") is None:
         return None
     import_module("matplotlib").use("Agg")
     pyplot = import_module("matplotlib.pyplot")
     rows = [row for row in rows if row.ratios][::-1]
-    base, *others = peers
+    others = [peer for peer in peers if peer != base]
     figure, axes = pyplot.subplots(figsize=(9, 1.5 + 0.32 * len(rows)))
     for number, peer in enumerate(others):
         points = [
@@ -26,7 +28,10 @@ def plot_rows(rows: Sequence[Row], peers: Sequence[str], name: str) -> Path | No
         ]
         if points:
             axes.plot(
-                *zip(*points, strict=True), MARKS[number % 8], label=peer, alpha=0.8
+                *zip(*points, strict=True),
+                MARKS[number % len(MARKS)],
+                label=peer,
+                alpha=0.8,
             )
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_xscale("log")

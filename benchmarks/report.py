@@ -8,12 +8,15 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
+from benchmarks.peers import HAND, JIT
 from benchmarks.runner import Row
 from benchmarks.threads import MARK
 
@@ -21,6 +24,7 @@ RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("numpy", "fgrad", "autograd", "jax", "torch")
 
 console = Console(width=max(Console().width, 140))
+BAR = f"{JIT} / {HAND} (bar)"
 
 
 def human(seconds: float) -> str:
@@ -32,7 +36,10 @@ def human(seconds: float) -> str:
 
 
 def print_table(
-    title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    footer: Sequence[str] = (),
 ) -> None:
     """A table whose first column is a name and whose others are numbers."""
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
@@ -40,22 +47,77 @@ def print_table(
         table.add_column(name, justify="right" if position else "left", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    if footer:
+        table.add_section()
+        table.add_row(*footer)
+    unlimited = console.options.update(width=1000)
+    width = Measurement.get(console, unlimited, table).maximum
+    Console(width=max(console.width, width)).print(table)
 
 
-def print_rows(rows: Sequence[Row], peers: Sequence[str], clock: str) -> None:
-    """Times, and in brackets the time over that of the first peer."""
-    base, *others = peers
+def print_rows(
+    rows: Sequence[Row], peers: Sequence[str], base: str, clock: str
+) -> None:
+    """Times, the time over that of the base, and whether bars were met.
+
+    A peer that has no time for any of the workloads has no column.
+    """
+    found = {name for row in rows for name in (*row.seconds, *row.problems)}
+    names = [name for name in dict.fromkeys((base, *peers)) if name in found]
     lines = [
-        [row.workload.name, _time(row, base), *(_cell(row, name) for name in others)]
+        [row.workload.name, *(_cell(row, name, base) for name in names), _bar_cell(row)]
         for row in rows
     ]
+    means = geometric_means(rows)
+    cells = ["-" if name == base else _mean_cell(means.get(name)) for name in names]
+    footer = ["geometric mean (of)", *cells, _bars_cell(rows)]
     title = f"median {clock} time of a call (x: time / time of {base})"
-    print_table(title, ["workload", *peers], lines)
+    print_table(title, ["workload", *names, BAR], lines, footer)
     for row in rows:
         for name, problem in row.problems.items():
             text = f"{row.workload.name}, {name}: {problem}"
             console.print(text, style="bold red", markup=False)
+        for name, reason in row.workload.without.items():
+            if name in peers:
+                text = f"{row.workload.name}, without {name}: {reason}"
+                console.print(text, markup=False)
+
+
+def geometric_means(rows: Sequence[Row]) -> dict[str, tuple[float, int]]:
+    """For each peer the mean of its ratios to the base, and how many there are.
+
+    Each mean is over the workloads that both the peer and the base take part in.
+    """
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        for name, times in row.ratios.items():
+            found.setdefault(name, []).append(times)
+    return {name: (geometric_mean(xs), len(xs)) for name, xs in found.items()}
+
+
+def _mean_cell(mean: tuple[float, int] | None) -> str:
+    return "-" if mean is None else f"({mean[1]}) {mean[0]:6.2f}x"
+
+
+def verdict(is_met: bool) -> str:
+    """Whether a goal was met, as the cell of a table."""
+    return "[green]met   [/]" if is_met else "[red]missed[/]"
+
+
+def _bar_cell(row: Row) -> str:
+    if row.over_hand is None:
+        return "-"
+    if row.is_met is None:
+        return f"{row.over_hand:.2f} (none)       "
+    return f"{row.over_hand:.2f} ({row.workload.bar:.2f}) {verdict(row.is_met)}"
+
+
+def _bars_cell(rows: Sequence[Row]) -> str:
+    verdicts = [row.is_met for row in rows if row.is_met is not None]
+    ratios = [row.over_hand for row in rows if row.over_hand is not None]
+    if not ratios:
+        return "-"
+    return f"{geometric_mean(ratios):.2f}, {sum(verdicts)} of {len(verdicts)} met"
 
 
 def _time(row: Row, name: str) -> str:
@@ -64,8 +126,8 @@ def _time(row: Row, name: str) -> str:
     return human(row.seconds[name]) if name in row.seconds else "-"
 
 
-def _cell(row: Row, name: str) -> str:
-    if name not in row.ratios:
+def _cell(row: Row, name: str, base: str) -> str:
+    if name == base or name not in row.ratios:
         return _time(row, name)
     times = row.ratios[name]
     colour = "green" if times >= 1.0 else "yellow" if times >= 0.5 else "red"

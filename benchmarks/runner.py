@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.check import compare
-from benchmarks.peers import Call, Peer
+from benchmarks.peers import BASE, HAND, JIT, Call, Peer
 from benchmarks.timing import Plan, interleave, ratio
 from benchmarks.workload import Workload
 
@@ -19,6 +19,7 @@ class Row:
     Attributes:
         seconds: the median time of a call, for each peer that takes part.
         ratios: the time of each peer over that of the base.
+        over_hand: the time of ``fgrad.jit`` over that of ``hand``, if both take part.
         first: the time of the first call, which traces and compiles.
         problems: peers that failed or gave another value, and how; they are not timed.
     """
@@ -26,8 +27,16 @@ class Row:
     workload: Workload
     seconds: dict[str, float] = field(default_factory=dict)
     ratios: dict[str, float] = field(default_factory=dict)
+    over_hand: float | None = None
     first: dict[str, float] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the workload's bar was met; None where it has none, or no time."""
+        if self.workload.bar is None or self.over_hand is None:
+            return None
+        return self.over_hand <= self.workload.bar
 
     def as_json(self) -> dict[str, Any]:
         """The row as plain data."""
@@ -36,6 +45,8 @@ class Row:
             "description": self.workload.description,
             "seconds": self.seconds,
             "ratios": self.ratios,
+            "jit_over_hand": self.over_hand,
+            "bar": self.workload.bar,
             "first_call_seconds": self.first,
             "problems": self.problems,
         }
@@ -56,6 +67,8 @@ def first_calls(
     seconds: dict[str, float] = {}
     problems: dict[str, str] = {}
     for peer in peers:
+        if peer.name in workload.without:
+            continue
         try:
             call = peer.prepare(workload, arguments)
             if call is None:
@@ -71,7 +84,9 @@ def first_calls(
     return good, seconds, problems
 
 
-def measure(workload: Workload, peers: Sequence[Peer], plan: Plan) -> Row:
+def measure(
+    workload: Workload, peers: Sequence[Peer], plan: Plan, base: str = BASE
+) -> Row:
     """Check the values of all peers, then time those that agree."""
     calls, first, problems = first_calls(workload, peers)
     for call in calls.values():
@@ -79,7 +94,8 @@ def measure(workload: Workload, peers: Sequence[Peer], plan: Plan) -> Row:
     row = Row(workload, first=first, problems=problems)
     samples = interleave(calls, plan)
     row.seconds = {name: median(times) for name, times in samples.items()}
-    base = next(iter(samples), None)
-    if base == peers[0].name:
+    if base in samples:
         row.ratios = {name: ratio(samples, name, base) for name in samples}
+    if JIT in samples and HAND in samples:
+        row.over_hand = ratio(samples, JIT, HAND)
     return row

@@ -9,6 +9,7 @@ import sys
 
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ONE_XLA = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+COMPILERS = "TORCHINDUCTOR_COMPILE_THREADS"
 MARK = "FGRAD_BENCHMARK_THREADS"
 
 
@@ -17,6 +18,7 @@ def restart_with(threads: int) -> None:
     if os.environ.get(MARK) == str(threads):
         return
     os.environ.update(dict.fromkeys((*POOLS, MARK), str(threads)))
+    os.environ[COMPILERS] = "1"  # else idle processes wait beside those measured
     if threads == 1:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_XLA}".strip()
     sys.stdout.flush()

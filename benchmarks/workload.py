@@ -2,8 +2,8 @@
 
 import importlib
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 Tree = dict[str, Any]
 Arguments = tuple[Any, ...]
 Loss = Callable[..., Any]
-Transform = Literal["value_and_grad", "hessian", "hvp", "jacobian"]
+Transform = Literal["value_and_grad", "third", "hessian", "hvp", "jacobian"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,19 @@ class Workload:
         size: what `make` receives in a benchmark.
         small: what it receives in the tests, where only values count.
         transform: what is derived; for ``hvp`` the last argument is the vector, which
-            the function itself does not take.
+            the function itself does not take; ``third`` is the third derivative of a
+            function of one float.
         hand: the derived result written by hand in NumPy, from the same arguments.
+        hand_out: the same with ``out=``: a factory that takes the arguments, allocates
+            what can be allocated once, and gives the function of the same arguments.
+            Its results may be the same arrays at every call.
+        hand_math: the same in Python's math module.
         torch: ``torch(module)`` gives the function for tensors; `build` itself where
             its calls mean the same in torch.
         quick: whether ``--quick`` runs it.
+        bar: the time of ``fgrad.jit`` over that of `hand` which is the goal.
+        without: peers that cannot run it, by name, and why.
+        slow: peers that ``--quick`` leaves out, since they compile for long.
     """
 
     name: str
@@ -47,8 +55,13 @@ class Workload:
     small: Any
     transform: Transform = "value_and_grad"
     hand: Callable[..., Any] | None = None
+    hand_out: Callable[..., Callable[..., Any]] | None = None
+    hand_math: Callable[..., Any] | None = None
     torch: Callable[[Any], Loss] | None = None
     quick: bool = True
+    bar: float | None = None
+    without: Mapping[str, str] = field(default_factory=dict)
+    slow: frozenset[str] = frozenset()
 
     def arguments(self, *, small: bool = False) -> Arguments:
         """The arguments, the same at every call."""

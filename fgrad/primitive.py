@@ -92,6 +92,7 @@ class Primitive:
             passed once, written into the programs, or dropped where nothing reads them.
         is_constant: its outputs do not vary with its operands (comparisons, argmax).
         multiple: it has several outputs (or none) and returns a tuple.
+        calls_user: it calls a function of the user's, which may keep its operands.
         has_effect: it does more than compute outputs, so it is never left out, merged
             or moved.
         elementwise: its operands broadcast against each other.
@@ -140,6 +141,7 @@ class Primitive:
     feeds: Rule | None = None
     is_constant: bool = False
     multiple: bool = False
+    calls_user: bool = False
     has_effect: bool = False
     elementwise: bool = False
     moves: bool = False

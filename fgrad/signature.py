@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 MISS: Any = object()  # what a dispatcher returns for other arguments
-Run = Callable[[list[Any]], Any]
+Run = Callable[..., Any]
 _NUMBERS = (bool, int, float, complex)
 
 
@@ -80,7 +80,7 @@ class _Writer:
 def make_dispatcher(
     args: tuple[Any, ...], run: Run
 ) -> Callable[[tuple[Any, ...]], Any] | None:
-    """``dispatch(args)``: ``run(leaves)`` for arguments like these, `MISS` for others.
+    """``dispatch(args)``: ``run(*leaves)`` for arguments like these, else `MISS`.
 
     None where an argument is of a type that these tests do not know.
     """
@@ -91,7 +91,7 @@ def make_dispatcher(
         writer.visit_part(f"args[{position}]", value)
     if not writer.is_complete:
         return None
-    lines = [*writer.lines, f"return run([{', '.join(writer.leaves)}])"]
+    lines = [*writer.lines, f"return run({', '.join(writer.leaves)})"]
     source = "\n    ".join(["def dispatch(args):", *lines]) + "\n"
     exec(compile(source, "<fgrad dispatcher>", "exec"), writer.scope)
     dispatch: Callable[[tuple[Any, ...]], Any] = writer.scope["dispatch"]

@@ -12,7 +12,7 @@ from fgrad.lower import blocks, threads
 from fgrad.lower.blocks import find_runs
 from fgrad.lower.numpy import Executable
 from fgrad.lower.plan import make_plan
-from fgrad.lower.source import generate
+from fgrad.lower.source import run_source
 
 RNG = np.random.default_rng(0)
 
@@ -185,7 +185,7 @@ def test_source_of_a_run(small_blocks: None) -> None:
         *(fgrad.Aval((20,), "float64"),) * 2
     )
     ordered, runs = find_runs(program)
-    source, _ = generate(ordered, make_plan(ordered), runs)
+    source, _ = run_source(ordered, make_plan(ordered), runs)
     code = [line.partition("  #")[0] for line in source.splitlines()]
     assert code == [
         "def run(arguments):",

@@ -29,6 +29,7 @@ LAYERS = [  # lower layers first; a module may import from its own layer and bel
     ["transforms.tape"],
     ["control", "debug"],
     ["arguments", "signature"],
+    ["statics", "compiled"],
     ["mapping", "api", "programs", "jitting"],
     ["jacobians"],
     ["functions"],

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from test_random_programs import INPUTS, ROUNDED, play, programs
 
 import fgrad
+from benchmarks.peers import _fgrad_derived
 from benchmarks.workload import find_workloads
 from fgrad.ir import Program
 from fgrad.rewrites import constants, optimise, products, shapes, sums
@@ -538,9 +539,7 @@ WORKLOADS = [w for w in find_workloads() if w.name != "black-scholes-1e7"]
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda w: w.name)
 def test_nothing_is_left_to_do(workload):
-    derive = getattr(fgrad, {"jacobian": "jacrev"}.get(workload.transform) or
-                     workload.transform)  # fmt: skip
-    jitted = fgrad.jit(derive(workload.build(np)))
+    jitted = fgrad.jit(_fgrad_derived(workload))
     program = fgrad.check(jitted.lower(*workload.arguments(small=True)))
     assert optimise(program) == program
 

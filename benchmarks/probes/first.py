@@ -4,6 +4,7 @@ A fresh hidden width each round makes every shape new, so that nothing that depe
 the structure is cached. The calls after it show what the caches are worth.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 from time import perf_counter
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.check import compare
-from benchmarks.peers import BASE, PEERS
+from benchmarks.peers import BASE, PEERS, Peer
 from benchmarks.report import human, print_table, save
 from benchmarks.workload import Arguments, Rng, Workload
 from benchmarks.workloads import mlp
@@ -34,14 +35,14 @@ def make(rng: Rng, size: int) -> Arguments:
     return parameters, x, np.eye(CLASSES)[rng.integers(CLASSES, size=BATCH)]
 
 
-def three_calls(workload: Workload, size: int) -> dict[str, list[float]]:
+def three_calls(
+    workload: Workload, peers: Sequence[Peer], size: int
+) -> dict[str, list[float]]:
     """Seconds of the first three calls of each peer."""
     arguments = make(np.random.default_rng(0), size)
     seconds: dict[str, list[float]] = {}
     results: dict[str, Any] = {}
-    for peer in PEERS:
-        if not peer.is_installed:
-            continue
+    for peer in peers:
         start = perf_counter()
         call = peer.prepare(workload, arguments)
         if call is None:
@@ -58,11 +59,15 @@ def three_calls(workload: Workload, size: int) -> dict[str, list[float]]:
     return seconds
 
 
-def run(quick: bool) -> None:
+def run(quick: bool, workloads: Sequence[Workload]) -> None:
     """First gradient of a new MLP in a warm process, against the next two."""
     workload = replace(mlp.WORKLOADS[0], make=make)
-    three_calls(workload, 31)  # warms the process with another structure
-    samples = [three_calls(workload, 32 + k) for k in range(5 if quick else 20)]
+    peers = [peer for peer in PEERS if peer.obstacle is None]
+    if quick:  # which writes, compiles and loads C++: some ten seconds
+        peers = [peer for peer in peers if peer.name != "torch.compile"]
+    three_calls(workload, peers, 31)  # warms the process with another structure
+    rounds = range(5 if quick else 20)
+    samples = [three_calls(workload, peers, 32 + k) for k in rounds]
     medians = {
         name: [median(sample[name][k] for sample in samples) for k in range(3)]
         for name in samples[0]

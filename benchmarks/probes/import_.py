@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from statistics import median
 
 from benchmarks.peers import PEERS
 from benchmarks.report import human, print_table, save
+from benchmarks.workload import Workload
 
 SNIPPET = """
 from time import perf_counter
@@ -29,7 +31,7 @@ def seconds_to_import(library: str) -> float:
     return float(done.stdout)
 
 
-def run(quick: bool) -> None:
+def run(quick: bool, workloads: Sequence[Workload]) -> None:
     """Import time of fgrad over that of numpy, in fresh processes, interleaved."""
     installed = {peer.library for peer in PEERS if peer.is_installed}
     slow = [] if quick else sorted(installed & {"jax", "torch"})

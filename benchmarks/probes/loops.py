@@ -2,7 +2,8 @@
 and checkpointed chains.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -12,6 +13,7 @@ import fgrad
 from benchmarks.probes.memory import peak_bytes
 from benchmarks.report import print_table, save
 from benchmarks.timing import QUICK, interleave
+from benchmarks.workload import Workload
 
 CARRY = 1000
 LAYERS = 100
@@ -61,7 +63,7 @@ def chain(wrap: Callable[[Any], Any], group: int) -> Callable[..., Any]:
     return f
 
 
-def run(quick: bool) -> None:
+def run(quick: bool, workloads: Sequence[Workload]) -> None:
     """Time and peak memory of gradients of scans and of checkpointed chains."""
     rng = np.random.default_rng(0)
     args = rng.normal(size=CARRY) * 0.1, rng.normal(size=CARRY)
@@ -72,7 +74,7 @@ def run(quick: bool) -> None:
         calls = {}
         for build in (scanned, unrolled):
             gradient = fgrad.grad(build(length), (0, 1))
-            calls[build.__name__] = lambda gradient=gradient: gradient(*args)
+            calls[build.__name__] = partial(gradient, *args)
         for call in (*calls.values(), *calls.values()):
             call()
         samples = interleave(calls, QUICK)
@@ -93,7 +95,7 @@ def run(quick: bool) -> None:
     for name, f in kinds.items():
         gradient = fgrad.grad(f)
         gradient(x)
-        peak = peak_bytes(lambda gradient=gradient: gradient(x))
+        peak = peak_bytes(partial(gradient, x))
         results["checkpoint"][name] = peak / x.nbytes
     table = [[name, f"{arrays:.0f}"] for name, arrays in results["checkpoint"].items()]
     print_table(f"gradient of {LAYERS} layers", ["chain", "peak arrays"], table)

@@ -6,7 +6,7 @@ In units of one array: a sin chain must keep one array for each step; a chain of
 
 import gc
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ def peak_bytes(call: Callable[[], Any]) -> int:
         tracemalloc.stop()
 
 
-def run(quick: bool) -> None:
+def run(quick: bool, workloads: Sequence[Workload]) -> None:
     """Peak memory of gradients of elementwise chains, in arrays of the input's size."""
     size = 100_000 if quick else 1_000_000
     point = (np.linspace(0.5, 0.9, size),)

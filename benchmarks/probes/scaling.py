@@ -4,7 +4,7 @@ Every measurement has its own array length, so that none finds the structure of 
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -68,7 +68,7 @@ def measure(peer: Peer, operations: int) -> dict[str, float]:
     }
 
 
-def run(quick: bool) -> None:
+def run(quick: bool, workloads: Sequence[Workload]) -> None:
     """Time and peak memory of an operation in programs of 1e3 to 1e5 operations."""
     peers = [p for p in PEERS if p.name in ("fgrad", "autograd") and p.is_installed]
     counts = (1000, 10_000) if quick else (1000, 3000, 10_000, 30_000, 100_000)

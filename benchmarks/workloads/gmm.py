@@ -5,6 +5,7 @@ diagonal (Srajer, Kukelova, Fitzgibbon, Optim. Methods Softw. 33 (2018) 889); wi
 the Wishart prior and the constant.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,46 @@ def _log_sum_exp(x: Array) -> tuple[Array, Array]:
     return largest + np.log(total), e / total
 
 
-def workload(size: int, label: str) -> Workload:
+def hand_out(p: Tree, x: Array) -> Callable[..., tuple[Any, Tree]]:
+    strictly_lower = np.tril(np.ones((D, D)), -1)
+    diagonal = np.arange(D)
+    centred, scaled = np.empty((2, K, *x.shape))
+    terms, total, largest = np.empty((K, len(x))), np.empty(len(x)), np.empty(len(x))
+    roots, d_roots = np.empty((2, K, D, D))
+    gradient = {name: np.empty_like(leaf) for name, leaf in p.items()}
+
+    def function(p: Tree, x: Array) -> tuple[Any, Tree]:
+        scale = np.exp(p["q"])
+        np.multiply(p["lower"], strictly_lower, out=roots)
+        roots[:, diagonal, diagonal] = scale
+        np.subtract(x, p["means"][:, None], out=centred)
+        np.matmul(centred, roots.swapaxes(1, 2), out=scaled)
+        np.einsum("knd,knd->kn", scaled, scaled, out=terms)
+        np.multiply(terms, -0.5, out=terms)
+        np.add(terms, (p["alphas"] + p["q"].sum(axis=1))[:, None], out=terms)
+        terms.max(axis=0, out=largest)
+        np.subtract(terms, largest, out=terms)
+        np.exp(terms, out=terms)
+        terms.sum(axis=0, out=total)
+        np.divide(terms, total, out=terms)
+        np.log(total, out=total)
+        prior, shares = _log_sum_exp(p["alphas"])
+        value = largest.sum() + total.sum() - len(x) * prior
+        counts = terms.sum(axis=1)
+        np.multiply(scaled, terms[:, :, None], out=scaled)
+        np.matmul(scaled.swapaxes(1, 2), centred, out=d_roots)
+        weighted = scaled.sum(axis=1)[:, None]
+        np.subtract(counts, len(x) * shares, out=gradient["alphas"])
+        np.matmul(weighted, roots, out=gradient["means"][:, None])
+        np.multiply(d_roots[:, diagonal, diagonal], scale, out=gradient["q"])
+        np.subtract(counts[:, None], gradient["q"], out=gradient["q"])
+        np.multiply(d_roots, -strictly_lower, out=gradient["lower"])
+        return value, gradient
+
+    return function
+
+
+def workload(size: int, label: str, bar: float | None) -> Workload:
     return Workload(
         name=f"gmm-{label}",
         description=f"Gaussian mixture log-likelihood, d = 10, k = 25, n = {label}",
@@ -83,7 +123,9 @@ def workload(size: int, label: str) -> Workload:
         size=size,
         small=6,
         hand=hand,
+        hand_out=hand_out,
+        bar=bar,
     )
 
 
-WORKLOADS = [workload(1000, "1e3"), workload(10_000, "1e4")]
+WORKLOADS = [workload(1000, "1e3", None), workload(10_000, "1e4", 0.8)]

@@ -40,6 +40,7 @@ WORKLOADS = [
         small=4,
         transform="hessian",
         hand=hand_hessian,
+        bar=3.0,
     ),
     Workload(
         name="hvp-1e4",
@@ -50,5 +51,6 @@ WORKLOADS = [
         small=5,
         transform="hvp",
         hand=hand_product,
+        bar=1.0,
     ),
 ]

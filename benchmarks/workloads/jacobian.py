@@ -35,5 +35,6 @@ WORKLOADS = [
         small=4,
         transform="jacobian",
         hand=hand,
+        bar=4.0,
     )
 ]

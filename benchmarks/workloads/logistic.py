@@ -1,5 +1,6 @@
 """Logistic regression with a ridge penalty; labels are -1 and 1."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,29 @@ def hand(w: Array, x: Array, y: Array) -> tuple[Any, Array]:
     return value, (slopes @ x) / len(y) + 2.0 * RIDGE * w
 
 
-def workload(rows: int, columns: int, label: str) -> Workload:
+def hand_out(w: Array, x: Array, y: Array) -> Callable[..., tuple[Any, Array]]:
+    margins, losses = np.empty((2, len(y)))
+    gradient, penalty = np.empty((2, len(w)))
+
+    def function(w: Array, x: Array, y: Array) -> tuple[Any, Array]:
+        np.matmul(x, w, out=margins)
+        np.multiply(margins, y, out=margins)
+        np.negative(margins, out=losses)
+        np.logaddexp(0.0, losses, out=losses)
+        value = losses.sum() / len(y) + RIDGE * (w @ w)
+        np.exp(margins, out=margins)
+        np.add(margins, 1.0, out=margins)
+        np.divide(y, margins, out=margins)
+        np.matmul(margins, x, out=gradient)
+        np.multiply(gradient, -1.0 / len(y), out=gradient)
+        np.multiply(w, 2.0 * RIDGE, out=penalty)
+        np.add(gradient, penalty, out=gradient)
+        return value, gradient
+
+    return function
+
+
+def workload(rows: int, columns: int, label: str, bar: float) -> Workload:
     return Workload(
         name=f"logistic-{label}",
         description=f"logistic regression, {rows} x {columns}",
@@ -48,8 +71,13 @@ def workload(rows: int, columns: int, label: str) -> Workload:
         size=(rows, columns),
         small=(9, 4),
         hand=hand,
+        hand_out=hand_out,
         torch=build_torch,
+        bar=bar,
     )
 
 
-WORKLOADS = [workload(1000, 20, "1e3x20"), workload(100_000, 100, "1e5x100")]
+WORKLOADS = [
+    workload(1000, 20, "1e3x20", 0.9),
+    workload(100_000, 100, "1e5x100", 1.0),
+]

@@ -1,5 +1,6 @@
 """Rosenbrock's function: slices and elementwise arithmetic, as optimisers call it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,28 @@ def hand(x: Array) -> tuple[Any, Array]:
     return value, gradient
 
 
-def workload(size: int, label: str) -> Workload:
+def hand_out(x: Array) -> Callable[[Array], tuple[Any, Array]]:
+    miss, left = np.empty((2, len(x) - 1))
+    gradient = np.empty_like(x)
+
+    def function(x: Array) -> tuple[Any, Array]:
+        head, d_head = x[:-1], gradient[:-1]
+        np.multiply(head, head, out=miss)
+        np.subtract(x[1:], miss, out=miss)
+        np.subtract(1.0, head, out=left)
+        value = 100.0 * (miss @ miss) + left @ left
+        np.multiply(miss, 200.0, out=miss)
+        np.multiply(miss, head, out=d_head)
+        np.add(d_head, left, out=d_head)
+        np.multiply(d_head, -2.0, out=d_head)
+        gradient[-1] = 0.0
+        np.add(gradient[1:], miss, out=gradient[1:])
+        return value, gradient
+
+    return function
+
+
+def workload(size: int, label: str, bar: float) -> Workload:
     return Workload(
         name=f"rosenbrock-{label}",
         description=f"Rosenbrock's function, n = {label}",
@@ -38,8 +60,10 @@ def workload(size: int, label: str) -> Workload:
         size=size,
         small=7,
         hand=hand,
+        hand_out=hand_out,
         torch=build,
+        bar=bar,
     )
 
 
-WORKLOADS = [workload(10, "10"), workload(100_000, "1e5")]
+WORKLOADS = [workload(10, "10", 1.0), workload(100_000, "1e5", 0.7)]

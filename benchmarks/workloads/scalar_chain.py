@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from benchmarks.workload import Arguments, Loss, Rng, Workload
 
 ROUNDS = 200  # of five operations each
@@ -21,7 +23,16 @@ def build(np: Any) -> Loss:
     return chain
 
 
-def hand(x: float) -> tuple[float, float]:
+def hand(x: float) -> tuple[Any, Any]:
+    slope = 1.0
+    for _ in range(ROUNDS):
+        tanh = np.tanh(x)
+        slope *= 1.0 + 0.01 * (np.cos(x) + 1.0 - tanh * tanh)
+        x += 0.01 * (np.sin(x) + tanh)
+    return x, slope
+
+
+def hand_math(x: float) -> tuple[float, float]:
     slope = 1.0
     for _ in range(ROUNDS):
         tanh = math.tanh(x)
@@ -39,6 +50,9 @@ WORKLOADS = [
         size=None,
         small=None,
         hand=hand,
+        hand_math=hand_math,
         torch=build,
+        bar=0.25,
+        slow=frozenset({"torch.compile"}),
     )
 ]

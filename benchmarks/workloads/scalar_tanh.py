@@ -1,4 +1,4 @@
-"""The first example of autograd's README: tanh of one Python float."""
+"""The first example of autograd's README: tanh of one Python float; f' and f'''."""
 
 from typing import Any
 
@@ -25,6 +25,13 @@ def hand(x: float) -> tuple[float, float]:
     return value, 1.0 - value * value
 
 
+def hand_third(x: float) -> Any:
+    y = np.exp(-2.0 * x)
+    tanh = (1.0 - y) / (1.0 + y)
+    square = tanh * tanh
+    return (1.0 - square) * (6.0 * square - 2.0)
+
+
 WORKLOADS = [
     Workload(
         name="scalar-tanh",
@@ -35,5 +42,17 @@ WORKLOADS = [
         small=None,
         hand=hand,
         torch=build,
-    )
+        bar=1.5,
+    ),
+    Workload(
+        name="scalar-tanh-third",
+        description="the third derivative of the same, grad(grad(grad(f)))",
+        make=make,
+        build=build,
+        size=None,
+        small=None,
+        transform="third",
+        hand=hand_third,
+        bar=1.5,
+    ),
 ]

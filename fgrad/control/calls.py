@@ -174,6 +174,7 @@ call_: Primitive = Primitive(
     jvp=_call_jvp,
     vjp=_call_vjp,
     inlines=_is_inlined,
+    calls_user=True,
     batch=_call_batch,
     multiple=True,
     samples=_call_samples,

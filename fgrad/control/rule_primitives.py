@@ -153,6 +153,7 @@ def _make(name: str) -> Primitive:
         vjp=_vjp,
         on_tape=on_tape,
         multiple=True,
+        calls_user=True,
         batch=batch,
     )
     return prim
@@ -232,6 +233,7 @@ custom_vjp_ = Primitive(
     on_tape=_vjp_on_tape,
     with_residuals=_vjp_with_residuals,
     multiple=True,
+    calls_user=True,
     batch=_vjp_batch,
 )
 custom_vjp_forward_ = Primitive(
@@ -243,5 +245,6 @@ custom_vjp_forward_ = Primitive(
     on_tape=_forward_on_tape,
     with_residuals=_forward_with_residuals,
     multiple=True,
+    calls_user=True,
     batch=_forward_batch,
 )

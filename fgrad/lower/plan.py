@@ -23,6 +23,10 @@ class Plan:
         frees: for each equation, the variables that nothing uses after it.
         reuses: for equations that compute into a buffer that is free, the variable
             whose buffer that was.
+        owner: for each variable the one whose memory it may share; itself where it is
+            fresh.
+        last: for each variable the last equation that uses it, or what shares its
+            memory; the number of equations where it is returned.
     """
 
     in_place: dict[int, int]
@@ -30,6 +34,8 @@ class Plan:
     copies: set[int]
     frees: list[list[Var]]
     reuses: dict[int, Var]
+    owner: dict[Atom, Var]
+    last: dict[Var, int]
 
 
 def make_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
@@ -64,7 +70,7 @@ def make_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
         frees[number] = [v for v in used if last.get(v, number) == number]
     copies = _copies(program, owner, inputs)
     reuses = _reuses(program, owner, in_place, frees)
-    return Plan(in_place, reads, copies, frees, reuses)
+    return Plan(in_place, reads, copies, frees, reuses, owner, last)
 
 
 def _reuses(

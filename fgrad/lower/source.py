@@ -1,58 +1,72 @@
-"""Program -> Python source: one statement per equation."""
+"""Program -> the source of a Python function: one statement per equation."""
 
 import itertools
 import keyword
 import linecache
-import math
 import weakref
-from collections.abc import Callable, Sequence
-from numbers import Number
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from fgrad.form import name_atoms
-from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
-from fgrad.lower.blocks import Run, is_sliced
+from fgrad.ir import Eqn, Program, Var
+from fgrad.lower.block_source import BlockWriter
+from fgrad.lower.blocks import Run
+from fgrad.lower.buffers import Buffers
 from fgrad.lower.plan import Plan
-from fgrad.lower.threads import run_parts
+from fgrad.lower.statements import Statements, operand
 
-EXACT = 1 << 11  # integers below it are exact in every floating-point dtype
 LARGE = 4096  # elements from which a dead variable is deleted at once
+INDENT = "    "
 
 _numbers = itertools.count()
-RESERVED = frozenset({*keyword.kwlist, "np", "inf", "nan"})
+RESERVED = frozenset({*keyword.kwlist, "np"})
 
 
-def generate(
-    program: Program, plan: Plan, runs: Sequence[Run] = ()
-) -> tuple[str, dict[str, Any]]:
-    """The source of ``run(consts and inputs)`` and the globals it needs."""
-    return _Generator(program, plan).source(runs)
+def names_of(program: Program, given: Mapping[Var, str]) -> dict[Any, str]:
+    """A name for each variable; ``given`` are those of inputs and constants."""
+    taken = {*RESERVED, *given.values()}
+    table = dict(name_atoms(program))
+    for atom, name in table.items():
+        if atom in given:
+            table[atom] = given[atom]
+        elif type(atom) is Var and name in taken:
+            table[atom] = f"{name}_"
+    return table
 
 
-class _Generator:
-    """The lines of a program's source, and the names of its variables so far."""
+class FunctionWriter:
+    """Writes the lines of a program's function.
 
-    def __init__(self, program: Program, plan: Plan) -> None:
-        self.program, self.plan = program, plan
-        self.table = {
-            atom: f"{name}_" if name in RESERVED and type(atom) is Var else name
-            for atom, name in name_atoms(program).items()
-        }
-        self.scope: dict[str, Any] = {"np": np, "inf": np.inf, "nan": np.nan}
+    Attributes:
+        statements: the names of variables so far, and the globals that lines need.
+        lines: what is written, without the first line.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        plan: Plan,
+        runs: Sequence[Run] = (),
+        buffers: Buffers | None = None,
+        names: Mapping[Var, str] | None = None,
+    ) -> None:
+        self.program, self.plan, self.runs = program, plan, runs
+        self.buffers = buffers or Buffers()
+        self.statements = Statements(names_of(program, names or {}))
+        self.table, self.scope = self.statements.table, self.statements.scope
         self.kept = set(plan.reuses.values())
         self.lines: list[str] = []
 
-    def source(self, runs: Sequence[Run]) -> tuple[str, dict[str, Any]]:
-        program, table = self.program, self.table
-        arguments = [table[var] for var in (*program.consts, *program.ins)]
-        if arguments:
-            self.write(f"{', '.join(arguments)}, = arguments")
-            self.write("arguments.clear()")
-        starts = {run.start: run for run in runs}
+    def write(self, line: str, depth: int = 1, eqn: Eqn | None = None) -> None:
+        """Add a line, with the user's line that it computes as a comment."""
+        comment = f"  # {eqn.site}" if eqn is not None and eqn.site else ""
+        self.lines.append(f"{INDENT * depth}{line}{comment}")
+
+    def body(self) -> list[str]:
+        """Write all equations; the texts of the outputs."""
+        starts = {run.start: run for run in self.runs}
         number = 0
-        while number < len(program.eqns):
+        while number < len(self.program.eqns):
             run = starts.get(number)
             if run is None:
                 self.equation(number)
@@ -61,182 +75,78 @@ class _Generator:
                 self.blocks(run)
                 number = run.stop
         outs = []
-        for position, atom in enumerate(program.outs):
-            name = _operand(atom, table)
+        for position, atom in enumerate(self.program.outs):
+            name = operand(atom, self.table)
             outs.append(f"{name}.copy()" if position in self.plan.copies else name)
-        self.write(f"return [{', '.join(outs)}]")
-        return "\n".join(["def run(arguments):", *self.lines]) + "\n", self.scope
-
-    def write(self, line: str, depth: int = 1, eqn: Eqn | None = None) -> None:
-        comment = f"  # {eqn.site}" if eqn is not None and eqn.site else ""
-        self.lines.append(f"{'    ' * depth}{line}{comment}")
+        return outs
 
     def equation(self, number: int) -> None:
+        """Write one equation."""
         eqn, plan = self.program.eqns[number], self.plan
-        buffer = plan.reuses.get(number)
-        position = plan.in_place.get(number)
-        if buffer is None:
-            statements = _statements(eqn, self.table, self.scope, position)
-        else:
-            statements = [_fill(eqn, self.table, buffer)]
+        for line in self.lines_of(number, eqn):
+            self.write(line, eqn=eqn)
         if number in plan.reads:
             name = self.table[eqn.outs[0]]
-            statements.append(f"{name} = {name}.copy()")
-        for statement in statements:
-            self.write(statement, eqn=eqn)
+            self.write(f"{name} = {name}.copy()", eqn=eqn)
         self.delete(plan.frees[number])
 
-    def delete(self, variables: Sequence[Var]) -> None:
-        free = [v for v in variables if v not in self.kept and v.aval.size >= LARGE]
-        if free:
-            self.write(f"del {', '.join(self.table[v] for v in free)}")
-
     def blocks(self, run: Run) -> None:
-        """A loop over blocks of rows, in which a run of equations is computed."""
-        members = self.program.eqns[run.start : run.stop]
-        produced = {eqn.outs[0] for eqn in members}
-        read_later = {a for eqn in self.program.eqns[run.stop :] for a in eqn.ins}
-        kept = produced & (read_later | set(self.program.outs))
-        outer = dict(self.table)
-        outs = [eqn.outs[0] for eqn in members if eqn.outs[0] in kept]
-        for var in outs:
-            dtype = var.aval.numpy_dtype.name
-            self.write(f"{outer[var]}_all = np.empty({run.shape}, {dtype!r})")
-        bounds, depth, last = f"0, {run.shape[0]}", 2, f"i0 + {run.rows}"
-        if run.is_shared:
-            self.write("def part(first, last):")
-            bounds, depth, last = "first, last", 3, f"min({last}, last)"
-        self.write(f"for i0 in range({bounds}, {run.rows}):", depth - 1)
-        self.write(f"i1 = {last}", depth)
-        read = dict.fromkeys(a for eqn in members for a in eqn.ins)
-        for atom in read:
-            if atom not in produced and is_sliced(atom, run.shape):
-                self.table[atom] = f"{outer[atom]}_rows"
-                self.write(f"{self.table[atom]} = {outer[atom]}[i0:i1]", depth)
-        freed: list[Any] = []
-        for number, eqn in enumerate(members, run.start):
-            position = self.plan.in_place.get(number)
-            dead = self.plan.frees[number]
-            if position is not None and eqn.ins[position] not in produced:
-                freed.append(eqn.ins[position])
-                position = None
-            for line in _statements(eqn, self.table, self.scope, position):
-                self.write(line, depth, eqn)
-            freed += [v for v in dead if v not in produced]
-            names = [self.table[v] for v in dead if v in produced and v not in kept]
-            if names:
-                self.write(f"del {', '.join(names)}", depth)
-        for var in outs:
-            self.write(f"{outer[var]}_all[i0:i1] = {self.table[var]}", depth)
-        if run.is_shared:
-            self.scope["run_parts"] = run_parts
-            self.write(f"run_parts(part, {run.shape[0]}, {run.rows})")
-        for atom in read:
-            if atom not in produced:
-                self.table[atom] = outer[atom]
-        for var in outs:
-            self.table[var] = f"{outer[var]}_all"
-        self.delete(freed)
+        """Write a run of elementwise equations as a loop over blocks."""
+        block = BlockWriter(self.program, self.plan, run, self.statements)
+        for line, depth, eqn in block.lines(self.buffers):
+            self.write(line, depth, eqn)
+        self.delete(block.dead)
 
+    def lines_of(self, number: int, eqn: Eqn) -> list[str]:
+        reused = self.plan.reuses.get(number)
+        if reused is not None:
+            return self.statements.lines(eqn, buffer=self.table[reused])
+        position = self.plan.in_place.get(number)
+        kept = self.buffers.of.get(eqn.outs[0]) if eqn.outs else None
+        if position is not None or kept is None:
+            return self.statements.lines(eqn, position)
+        return self.statements.lines(eqn, buffer=f"kept{kept}")
 
-def _fill(eqn: Eqn, table: dict[Atom, str], buffer: Var) -> str:
-    """The line that computes an equation into a buffer that is free."""
-    table[eqn.outs[0]] = table[buffer]
-    assert eqn.prim.into is not None
-    names = [_operand(atom, table) for atom in eqn.ins]
-    form = eqn.prim.into(*(atom.aval for atom in eqn.ins))
-    return str(form.format(*names, out=table[buffer]))
-
-
-def _statements(
-    eqn: Eqn, table: dict[Atom, str], scope: dict[str, Any], position: int | None
-) -> list[str]:
-    """The lines that compute one equation."""
-    prim, params = eqn.prim, dict(eqn.params)
-    is_float = prim.elementwise and eqn.outs[0].aval.is_inexact
-    names = [_operand(atom, table, is_float) for atom in eqn.ins]
-    if is_float and eqn.outs[0].aval.ndim:
-        names = [
-            _constant(atom.value, eqn.outs[0].aval, scope) or name
-            if type(atom) is Lit
-            else name
-            for atom, name in zip(eqn.ins, names, strict=True)
+    def delete(self, variables: Sequence[Var]) -> None:
+        """Free large variables that nothing uses any more."""
+        free = [
+            self.table[v]
+            for v in variables
+            if v.aval.size >= LARGE and v not in self.kept and v not in self.buffers.of
         ]
-    in_place = position is not None
-    if position is not None:
-        table[eqn.outs[0]] = names[position]
-    outs = ", ".join(table[var] for var in eqn.outs)
-    if prim.statements is not None:
-        avals = [atom.aval for atom in eqn.ins]
-        found = prim.statements(outs, names, avals, params, in_place)
-        if found is not None:
-            return list(found)
-    if position == 0 and prim.augmented is not None:
-        return [prim.augmented.format(*names)]
-    is_python = eqn.ins and all(atom.aval.is_python for atom in eqn.ins)
-    if prim.expression is not None and not in_place and not is_python:
-        return [f"{outs} = {prim.expression.format(*names, **params)}"]
-    if in_place and isinstance(prim.numpy, np.ufunc):
-        scope[f"np_{prim.name}"] = prim.numpy
-        return [f"np_{prim.name}({', '.join(names)}, out={outs})"]
-    label = f"{prim.name}_in_place" if in_place else prim.name
-    scope[f"np_{label}"] = prim.in_place if in_place else prim.numpy
-    keywords = [f"{key}={_static(key, value, scope)}" for key, value in params.items()]
-    arguments = names + keywords
-    call = f"np_{label}({', '.join(arguments)})"
-    if not eqn.outs:
-        return [call]
-    comma = "," if prim.multiple else ""
-    return [f"{outs}{comma} = {call}"]
+        if free:
+            self.write(f"del {', '.join(dict.fromkeys(free))}")
 
 
-def _constant(value: Any, aval: Aval, scope: dict[str, Any]) -> str | None:
-    """The name of a number as an array without axes, which ufuncs take more quickly."""
-    if aval.dtype != np.float64 or type(value) not in (int, float):
-        return None
-    if not math.isfinite(value) or abs(value) >= EXACT:
-        return None
-    text = repr(float(value)).removesuffix(".0")
-    name = "k" + text.replace("-", "m").replace(".", "_").replace("+", "")
-    scope[name] = np.array(float(value))
-    return name
+def run_source(
+    program: Program, plan: Plan, runs: Sequence[Run] = ()
+) -> tuple[str, dict[str, Any]]:
+    """The source of ``run(consts and inputs)``, which empties its list of arguments,
+    and the globals that it needs.
+    """
+    writer = FunctionWriter(program, plan, runs)
+    arguments = [writer.table[var] for var in (*program.consts, *program.ins)]
+    if arguments:
+        writer.write(f"{', '.join(arguments)}, = arguments")
+        writer.write("arguments.clear()")
+    outs = writer.body()
+    writer.write(f"return [{', '.join(outs)}]")
+    return "\n".join(["def run(arguments):", *writer.lines]) + "\n", writer.scope
 
 
-def _static(name: str, value: Any, scope: dict[str, Any]) -> str:
-    """A param as source: a literal, or the name of a global for a body or a rule."""
-    if _is_literal(value):
-        return repr(value)
-    key = f"{name}_{len(scope)}"
-    scope[key] = value
-    return key
-
-
-def _is_literal(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(map(_is_literal, value))
-    return value is None or value is ... or isinstance(value, str | Number)
-
-
-def _operand(atom: Atom, table: dict[Atom, str], is_float: bool = False) -> str:
-    text = table[atom]
-    if type(atom) is not Lit:
-        return text
-    if is_float and type(atom.value) is int and abs(atom.value) < EXACT:
-        text = repr(float(atom.value))  # NumPy takes a float more quickly than an int
-    if text in ("inf", "-inf", "nan"):
-        return f"float({text!r})"
-    return f"({text})" if text.startswith("-") else text
+def execute(source: str, scope: dict[str, Any], name: str) -> Callable[..., Any]:
+    """Define a function, whose lines tracebacks and profilers show."""
+    file = f"<fgrad program {next(_numbers)}>"
+    lines = source.splitlines(keepends=True)
+    linecache.cache[file] = (len(source), None, lines, file)
+    exec(compile(source, file, "exec"), scope)
+    function: Callable[..., Any] = scope[name]
+    weakref.finalize(function, linecache.cache.pop, file, None)
+    return function
 
 
 def compile_program(
     program: Program, plan: Plan, runs: Sequence[Run] = ()
 ) -> Callable[[list[Any]], list[Any]]:
     """A Python function of the list of constants and inputs, which it empties."""
-    source, scope = generate(program, plan, runs)
-    file = f"<fgrad program {next(_numbers)}>"
-    lines = source.splitlines(keepends=True)
-    linecache.cache[file] = (len(source), None, lines, file)
-    exec(compile(source, file, "exec"), scope)
-    run: Callable[[list[Any]], list[Any]] = scope["run"]
-    weakref.finalize(run, linecache.cache.pop, file, None)
-    return run
+    return execute(*run_source(program, plan, runs), "run")

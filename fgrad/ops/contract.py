@@ -101,7 +101,7 @@ def _specialized(x: Aval, y: Aval) -> Any:
 
 def _matmul_into(x: Aval, y: Aval) -> str | None:
     is_array = x.ndim + y.ndim > 2
-    return "np.dot({0}, {1}, {out})" if is_array and _is_one_call(x, y) else None
+    return "{0}.dot({1}, out={out})" if is_array and _is_one_call(x, y) else None
 
 
 def matmul_batch(size: int, mapped: Any, x: Any, y: Any) -> Any:

@@ -1,0 +1,221 @@
+"""What `jit` keeps: for each structure of arguments the paths through the function.
+
+A path is a program with guards. The first call traces it, with the values of its
+arguments; from the second on it runs as a function of its own. Where a guard fails that
+function calls the path for the other outcome, which is traced if there is none yet.
+"""
+
+import functools
+import keyword
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad import tree
+from fgrad.bodies import tighten
+from fgrad.control.guard import GuardFailed, guards_first
+from fgrad.ir import Program, Var
+from fgrad.lower.function import Layout, call_lines, lay_out, path_lines
+from fgrad.lower.numpy import COMPILE_LIMIT, Executable
+from fgrad.lower.source import execute
+from fgrad.record import JIT, read_program
+from fgrad.rewrites import optimise
+from fgrad.trace import (
+    Path,
+    Trace,
+    Tracer,
+    active_check,
+    as_operand,
+    is_traced,
+    refresh,
+    type_of,
+)
+
+Function = Callable[..., Any]
+Outcome = tuple[int, str, Any]  # the number and the kind of a guard, what was observed
+
+
+class Signature:
+    """What is known of calls with one structure of arguments.
+
+    Attributes:
+        name: of the function.
+        call: the function, of the list of traced leaves.
+        labels: a name for each leaf.
+        donated: the positions of leaves whose memory the function may use.
+        paths: what was traced, the first one first.
+        dispatchers: functions whose global ``run`` runs the first path.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        call: Function,
+        labels: Callable[[], Sequence[str]],
+        donated: Sequence[int],
+        trace: Callable[["Signature", list[Any], "Compiled", Outcome], Any],
+    ) -> None:
+        self.name, self.call, self.donated = name, call, donated
+        self.labels = functools.cache(labels)
+        self.paths: list[Compiled] = []
+        self.dispatchers: list[Function] = []
+        self._trace = trace
+
+    def run(self, *values: Any) -> Any:
+        """The result, by the paths that are there."""
+        path = self.paths[0]
+        if path.function is None and path.compile() is not None:
+            for dispatcher in self.dispatchers:
+                dispatcher.__globals__["run"] = path.function
+        return path(*values)
+
+    def other(self, path: "Compiled", number: int, kind: str) -> Function:
+        """What runs where a guard of a path fails: a function of what was observed,
+        and of the arguments.
+        """
+
+        def run_other(observed: Any, *values: Any) -> Any:
+            outcome = number, kind, observed
+            found = path.others.get(outcome)
+            if found is None:
+                return self._trace(self, list(values), path, outcome)
+            return found(*values)
+
+        return run_other
+
+
+class Compiled:
+    """One path through a function: its program, and the paths that leave it.
+
+    Attributes:
+        program: with its guards.
+        treedef: the structure of the result.
+        others: for the outcome of a guard that failed, the path that was traced for it.
+        is_quiet: whether it runs without floating-point warnings: elements that are
+            masked later may overflow, and derivatives never warn.
+        function: the path as a function, from the second call on.
+        source: its lines.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        program: Program,
+        treedef: tree.TreeDef,
+        has_inner: bool,
+    ) -> None:
+        self.signature, self.program, self.treedef = signature, program, treedef
+        self.is_quiet = has_inner or any(e.prim.name == "where" for e in program.eqns)
+        self.others: dict[Outcome, Compiled] = {}
+        self.function: Function | None = None
+
+    def __call__(self, *values: Any) -> Any:
+        if active_check() is not None:
+            return self.interpret(*values)
+        function = self.function or self.compile()
+        return self.interpret(*values) if function is None else function(*values)
+
+    @functools.cached_property
+    def layout(self) -> Layout:
+        """The order of equations, and the plan of memory."""
+        return lay_out(self.program, self.signature.donated)
+
+    @functools.cached_property
+    def names(self) -> dict[Var, str]:
+        """The names of inputs and constants in source."""
+        consts = [f"const_{k}" for k in range(len(self.program.consts))]
+        variables = (*self.program.ins, *self.program.consts)
+        return dict(zip(variables, (*self.signature.labels(), *consts), strict=True))
+
+    def compile(self) -> Function | None:
+        """Make the path a function, unless it is too long for that."""
+        if len(self.program.eqns) > COMPILE_LIMIT:
+            return None
+        name = as_label(self.signature.name, "", {"lambda"})
+        lines, scope = path_lines(self.layout, name, self.names, self.treedef)
+        arguments = [self.names[var] for var in self.program.ins]
+        lines += call_lines(self.layout, name, arguments, self.is_quiet, scope)
+        for eqn in self.program.eqns:
+            if eqn.prim.name == "guard":
+                params = dict(eqn.params)
+                number, kind = params["number"], params["kind"]
+                scope[f"other_{number}"] = self.signature.other(self, number, kind)
+        self.function = execute("\n".join(lines) + "\n", scope, "call")
+        return self.function
+
+    @functools.cached_property
+    def _executable(self) -> Executable:
+        return Executable(self.program)
+
+    def interpret(self, *values: Any) -> Any:
+        """The result without the function: looked at by `debug_nans`, or too long."""
+        try:
+            with np.errstate(all="ignore") if self.is_quiet else np.errstate():
+                outs = self._executable(list(values))
+        except GuardFailed as failure:
+            other = self.signature.other(self, failure.number, failure.kind)
+            return other(failure.observed, *values)
+        return tree.unflatten(self.treedef, outs)
+
+
+def trace_path(signature: Signature, values: list[Any]) -> tuple[Compiled, Any]:
+    """Run the function on these values: the path that it takes, and its result."""
+    avals = tuple(map(type_of, values))
+    root = Path(None, None, (), (), avals, ())
+    trace = Trace(JIT, avals, root=root)
+    result = trace.run(signature.call, trace.inputs(values))
+    has_inner = Trace(JIT, avals, root=root).serial > trace.serial + 1
+    leaves, treedef = tree.flatten(result)
+    outs, results = [], []
+    for leaf in leaves:
+        out = as_operand(leaf)
+        is_own = type(out) is Tracer and out.scope is trace
+        if is_own and out.origin is not None:
+            refresh(out)
+        outs.append(out)
+        results.append(_apart(out.value if is_own else out))
+    program = tighten(read_program(trace, trace.finish(), outs))
+    program = guards_first(optimise(program))
+    frozen = [_frozen(value) for value in program.values]
+    program = Program(program.ins, program.eqns, program.outs, program.consts, frozen)
+    compiled = Compiled(signature, program, treedef, has_inner)
+    return compiled, tree.unflatten(treedef, results)
+
+
+def closes_over_traced(compiled: Compiled) -> bool:
+    """Whether a path closes over a value of an enclosing trace, which ends."""
+    return any(is_traced(value) for value in compiled.program.values)
+
+
+def _apart(value: Any) -> Any:
+    """A result that shares no memory with anything else."""
+    return np.array(value) if type(value) is np.ndarray else value
+
+
+def _frozen(value: Any) -> Any:
+    """A closed-over array as it is now."""
+    return value.copy(order="K") if type(value) is np.ndarray else value
+
+
+_TAKEN = re.compile(
+    r"np|inf|nan|i0|i1|first|last|part|call|result|token|\w+_|(kept|const_|other_)\w*|"
+    r"k[\dm]\w*|\w+_rows|(bool|u?int|float|complex)\w*|run_parts|spare|new_buffers|"
+    r"error_state|ignore_all|unflatten|treedef|array_key|expected\w*"
+)
+
+
+def as_label(argument: str, path: str, taken: set[str]) -> str:
+    """A name for a leaf from its argument and its place there: ``params_w`` for
+    ``params['w']``; added to those that are taken.
+    """
+    label = re.sub(r"\W+", "_", f"{argument}{path}").strip("_")
+    if not label.isidentifier():
+        label = f"x_{label}"
+    if _TAKEN.fullmatch(label) or keyword.iskeyword(label):
+        label += "_in"
+    while label in taken:
+        label += "_2"
+    taken.add(label)
+    return label

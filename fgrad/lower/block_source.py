@@ -1,0 +1,124 @@
+"""A loop over blocks of rows, in which a run of elementwise equations is computed."""
+
+from collections.abc import Iterator
+
+from fgrad.ir import Eqn, Program, Var
+from fgrad.lower.blocks import Run, is_sliced
+from fgrad.lower.buffers import Buffers
+from fgrad.lower.plan import Plan
+from fgrad.lower.statements import Statements, fills
+from fgrad.lower.threads import run_parts
+
+Line = tuple[str, int, Eqn | None]  # text, depth, and the equation it computes
+
+
+class BlockWriter:
+    """Writes the loop of one run.
+
+    What is needed later is written into its rows of whole arrays; the rest goes into
+    arrays of one block, which are used again as soon as nothing reads them.
+
+    Attributes:
+        dead: the variables from before the run that nothing uses after it.
+    """
+
+    def __init__(
+        self, program: Program, plan: Plan, run: Run, statements: Statements
+    ) -> None:
+        self.plan, self.run, self.statements = plan, run, statements
+        self.members = program.eqns[run.start : run.stop]
+        self.produced = {eqn.outs[0] for eqn in self.members}
+        later = {a for eqn in program.eqns[run.stop :] for a in eqn.ins}
+        kept = self.produced & (later | set(program.outs))
+        self.outs = [eqn.outs[0] for eqn in self.members if eqn.outs[0] in kept]
+        self.dead: list[Var] = []
+        self._blocks: dict[str, int] = {}  # how many arrays of a block, by dtype
+        self._free: dict[str, list[str]] = {}
+        self._held: dict[Var, str] = {}
+
+    def lines(self, buffers: Buffers) -> Iterator[Line]:
+        """All lines, with the whole arrays before the loop."""
+        run, table = self.run, self.statements.table
+        names = dict(table)
+        body = list(self._body())
+        for var in self.outs:
+            whole = f"np.empty({run.shape}, {var.aval.numpy_dtype.name!r})"
+            if var in buffers.of:
+                whole = f"kept{buffers.of[var]}"
+            yield f"{names[var]} = {whole}", 1, None
+        bounds, depth = f"0, {run.shape[0]}", 1
+        if run.is_shared:
+            yield "def part(first, last):", 1, None
+            bounds, depth = "first, last", 2
+        for dtype, count in self._blocks.items():
+            shape = (count, run.rows, *run.shape[1:])
+            yield f"{dtype}s = list(np.empty({shape}, {dtype!r}))", depth, None
+        yield f"for i0 in range({bounds}, {run.rows}):", depth, None
+        is_even = not (run.is_shared or run.shape[0] % run.rows)
+        stop = f"i0 + {run.rows}"
+        end = "last" if run.is_shared else str(run.shape[0])
+        yield f"i1 = {stop if is_even else f'min({stop}, {end})'}", depth + 1, None
+        if self._blocks and not is_even:
+            yield f"if i1 - i0 < {run.rows}:", depth + 1, None
+            for dtype in self._blocks:
+                shorter = f"{dtype}s = [x[: i1 - i0] for x in {dtype}s]"
+                yield shorter, depth + 2, None
+        for line, eqn in body:
+            yield line, depth + 1, eqn
+        if run.is_shared:
+            self.statements.scope["run_parts"] = run_parts
+            yield f"run_parts(part, {run.shape[0]}, {run.rows})", 1, None
+        table.update(names)
+
+    def _body(self) -> Iterator[tuple[str, Eqn | None]]:
+        table = self.statements.table
+        read = dict.fromkeys(atom for eqn in self.members for atom in eqn.ins)
+        for atom in [*(a for a in read if a not in self.produced), *self.outs]:
+            if is_sliced(atom, self.run.shape):
+                name = table[atom]
+                table[atom] = f"{name}_rows"
+                yield f"{table[atom]} = {name}[i0:i1]", None
+        for number, eqn in enumerate(self.members, self.run.start):
+            for line in self._equation(number, eqn):
+                yield line, eqn
+
+    def _equation(self, number: int, eqn: Eqn) -> list[str]:
+        used_up = list(self.plan.frees[number])
+        position = self.plan.in_place.get(number)
+        if position is not None:
+            overwritten = eqn.ins[position]
+            assert type(overwritten) is Var
+            used_up.append(overwritten)
+        for var in used_up:
+            if var in self._held:
+                self._free.setdefault(_dtype(var), []).append(self._held.pop(var))
+            elif var not in self.produced:
+                self.dead.append(var)
+        out = eqn.outs[0]
+        name = self.statements.table[out]
+        if out not in self.outs:
+            return self.statements.lines(eqn, buffer=self._take(eqn))
+        if fills(eqn):
+            (line,) = self.statements.lines(eqn, buffer=name)
+            return [line.removeprefix(f"{name} = ")]
+        (line,) = self.statements.lines(eqn)
+        return [line.replace(f"{name} = ", f"{name}[...] = ", 1)]
+
+    def _take(self, eqn: Eqn) -> str | None:
+        """An array of one block for the result of an equation that can fill one."""
+        out = eqn.outs[0]
+        if not fills(eqn) or self.plan.last.get(out, -1) < 0:
+            return None
+        dtype = _dtype(out)
+        if self._free.get(dtype):
+            name = self._free[dtype].pop()
+        else:
+            count = self._blocks.get(dtype, 0)
+            self._blocks[dtype] = count + 1
+            name = f"{dtype}s[{count}]"
+        self._held[out] = name
+        return name
+
+
+def _dtype(var: Var) -> str:
+    return str(var.aval.numpy_dtype.name)

@@ -1,0 +1,149 @@
+"""One equation as lines of Python."""
+
+import math
+from collections.abc import Sequence
+from numbers import Number
+from typing import Any
+
+import numpy as np
+
+from fgrad.form import is_program, programs_in
+from fgrad.ir import Atom, Aval, Eqn, Lit
+
+EXACT = 1 << 11  # integers below it are exact in every floating-point dtype
+
+Table = dict[Atom, str]
+Scope = dict[str, Any]
+
+
+def fills(eqn: Eqn) -> bool:
+    """Whether an equation can compute its result into an array that is there."""
+    out = eqn.outs[0].aval if len(eqn.outs) == 1 else None
+    if out is None or not out.ndim:
+        return False
+    if isinstance(eqn.prim.numpy, np.ufunc):
+        return bool(eqn.prim.elementwise)
+    return bool(eqn.prim.into and eqn.prim.into(*(a.aval for a in eqn.ins)))
+
+
+def operand(atom: Atom, table: Table, is_float: bool = False) -> str:
+    """The text of an operand."""
+    text = table[atom]
+    if type(atom) is not Lit:
+        return text
+    if is_float and type(atom.value) is int and abs(atom.value) < EXACT:
+        text = repr(float(atom.value))  # NumPy takes a float more quickly than an int
+    if text in ("inf", "-inf", "nan"):
+        return f"float({text!r})"
+    return f"({text})" if text.startswith("-") else text
+
+
+class Statements:
+    """Writes equations as lines; keeps the names of variables and the globals."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.scope: Scope = {"np": np}
+
+    def lines(
+        self, eqn: Eqn, in_place: int | None = None, buffer: str | None = None
+    ) -> list[str]:
+        """The lines that compute an equation.
+
+        Args:
+            eqn: the equation.
+            in_place: the position of the operand that is overwritten.
+            buffer: the name of an array that takes the result.
+        """
+        prim, params, table = eqn.prim, dict(eqn.params), self.table
+        names = self._operands(eqn)
+        if in_place is not None:
+            table[eqn.outs[0]] = names[in_place]
+        outs = ", ".join(table[var] for var in eqn.outs)
+        avals = [atom.aval for atom in eqn.ins]
+        if buffer is not None:
+            return [f"{outs} = {self._into(eqn, names, avals, buffer)}"]
+        if prim.statements is not None:
+            found = prim.statements(outs, names, avals, params, in_place is not None)
+            if found is not None:
+                return list(found)
+        if in_place == 0 and prim.augmented is not None:
+            return [prim.augmented.format(*names)]
+        is_python = avals and all(aval.is_python for aval in avals)
+        if prim.expression is not None and in_place is None and not is_python:
+            return [f"{outs} = {prim.expression.format(*names, **params)}"]
+        if in_place is not None and isinstance(prim.numpy, np.ufunc):
+            return [f"{self.function(eqn)}({', '.join(names)}, out={outs})"]
+        function = self.function(eqn, in_place is not None)
+        keywords = [f"{key}={self.static(key, x)}" for key, x in params.items()]
+        call = f"{function}({', '.join([*names, *keywords])})"
+        if not eqn.outs:
+            return [call]
+        comma = "," if prim.multiple else ""
+        return [f"{outs}{comma} = {call}"]
+
+    def function(self, eqn: Eqn, in_place: bool = False) -> str:
+        """The name of the function that computes an equation."""
+        prim = eqn.prim
+        function = prim.in_place if in_place else prim.numpy
+        if isinstance(function, np.ufunc):
+            name = function.__name__
+            if getattr(np, name, None) is function:
+                return f"np.{name}"
+        label = f"{prim.name}_in_place" if in_place else f"{prim.name}_"
+        self.scope[label] = function
+        return label
+
+    def static(self, name: str, value: Any) -> str:
+        """A param as source: a literal, or the name of a global."""
+        if is_literal(value):
+            return repr(value)
+        key = f"{name}_{len(self.scope)}"
+        self.scope[key] = value
+        return key
+
+    def _into(
+        self, eqn: Eqn, names: list[str], avals: Sequence[Aval], buffer: str
+    ) -> str:
+        if isinstance(eqn.prim.numpy, np.ufunc) and eqn.prim.elementwise:
+            return f"{self.function(eqn)}({', '.join(names)}, out={buffer})"
+        assert eqn.prim.into is not None
+        return str(eqn.prim.into(*avals).format(*names, out=buffer, **dict(eqn.params)))
+
+    def _operands(self, eqn: Eqn) -> list[str]:
+        out = eqn.outs[0].aval if eqn.outs else None
+        is_float = out is not None and eqn.prim.elementwise and out.is_inexact
+        names = [operand(atom, self.table, is_float) for atom in eqn.ins]
+        if not is_float or out is None or not out.ndim:
+            return names
+        return [
+            self._number(atom.value, out) or name if type(atom) is Lit else name
+            for atom, name in zip(eqn.ins, names, strict=True)
+        ]
+
+    def _number(self, value: Any, aval: Aval) -> str | None:
+        """The name of a number as an array without axes: ufuncs take it more quickly.
+
+        Where it is exact in float64; a Python number takes part in other dtypes.
+        """
+        if aval.dtype != np.float64 or type(value) not in (int, float):
+            return None
+        if not math.isfinite(value) or (type(value) is int and abs(value) >= EXACT):
+            return None
+        text = repr(float(value)).removesuffix(".0")
+        name = "k" + text.replace("-", "m").replace(".", "_").replace("+", "")
+        self.scope[name] = np.array(float(value))
+        return name
+
+
+def is_literal(value: Any) -> bool:
+    """Whether ``repr`` of a param is its source."""
+    if isinstance(value, tuple):
+        return all(map(is_literal, value))
+    is_plain = value is None or value is ... or isinstance(value, str)
+    return is_plain or isinstance(value, Number)
+
+
+def bodies_of(eqn: Eqn) -> list[tuple[str, Any]]:
+    """The params of an equation that are programs, or hold some."""
+    return [(name, x) for name, x in eqn.params if is_program(x) or programs_in(x)]
