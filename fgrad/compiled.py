@@ -15,18 +15,20 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.bodies import tighten
+from fgrad.checks import active_check
 from fgrad.control.guard import GuardFailed, guards_first
 from fgrad.ir import Program, Var
-from fgrad.lower.function import Layout, call_lines, lay_out, path_lines
+from fgrad.lower.function import Layout, Mode, lay_out
 from fgrad.lower.numpy import COMPILE_LIMIT, Executable
+from fgrad.lower.path import path_source
 from fgrad.lower.source import execute
+from fgrad.lower.statements import Globals
 from fgrad.record import JIT, read_program
 from fgrad.rewrites import optimise
 from fgrad.trace import (
     Path,
     Trace,
     Tracer,
-    active_check,
     as_operand,
     is_traced,
     refresh,
@@ -133,16 +135,17 @@ class Compiled:
         """Make the path a function, unless it is too long for that."""
         if len(self.program.eqns) > COMPILE_LIMIT:
             return None
-        name = as_label(self.signature.name, "", {"lambda"})
-        lines, scope = path_lines(self.layout, name, self.names, self.treedef)
-        arguments = [self.names[var] for var in self.program.ins]
-        lines += call_lines(self.layout, name, arguments, self.is_quiet, scope)
+        name = as_label(self.signature.name, "", set(self.names.values()))
+        known, mode = Globals(), Mode(self.is_quiet)
+        lines = path_source(self.layout, name, self.names, self.treedef, mode, known)
         for eqn in self.program.eqns:
             if eqn.prim.name == "guard":
                 params = dict(eqn.params)
                 number, kind = params["number"], params["kind"]
-                scope[f"other_{number}"] = self.signature.other(self, number, kind)
-        self.function = execute("\n".join(lines) + "\n", scope, "call")
+                known.values[f"other_{number}"] = self.signature.other(
+                    self, number, kind
+                )
+        self.function = execute(lines, known, name)
         return self.function
 
     @functools.cached_property
@@ -202,7 +205,7 @@ def _frozen(value: Any) -> Any:
 _TAKEN = re.compile(
     r"np|inf|nan|i0|i1|first|last|part|call|result|token|\w+_|(kept|const_|other_)\w*|"
     r"k[\dm]\w*|\w+_rows|(bool|u?int|float|complex)\w*|run_parts|spare|new_buffers|"
-    r"error_state|ignore_all|unflatten|treedef|array_key|expected\w*"
+    r"as_float64|error_state|ignore_all|unflatten|treedef|array_key|expected\w*"
 )
 
 

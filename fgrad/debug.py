@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
+from fgrad.checks import active_check, set_check
 from fgrad.errors import NonFiniteError
 from fgrad.form import format_params
 from fgrad.ir import Aval
@@ -15,11 +16,9 @@ from fgrad.ops.index import index
 from fgrad.primitive import Primitive, Sample, linear
 from fgrad.sites import Site
 from fgrad.trace import (
-    active_check,
     active_trace,
     as_operand,
     bind_in,
-    set_check,
     type_of,
 )
 

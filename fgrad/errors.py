@@ -260,6 +260,23 @@ class CustomRuleError(FgradError, TypeError):
     """
 
 
+class ExportError(FgradError, TypeError):
+    """A jitted function does what a module that needs NumPy only cannot hold.
+
+    Fails::
+
+        solve = fgrad.external(lambda b: np.linalg.solve(A, b), shape=lambda b: b)
+        fgrad.export(fgrad.jit(lambda b: np.sum(solve(b))), (np.ones(2),), "solve.py")
+
+    The Python function that ``external`` calls stays in your program. Write what it
+    does with NumPy's functions::
+
+        fgrad.export(
+            fgrad.jit(lambda b: np.sum(np.linalg.solve(A, b))), (np.ones(2),), "solve.py"
+        )
+    """
+
+
 class JitError(FgradError, RuntimeError):
     """``jit`` of a function that takes too many paths, or of an unhashable static.
 

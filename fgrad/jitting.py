@@ -23,9 +23,9 @@ from fgrad.compiled import (
 )
 from fgrad.errors import JitError
 from fgrad.ir import Program
-from fgrad.signature import MISS, make_dispatcher
+from fgrad.signature import MISS, Dispatcher, make_dispatcher, no_dispatcher
 from fgrad.statics import Marked, as_names, as_numbers, parameters_of, static_key
-from fgrad.trace import Tracer, active_check, as_operand, type_of
+from fgrad.trace import Tracer, as_operand, type_of
 
 Function = Callable[..., Any]
 DISPATCHERS = 4  # types of arguments that are told by code written for them
@@ -76,24 +76,27 @@ class Jitted:
         self._static, self._donated = static, donated
         self._max_paths = max_paths
         self._signatures: dict[Any, Signature] = {}
-        self._dispatchers: list[Callable[[tuple[Any, ...]], Any]] = []
-        self._calls = self._misses = 0
+        self._dispatch: Dispatcher = no_dispatcher  # tries the others in turn
+        self._dispatchers: list[Dispatcher] = []
+        self._hits = self._misses = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs and active_check() is None:
-            for dispatch in self._dispatchers:
-                out = dispatch(args)
-                if out is not MISS:
-                    self._calls += 1
-                    return out
+        if not kwargs:
+            out = self._dispatch(args)
+            if out is not MISS:
+                return out
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call whose types no dispatcher knows."""
         split = self._split(args, kwargs)
         if any(type(leaf) is Tracer for leaf in split.leaves):
             return self._f(*args, **kwargs)
-        self._calls += 1
         values = list(map(_as_argument, split.leaves))
         key = (split.key, *map(type_of, values))
         signature = self._signatures.get(key)
         if signature is not None:
+            self._hits += 1
             return signature.run(*values)
         signature = self._new_signature(split)
         out = self._trace(signature, values, None, None)
@@ -118,10 +121,11 @@ class Jitted:
         """Let arguments of these types be told by code written for them."""
         if len(self._dispatchers) >= DISPATCHERS:
             return
-        dispatch = make_dispatcher(args, signature.run)
+        dispatch = make_dispatcher(args, signature.run, self._dispatch)
         if dispatch is not None:
             signature.dispatchers.append(dispatch)
             self._dispatchers.append(dispatch)
+            self._dispatch = dispatch
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -144,13 +148,19 @@ class Jitted:
     def cache_info(self) -> JitInfo:
         """Calls that were served, functions that were traced, and what is kept."""
         counts = [len(signature.paths) for signature in self._signatures.values()]
-        hits = self._calls - self._misses
+        hits = self._hits + self._dispatched()
         return JitInfo(hits, self._misses, len(counts), sum(counts))
+
+    def _dispatched(self) -> int:
+        """How many calls were told by code."""
+        return sum(dispatch.__globals__["hits"] for dispatch in self._dispatchers)
 
     def clear_cache(self) -> None:
         """Forget all programs; the next calls trace anew."""
+        self._hits += self._dispatched()
         self._signatures = {}
         self._dispatchers = []
+        self._dispatch = no_dispatcher
 
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Split:
         count = len(args)
@@ -212,6 +222,8 @@ class Jitted:
             )
         compiled, out = trace_path(signature, values)
         self._misses += 1
+        if source is not None:
+            self._hits -= 1  # what was counted as served took a new path
         if closes_over_traced(compiled):
             return out
         with _LOCK:

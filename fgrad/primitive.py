@@ -36,6 +36,17 @@ class Unmapped:
 
 
 @dataclass(frozen=True)
+class Body:
+    """A program as a function of a list of inputs, which it empties, to a list.
+
+    Inputs at the positions ``donated`` may be overwritten and returned.
+    """
+
+    program: Any
+    donated: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Feed:
     """Operands of an equation that are inputs of programs among its params.
 
@@ -90,6 +101,8 @@ class Primitive:
         feeds: for control flow: ``feeds(count, **params)``: which of that many operands
             are inputs of which programs (`Feed`) that merely read them. They may be
             passed once, written into the programs, or dropped where nothing reads them.
+        runs: for control flow: ``runs(**params)``: a function of the operands that
+            needs NumPy only, and its keywords, in which a `Body` stands for a program.
         is_constant: its outputs do not vary with its operands (comparisons, argmax).
         multiple: it has several outputs (or none) and returns a tuple.
         calls_user: it calls a function of the user's, which may keep its operands.
@@ -110,6 +123,12 @@ class Primitive:
         specialized: ``specialized(*avals)``: a faster equal for operands of these
             types, or None.
         expression: format of its NumPy source, such as ``{0} * {1}``.
+        scalar: the same for Python floats, where that gives NumPy's bits or raises
+            (ArithmeticError, ValueError); by default what `expression` says for the
+            four operations, and a call of a ufunc. A function of `math` is used only
+            where it is found to agree with NumPy's. It may be a function of the
+            params that gives this format, or None.
+        calm: a condition on floats under which the ufunc gives no warning.
         augmented: the same for `in_place`, such as ``{0} += {1}``.
         into: ``into(*avals)``: format of the source that computes into a buffer
             ``{out}`` in C order, such as ``np.dot({0}, {1}, {out})``, or None.
@@ -139,6 +158,7 @@ class Primitive:
     inlines: Rule | None = None
     prune: Rule | None = None
     feeds: Rule | None = None
+    runs: Rule | None = None
     is_constant: bool = False
     multiple: bool = False
     calls_user: bool = False
@@ -153,6 +173,8 @@ class Primitive:
     operator: Rule | None = None
     specialized: Rule | None = None
     expression: str | None = None
+    scalar: str | Rule | None = None
+    calm: str | None = None
     augmented: str | None = None
     into: Rule | None = None
     statements: Rule | None = None

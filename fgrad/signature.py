@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.checks import CHECKS
+
 MISS: Any = object()  # what a dispatcher returns for other arguments
 Run = Callable[..., Any]
+Dispatcher = Callable[[tuple[Any, ...]], Any]
 _NUMBERS = (bool, int, float, complex)
 
 
@@ -26,7 +29,7 @@ class _Writer:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.leaves: list[str] = []
-        self.scope: dict[str, Any] = {"MISS": MISS}
+        self.scope: dict[str, Any] = {}
         self.is_complete = True  # whether all arguments are of a kind that has tests
 
     def constant(self, value: Any) -> str:
@@ -35,7 +38,7 @@ class _Writer:
         return name
 
     def require(self, condition: str) -> None:
-        self.lines.append(f"if not ({condition}): return MISS")
+        self.lines.append(f"if not ({condition}): return following(args)")
 
     def visit(self, name: str, value: Any) -> None:
         """Write the tests of one argument or of a part of one."""
@@ -77,22 +80,30 @@ class _Writer:
         self.visit(name, item)
 
 
-def make_dispatcher(
-    args: tuple[Any, ...], run: Run
-) -> Callable[[tuple[Any, ...]], Any] | None:
-    """``dispatch(args)``: ``run(*leaves)`` for arguments like these, else `MISS`.
+def no_dispatcher(args: tuple[Any, ...]) -> Any:
+    """The end of a chain of dispatchers."""
+    return MISS
 
-    None where an argument is of a type that these tests do not know.
+
+def make_dispatcher(
+    args: tuple[Any, ...], run: Run, following: Dispatcher
+) -> Dispatcher | None:
+    """``dispatch(args)``: ``run(*leaves)`` for arguments like these, and what
+    ``following(args)`` gives for others.
+
+    Its globals ``run``, ``following`` and ``hits`` (how often it ran) may be read and
+    set. None where an argument is of a type that these tests do not know.
     """
     writer = _Writer()
-    writer.scope["run"] = run
+    writer.scope.update(run=run, following=following, hits=0, MISS=MISS, checks=CHECKS)
+    writer.lines += ["global hits", "if checks: return MISS"]
     writer.require(f"len(args) == {len(args)}")
     for position, value in enumerate(args):
         writer.visit_part(f"args[{position}]", value)
     if not writer.is_complete:
         return None
-    lines = [*writer.lines, f"return run({', '.join(writer.leaves)})"]
-    source = "\n    ".join(["def dispatch(args):", *lines]) + "\n"
+    writer.lines += ["hits += 1", f"return run({', '.join(writer.leaves)})"]
+    source = "\n    ".join(["def dispatch(args):", *writer.lines]) + "\n"
     exec(compile(source, "<fgrad dispatcher>", "exec"), writer.scope)
-    dispatch: Callable[[tuple[Any, ...]], Any] = writer.scope["dispatch"]
+    dispatch: Dispatcher = writer.scope["dispatch"]
     return dispatch

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.checks import active_check
 from fgrad.constants import COPY_LIMIT, Constants
 from fgrad.errors import FgradError, ShapeError
 from fgrad.ir import Aval, aval_of
@@ -42,7 +43,6 @@ __all__ = [
     "Policy",
     "Trace",
     "Tracer",
-    "active_check",
     "active_trace",
     "as_operand",
     "bind",
@@ -52,22 +52,17 @@ __all__ = [
     "new_tracer",
     "record",
     "refresh",
-    "set_check",
     "type_of",
 ]
 
 _serials = itertools.count()
 
 
-Check = Callable[..., None]  # of primitive, params, operands, output, and site
-
-
 class _Active(threading.local):
-    """The traces that run in this thread, outermost first, and what checks values."""
+    """The traces that run in this thread, outermost first."""
 
     def __init__(self) -> None:
         self.traces: list[Trace | None] = []
-        self.check: Check | None = None
 
 
 _ACTIVE = _Active()
@@ -85,16 +80,6 @@ def call_in(trace: Trace | None, function: Callable[..., Any], *args: Any) -> An
         return function(*args)
     finally:
         _ACTIVE.traces.pop()
-
-
-def active_check() -> Check | None:
-    """What looks at each value that is computed in this thread, if anything does."""
-    return _ACTIVE.check
-
-
-def set_check(check: Check | None) -> None:
-    """Let a function look at each value that is computed in this thread."""
-    _ACTIVE.check = check
 
 
 class Trace:
@@ -136,7 +121,7 @@ class Trace:
     ) -> None:
         self.policy = policy
         self.abstract = abstract
-        self.nested = _ACTIVE.check is not None
+        self.nested = active_check() is not None
         self.direct = not (abstract or self.nested)
         self.saved: list[Any] = []
         self.serial = next(_serials)
@@ -274,8 +259,9 @@ def bind(prim: Primitive, operands: Sequence[Any], params: dict[str, Any]) -> An
     trace = innermost(operands)
     if trace is None or (prim.inlines and prim.inlines(trace, **params)):
         out = prim.numpy(*operands, **params)
-        if _ACTIVE.check is not None:
-            _ACTIVE.check(prim, params, operands, out)
+        check = active_check()
+        if check is not None:
+            check(prim, params, operands, out)
         return out
     if trace.rule is not None:
         return trace.rule(prim, operands, params)

@@ -12,7 +12,7 @@ from fgrad.lower import blocks, threads
 from fgrad.lower.blocks import find_runs
 from fgrad.lower.numpy import Executable
 from fgrad.lower.plan import make_plan
-from fgrad.lower.source import run_source
+from fgrad.lower.source import run_lines
 
 RNG = np.random.default_rng(0)
 
@@ -185,22 +185,25 @@ def test_source_of_a_run(small_blocks: None) -> None:
         *(fgrad.Aval((20,), "float64"),) * 2
     )
     ordered, runs = find_runs(program)
-    source, _ = run_source(ordered, make_plan(ordered), runs)
-    code = [line.partition("  #")[0] for line in source.splitlines()]
+    lines, _ = run_lines(ordered, make_plan(ordered), runs)
+    code = [line.partition("  #")[0] for line in lines]
     assert code == [
         "def run(arguments):",
         "    a, b, = arguments",
         "    arguments.clear()",
-        "    e_all = np.empty((20,), 'float64')",
+        "    e = np.empty((20,), 'float64')",
+        "    float64s = list(np.empty((1, 8), 'float64'))",
         "    for i0 in range(0, 20, 8):",
-        "        i1 = i0 + 8",
+        "        i1 = min(i0 + 8, 20)",
+        "        if i1 - i0 < 8:",
+        "            float64s = [x[: i1 - i0] for x in float64s]",
         "        a_rows = a[i0:i1]",
         "        b_rows = b[i0:i1]",
-        "        c = np_sin(a_rows)",
-        "        c *= b_rows",
-        "        np_exp(c, out=c)",
-        "        e_all[i0:i1] = c",
-        "    return [e_all]",
+        "        e_rows = e[i0:i1]",
+        "        c = np.sin(a_rows, out=float64s[0])",
+        "        d = np.multiply(c, b_rows, out=float64s[0])",
+        "        np.exp(d, out=e_rows)",
+        "    return [e]",
     ]
 
 

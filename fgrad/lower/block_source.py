@@ -66,7 +66,7 @@ class BlockWriter:
         for line, eqn in body:
             yield line, depth + 1, eqn
         if run.is_shared:
-            self.statements.scope["run_parts"] = run_parts
+            self.statements.globals.values["run_parts"] = run_parts
             yield f"run_parts(part, {run.shape[0]}, {run.rows})", 1, None
         table.update(names)
 

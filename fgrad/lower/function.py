@@ -17,9 +17,28 @@ from fgrad.lower.blocks import Run, find_runs
 from fgrad.lower.buffers import Buffers, assign_buffers
 from fgrad.lower.plan import Plan, make_plan
 from fgrad.lower.quiet import quiet_lines
-from fgrad.lower.source import FunctionWriter
+from fgrad.lower.source import FunctionWriter, run_lines
+from fgrad.lower.statements import Globals
+from fgrad.primitive import Body
 
 Lines = list[str]
+Names = Mapping[Var, str]
+Scope = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a path's function is for.
+
+    Attributes:
+        is_quiet: it runs without floating-point warnings.
+        is_portable: it is part of a module, and must not depend on NumPy's insides.
+        tag: part of the names of the functions that guards call.
+    """
+
+    is_quiet: bool
+    is_portable: bool = False
+    tag: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,12 +67,54 @@ def lay_out(program: Program, donated: Sequence[int] = ()) -> Layout:
 class PathWriter(FunctionWriter):
     """Writes the function of a path, with its guards."""
 
-    def __init__(self, layout: Layout, names: Mapping[Var, str]) -> None:
+    def __init__(
+        self, layout: Layout, names: Names, path: str, known: Globals, mode: Mode
+    ) -> None:
         super().__init__(
-            layout.program, layout.plan, layout.runs, layout.buffers, names
+            layout.program,
+            layout.plan,
+            layout.runs,
+            layout.buffers,
+            names,
+            path,
+            known,
         )
+        self.path, self.mode = path, mode
         self.arguments = [self.table[var] for var in layout.program.ins]
+        self.given = list(self.arguments)  # what functions in its place are called with
         self.stays = {*layout.program.ins, *layout.program.consts}
+        self.leave: Lines = []  # what is done before it returns
+
+    def function(self, name: str, body: Lines, is_quiet: bool) -> Lines:
+        """The lines of the whole function."""
+        lines = [f"def {name}({', '.join(self.arguments)}):"]
+        if not is_quiet:
+            return [*lines, *body]
+        before, after = quiet_lines(self.globals.values, self.mode.is_portable)
+        lines += [f"    {line}" for line in before]
+        lines += [f"    {line}" for line in body]
+        return [*lines, *(f"    {line}" for line in after)]
+
+    def take_buffers(self) -> None:
+        """Write the lines that take the arrays that are kept, or make new ones."""
+        buffers = self.buffers
+        if not buffers.avals:
+            return
+        spare, new = f"spare_{self.path}", f"new_buffers_{self.path}"
+        self.globals.definitions[spare] = [f"{spare} = []"]
+        arrays = [
+            f"        np.empty({aval.shape}, {aval.numpy_dtype.name!r}),"
+            for aval in buffers.avals
+        ]
+        head = ["", "", f"def {new}():", "    return ["]
+        self.globals.definitions[new] = [*head, *arrays, "    ]"]
+        names = ", ".join(f"kept{k}" for k in range(len(buffers.avals)))
+        self.write("try:")
+        self.write(f"kept = {spare}.pop()  # no other call uses them", 2)
+        self.write("except IndexError:")
+        self.write(f"kept = {new}()", 2)
+        self.write(f"{names}{',' if len(buffers.avals) == 1 else ''} = kept")
+        self.leave.append(f"{spare}.append(kept)")
 
     def lines_of(self, number: int, eqn: Eqn) -> Lines:
         if eqn.prim.name != "guard":
@@ -61,9 +122,10 @@ class PathWriter(FunctionWriter):
         params = dict(eqn.params)
         (value,) = (self.table[atom] for atom in eqn.ins)
         test, observed = self._test(value, params["kind"], params["expected"])
-        other = f"other_{params['number']}"
-        call = ", ".join([observed, *self.arguments])
-        return [f"if {test}:", f"    return {other}({call})"]
+        other = f"other_{self.mode.tag}{params['number']}"
+        call = ", ".join([observed, *self.given])
+        inside = [*self.leave, f"return {other}({call})"]
+        return [f"if {test}:", *(f"    {line}" for line in inside)]
 
     def _test(self, value: str, kind: str, expected: Any) -> tuple[str, str]:
         """Whether a guard fails, and what was observed instead."""
@@ -71,12 +133,28 @@ class PathWriter(FunctionWriter):
             return (f"not {value}", "False") if expected else (value, "True")
         if kind == "int":
             return f"int({value}) != {expected}", f"int({value})"
-        self.scope["array_key"] = array_key
+        self.globals.values["array_key"] = array_key
         key = self.statements.static("expected", expected)
         return f"array_key({value}) != {key}", f"array_key({value})"
 
     def delete(self, variables: Sequence[Var]) -> None:
         super().delete([var for var in variables if var not in self.stays])
+
+
+def body_writer(known: Globals) -> None:
+    """Let bodies of control flow be functions of their own."""
+
+    def write(body: Body) -> str:
+        name = f"body_{sum(key.startswith('body_') for key in known.definitions)}"
+        known.definitions[name] = []  # the name is taken
+        program, runs = find_runs(body.program)
+        plan = make_plan(program, body.donated)
+        lines, _ = run_lines(program, plan, runs, name, known)
+        del known.definitions[name]  # to stand behind what it refers to
+        known.definitions[name] = ["", "", *lines]
+        return name
+
+    known.body = write
 
 
 def array_key(value: Any) -> Any:
@@ -88,25 +166,29 @@ def array_key(value: Any) -> Any:
 def path_lines(
     layout: Layout,
     name: str,
-    names: Mapping[Var, str],
+    names: Names,
     treedef: tree.TreeDef,
-) -> tuple[Lines, dict[str, Any]]:
-    """The lines of a path's function, and the globals that it needs.
-
-    Its arguments are the program's inputs, and the arrays that it keeps.
-    """
-    writer = PathWriter(layout, names)
+    mode: Mode,
+    known: Globals,
+) -> Lines:
+    """The lines of a path's function of the program's inputs."""
+    writer = PathWriter(layout, names, name, known, mode)
     program = layout.program
     for var, value in zip(program.consts, program.values, strict=True):
-        writer.scope[writer.table[var]] = value
+        known.values[writer.table[var]] = value
+    writer.take_buffers()
     outs = writer.body()
-    writer.write(f"return {result_text(treedef, outs, writer.scope)}")
-    kept = [f"kept{k}" for k in range(len(layout.buffers.avals))]
-    head = f"def {name}({', '.join([*writer.arguments, *kept])}):"
-    return [head, *writer.lines], writer.scope
+    result = result_text(treedef, outs, known.values)
+    if writer.leave:
+        writer.write(f"result = {result}")
+        result = "result"
+    for line in writer.leave:
+        writer.write(line)
+    writer.write(f"return {result}")
+    return writer.function(name, writer.lines, mode.is_quiet)
 
 
-def result_text(treedef: tree.TreeDef, outs: Sequence[str], scope: Any) -> str:
+def result_text(treedef: tree.TreeDef, outs: Sequence[str], scope: Scope) -> str:
     """The source of a tree with these leaves."""
     template = tree.unflatten(treedef, [_Leaf(text) for text in outs])
     text = _tree_text(template, scope)
@@ -121,7 +203,7 @@ class _Leaf:
         self.text = text
 
 
-def _tree_text(node: Any, scope: dict[str, Any]) -> str | None:
+def _tree_text(node: Any, scope: Scope) -> str | None:
     """The source of a container; None for one that is none of Python's own."""
     kind = type(node)
     if kind is _Leaf:
@@ -148,32 +230,3 @@ def _tree_text(node: Any, scope: dict[str, Any]) -> str | None:
         return f"({text},)" if len(items) == 1 else f"({text})"
     scope[kind.__name__] = kind
     return f"{kind.__name__}({text})"
-
-
-def call_lines(
-    layout: Layout, name: str, arguments: Sequence[str], is_quiet: bool, scope: Any
-) -> Lines:
-    """The lines of ``call``: the path's function with its buffers, without warnings."""
-    given = ", ".join(arguments)
-    if layout.buffers.avals:
-        scope["spare"], scope["new_buffers"] = [], _buffer_maker(layout.buffers)
-        comma = ", " if given else ""
-        body = [
-            "try:",
-            "    kept = spare.pop()",
-            "except IndexError:",
-            "    kept = new_buffers()",
-            f"result = {name}({given}{comma}*kept)",
-            "spare.append(kept)",
-            "return result",
-        ]
-    else:
-        body = [f"return {name}({given})"]
-    if is_quiet:
-        body = quiet_lines(body, scope)
-    return [f"def call({given}):", *(f"    {line}" for line in body)]
-
-
-def _buffer_maker(buffers: Buffers) -> Any:
-    types = [(aval.shape, aval.numpy_dtype) for aval in buffers.avals]
-    return lambda: [np.empty(shape, dtype) for shape, dtype in types]

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.checks import Check, active_check
 from fgrad.fast import evaluate_traced
 from fgrad.ir import Atom, Lit, Program
 from fgrad.lower.blocks import find_runs
 from fgrad.lower.plan import make_plan
 from fgrad.lower.source import compile_program
-from fgrad.trace import Check, active_check
 
 COMPILE_LIMIT = 20_000  # equations; a longer program stays interpreted
 

@@ -24,16 +24,14 @@ def _find() -> tuple[Any, Any] | None:
 _FOUND = _find()
 
 
-def quiet_lines(body: list[str], scope: dict[str, Any]) -> list[str]:
-    """Lines that run these lines without warnings, and the globals that they need."""
-    inside = [f"    {line}" for line in body]
-    if _FOUND is None:
-        return ["with np.errstate(all='ignore'):", *inside]
+def quiet_lines(
+    scope: dict[str, Any], is_portable: bool
+) -> tuple[list[str], list[str]]:
+    """Lines before and after an indented block that runs without warnings, and the
+    globals that they need: ``np.errstate`` where they are to be portable.
+    """
+    if _FOUND is None or is_portable:
+        return ["with np.errstate(all='ignore'):"], []
     scope["error_state"], scope["ignore_all"] = _FOUND
-    return [
-        "token = error_state.set(ignore_all)",
-        "try:",
-        *inside,
-        "finally:",
-        "    error_state.reset(token)",
-    ]
+    before = ["token = error_state.set(ignore_all)", "try:"]
+    return before, ["finally:", "    error_state.reset(token)"]

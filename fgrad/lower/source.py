@@ -13,7 +13,7 @@ from fgrad.lower.block_source import BlockWriter
 from fgrad.lower.blocks import Run
 from fgrad.lower.buffers import Buffers
 from fgrad.lower.plan import Plan
-from fgrad.lower.statements import Statements, operand
+from fgrad.lower.statements import Globals, Statements, operand
 
 LARGE = 4096  # elements from which a dead variable is deleted at once
 INDENT = "    "
@@ -22,9 +22,11 @@ _numbers = itertools.count()
 RESERVED = frozenset({*keyword.kwlist, "np"})
 
 
-def names_of(program: Program, given: Mapping[Var, str]) -> dict[Any, str]:
+def names_of(
+    program: Program, given: Mapping[Var, str], function: str
+) -> dict[Any, str]:
     """A name for each variable; ``given`` are those of inputs and constants."""
-    taken = {*RESERVED, *given.values()}
+    taken = {*RESERVED, *given.values(), function}
     table = dict(name_atoms(program))
     for atom, name in table.items():
         if atom in given:
@@ -38,7 +40,8 @@ class FunctionWriter:
     """Writes the lines of a program's function.
 
     Attributes:
-        statements: the names of variables so far, and the globals that lines need.
+        statements: the names of variables so far.
+        globals: what the lines refer to.
         lines: what is written, without the first line.
     """
 
@@ -49,11 +52,14 @@ class FunctionWriter:
         runs: Sequence[Run] = (),
         buffers: Buffers | None = None,
         names: Mapping[Var, str] | None = None,
+        function: str = "run",
+        known: Globals | None = None,
     ) -> None:
         self.program, self.plan, self.runs = program, plan, runs
         self.buffers = buffers or Buffers()
-        self.statements = Statements(names_of(program, names or {}))
-        self.table, self.scope = self.statements.table, self.statements.scope
+        table = names_of(program, names or {}, function)
+        self.statements = Statements(table, known)
+        self.table, self.globals = table, self.statements.globals
         self.kept = set(plan.reuses.values())
         self.lines: list[str] = []
 
@@ -118,27 +124,35 @@ class FunctionWriter:
             self.write(f"del {', '.join(dict.fromkeys(free))}")
 
 
-def run_source(
-    program: Program, plan: Plan, runs: Sequence[Run] = ()
-) -> tuple[str, dict[str, Any]]:
-    """The source of ``run(consts and inputs)``, which empties its list of arguments,
-    and the globals that it needs.
+def run_lines(
+    program: Program,
+    plan: Plan,
+    runs: Sequence[Run] = (),
+    name: str = "run",
+    known: Globals | None = None,
+) -> tuple[list[str], Globals]:
+    """The lines of ``name(consts and inputs)``, which empties its list of arguments,
+    and what they refer to.
     """
-    writer = FunctionWriter(program, plan, runs)
+    writer = FunctionWriter(program, plan, runs, function=name, known=known)
     arguments = [writer.table[var] for var in (*program.consts, *program.ins)]
     if arguments:
         writer.write(f"{', '.join(arguments)}, = arguments")
         writer.write("arguments.clear()")
     outs = writer.body()
     writer.write(f"return [{', '.join(outs)}]")
-    return "\n".join(["def run(arguments):", *writer.lines]) + "\n", writer.scope
+    return [f"def {name}(arguments):", *writer.lines], writer.globals
 
 
-def execute(source: str, scope: dict[str, Any], name: str) -> Callable[..., Any]:
+def execute(lines: Sequence[str], known: Globals, name: str) -> Callable[..., Any]:
     """Define a function, whose lines tracebacks and profilers show."""
+    definitions = known.lines()
+    gap = ["", ""] if definitions else []
+    source = "\n".join([*definitions, *gap, *lines]) + "\n"
+    scope = known.values
     file = f"<fgrad program {next(_numbers)}>"
-    lines = source.splitlines(keepends=True)
-    linecache.cache[file] = (len(source), None, lines, file)
+    shown = source.splitlines(keepends=True)
+    linecache.cache[file] = (len(source), None, shown, file)
     exec(compile(source, file, "exec"), scope)
     function: Callable[..., Any] = scope[name]
     weakref.finalize(function, linecache.cache.pop, file, None)
@@ -149,4 +163,4 @@ def compile_program(
     program: Program, plan: Plan, runs: Sequence[Run] = ()
 ) -> Callable[[list[Any]], list[Any]]:
     """A Python function of the list of constants and inputs, which it empties."""
-    return execute(*run_source(program, plan, runs), "run")
+    return execute(*run_lines(program, plan, runs), "run")

@@ -1,19 +1,18 @@
 """One equation as lines of Python."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Number
 from typing import Any
 
 import numpy as np
 
-from fgrad.form import is_program, programs_in
 from fgrad.ir import Atom, Aval, Eqn, Lit
+from fgrad.primitive import Body
 
 EXACT = 1 << 11  # integers below it are exact in every floating-point dtype
 
 Table = dict[Atom, str]
-Scope = dict[str, Any]
 
 
 def fills(eqn: Eqn) -> bool:
@@ -38,12 +37,32 @@ def operand(atom: Atom, table: Table, is_float: bool = False) -> str:
     return f"({text})" if text.startswith("-") else text
 
 
+class Globals:
+    """What the lines of a function refer to.
+
+    Attributes:
+        values: functions and arrays, by name.
+        definitions: lines that define further names, by name.
+        body: writes a function for a program that an equation runs, and gives its
+            name; without it such an equation runs the program itself.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {"np": np}
+        self.definitions: dict[str, list[str]] = {}
+        self.body: Callable[[Body], str] | None = None
+
+    def lines(self) -> list[str]:
+        """All definitions."""
+        return [line for lines in self.definitions.values() for line in lines]
+
+
 class Statements:
     """Writes equations as lines; keeps the names of variables and the globals."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, known: Globals | None = None) -> None:
         self.table = table
-        self.scope: Scope = {"np": np}
+        self.globals = known or Globals()
 
     def lines(
         self, eqn: Eqn, in_place: int | None = None, buffer: str | None = None
@@ -74,7 +93,10 @@ class Statements:
             return [f"{outs} = {prim.expression.format(*names, **params)}"]
         if in_place is not None and isinstance(prim.numpy, np.ufunc):
             return [f"{self.function(eqn)}({', '.join(names)}, out={outs})"]
-        function = self.function(eqn, in_place is not None)
+        if prim.runs is not None and self.globals.body is not None:
+            function, params = self._running(eqn)
+        else:
+            function = self.function(eqn, in_place is not None)
         keywords = [f"{key}={self.static(key, x)}" for key, x in params.items()]
         call = f"{function}({', '.join([*names, *keywords])})"
         if not eqn.outs:
@@ -91,16 +113,27 @@ class Statements:
             if getattr(np, name, None) is function:
                 return f"np.{name}"
         label = f"{prim.name}_in_place" if in_place else f"{prim.name}_"
-        self.scope[label] = function
+        self.globals.values[label] = function
         return label
 
     def static(self, name: str, value: Any) -> str:
         """A param as source: a literal, or the name of a global."""
         if is_literal(value):
             return repr(value)
-        key = f"{name}_{len(self.scope)}"
-        self.scope[key] = value
+        if isinstance(value, Body) and self.globals.body is not None:
+            return self.globals.body(value)
+        if isinstance(value, tuple) and self.globals.body is not None:
+            return f"({', '.join(self.static(name, x) for x in value)},)"
+        key = f"{name}_{len(self.globals.values)}"
+        self.globals.values[key] = value
         return key
+
+    def _running(self, eqn: Eqn) -> tuple[str, dict[str, Any]]:
+        """The function that runs an equation with bodies, and its keywords."""
+        assert eqn.prim.runs is not None
+        function, keywords = eqn.prim.runs(**dict(eqn.params))
+        self.globals.values[function.__name__] = function
+        return function.__name__, keywords
 
     def _into(
         self, eqn: Eqn, names: list[str], avals: Sequence[Aval], buffer: str
@@ -132,7 +165,7 @@ class Statements:
             return None
         text = repr(float(value)).removesuffix(".0")
         name = "k" + text.replace("-", "m").replace(".", "_").replace("+", "")
-        self.scope[name] = np.array(float(value))
+        self.globals.definitions[name] = [f"{name} = np.array({float(value)!r})"]
         return name
 
 
@@ -140,10 +173,5 @@ def is_literal(value: Any) -> bool:
     """Whether ``repr`` of a param is its source."""
     if isinstance(value, tuple):
         return all(map(is_literal, value))
-    is_plain = value is None or value is ... or isinstance(value, str)
+    is_plain = value is None or value is ... or isinstance(value, str | bytes)
     return is_plain or isinstance(value, Number)
-
-
-def bodies_of(eqn: Eqn) -> list[tuple[str, Any]]:
-    """The params of an equation that are programs, or hold some."""
-    return [(name, x) for name, x in eqn.params if is_program(x) or programs_in(x)]

@@ -87,21 +87,18 @@ def _matmul_lines(
 
 
 def _is_one_call(x: Aval, y: Aval) -> bool:
-    """Whether ``dot`` is the same BLAS call as ``@``, at half the overhead."""
-    return x.ndim <= 2 and y.ndim <= 2 and x.dtype == y.dtype and x.is_inexact
+    """Whether ``dot`` is the same BLAS call as ``@``, at half the overhead.
 
-
-def _specialized(x: Aval, y: Aval) -> Any:
-    """``dot`` for matrices: where steps are odd, it copies vectors' matrices and rounds
-    otherwise, so that traced values would not be NumPy's.
+    For matrices whose columns are strided and for reversed vectors, NumPy takes other
+    ways in ``@``, whose results differ in the last bit.
     """
-    is_matrices = x.ndim == y.ndim == 2
-    return np.ndarray.dot if is_matrices and _is_one_call(x, y) else None
+    is_plain = 1 <= x.ndim <= 2 and 1 <= y.ndim <= 2
+    return is_plain and x.dtype == y.dtype and x.is_inexact
 
 
 def _matmul_into(x: Aval, y: Aval) -> str | None:
-    is_array = x.ndim + y.ndim > 2
-    return "{0}.dot({1}, out={out})" if is_array and _is_one_call(x, y) else None
+    is_number = x.ndim == y.ndim == 1
+    return None if is_number or not _is_one_call(x, y) else "{0}.dot({1}, out={out})"
 
 
 def matmul_batch(size: int, mapped: Any, x: Any, y: Any) -> Any:
@@ -155,7 +152,7 @@ matmul: Primitive = Primitive(
     transpose=_matmul_transpose,
     batch=matmul_batch,
     operator=operator.matmul,
-    specialized=_specialized,
+    specialized=lambda x, y: np.ndarray.dot if _is_one_call(x, y) else None,
     into=_matmul_into,
     statements=_matmul_lines,
     samples=_matmul_samples,

@@ -27,6 +27,7 @@ add: Primitive = elementwise(
     operator=operator.add,
     in_place=operator.iadd,
     expression="{0} + {1}",
+    scalar="{0} + {1}",
     augmented="{0} += {1}",
 )
 subtract: Primitive = elementwise(
@@ -38,6 +39,7 @@ subtract: Primitive = elementwise(
     operator=operator.sub,
     in_place=operator.isub,
     expression="{0} - {1}",
+    scalar="{0} - {1}",
     augmented="{0} -= {1}",
 )
 multiply: Primitive = elementwise(
@@ -50,6 +52,7 @@ multiply: Primitive = elementwise(
     operator=operator.mul,
     in_place=operator.imul,
     expression="{0} * {1}",
+    scalar="{0} * {1}",
     augmented="{0} *= {1}",
 )
 divide: Primitive = elementwise(
@@ -63,6 +66,7 @@ divide: Primitive = elementwise(
     operator=operator.truediv,
     in_place=operator.itruediv,
     expression="{0} / {1}",
+    scalar="{0} / {1}",
     augmented="{0} /= {1}",
 )
 negative: Primitive = elementwise(
@@ -73,12 +77,13 @@ negative: Primitive = elementwise(
     scales=(0,),
     operator=operator.neg,
     expression="-{0}",
+    scalar="-{0}",
 )
 positive: Primitive = elementwise(
     "positive", np.positive, lambda t, out, x: t, kinds="fci"
 )
 square: Primitive = elementwise(
-    "square", np.square, lambda t, out, x: 2 * t * x, kinds="fci"
+    "square", np.square, lambda t, out, x: 2 * t * x, kinds="fci", scalar="{0} * {0}"
 )
 reciprocal: Primitive = elementwise(
     "reciprocal",
@@ -134,6 +139,7 @@ where: Primitive = Primitive(
     linear=((1, 2),),
     transpose=_where_transpose,
     elementwise=True,
+    scalar="{1} if {0} else {2}",
     samples=lambda: [
         Sample((np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, 4.0]))),
         Sample((np.array([[True], [False]]), np.ones(3), np.float64(2.0))),
@@ -219,6 +225,7 @@ absolute: Primitive = elementwise(
     kinds="fci",
     operator=operator.abs,
     expression="abs({0})",
+    scalar="abs({0})",
 )
 fabs: Primitive = elementwise("fabs", np.fabs, lambda t, out, x: t * sign(x))
 

@@ -47,6 +47,13 @@ def index_lines(
     return [f"{out} = {ins[0]}[{_index_text(params['at'], ins[1:])}]"]
 
 
+def _shape_and_dtype(params: Any) -> str:
+    """The arguments for an array, as short as NumPy takes them most quickly."""
+    shape = params["shape"]
+    text = str(shape[0] if len(shape) == 1 else shape)
+    return text if params["dtype"] == "float64" else f"{text}, {params['dtype']!r}"
+
+
 def scatter_lines(
     out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
 ) -> list[str] | None:
@@ -54,7 +61,7 @@ def scatter_lines(
     if target is None:
         return None
     slot = _index_text(params["at"], ins[1:])
-    zeros = f"{out} = np.zeros({params['shape']}, {params['dtype']!r})"
+    zeros = f"{out} = np.zeros({_shape_and_dtype(params)})"
     if has_repeats(params["at"], avals[1:]):
         return [zeros, f"np.add.at({target}, np.s_[{slot}], {ins[0]})"]
     return [zeros, f"{target}[{slot}] = {ins[0]}"]

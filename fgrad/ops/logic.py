@@ -21,6 +21,7 @@ def _constant(
         is_constant=True,
         operator=function,
         expression=f"{{0}} {symbol} {{1}}",
+        scalar=f"{{0}} {symbol} {{1}}",
     )
 
 

@@ -1,5 +1,6 @@
 """Reductions over axes. ``axis`` is a sorted tuple of axes; lengths are not kept."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,20 @@ def reduction_samples(dtype: str = "float64", low: float = -1.0) -> list[Sample]
     ]
 
 
+def reduce_lines(function: str) -> Any:
+    """The source of a reduction; over all axes NumPy takes None more quickly."""
+
+    def lines(
+        out: str, ins: Sequence[str], avals: Sequence[Aval], params: Any, in_place: bool
+    ) -> list[str]:
+        axis = params["axis"]
+        where = str(axis[0] if len(axis) == 1 else axis)
+        where = "None" if axis and len(axis) == avals[0].ndim else where
+        return [f"{out} = {function}({ins[0]}, {where})"]
+
+    return lines
+
+
 def _sum_aval(x: Aval, *, axis: Axes) -> Aval:
     dtype = np.add.reduce(np.ones(1, x.numpy_dtype)).dtype
     return Aval(reduced_shape(x.shape, axis), dtype)
@@ -53,7 +68,7 @@ sum_: Primitive = linear(
     _sum_aval,
     lambda ct, x, *, axis: (broadcast_to(expand(ct, x, axis), shape=type_of(x).shape),),
     batch_params=shift_axis,
-    expression="np.add.reduce({0}, axis={axis})",
+    statements=reduce_lines("np.add.reduce"),
     samples=lambda: [*reduction_samples(), *reduction_samples("complex128")[:1]],
 )
 
@@ -77,6 +92,7 @@ def _extremum(name: str, ufunc: Any) -> Primitive:
         _reduced_aval,
         jvp=_extremum_jvp,
         batch_params=shift_axis,
+        statements=reduce_lines(f"np.{ufunc.__name__}.reduce"),
         samples=reduction_samples,
     )
 

@@ -76,7 +76,7 @@ reshape: Primitive = linear(
     batch_params=lambda size, *, shape: {"shape": (size, *shape)},
     view_step=_reshape_view,
     depends_on_layout=True,
-    expression="np.reshape({0}, {shape})",
+    expression="{0}.reshape({shape})",
     samples=lambda: [
         _sample(2, 3, shape=(3, 2)),
         _sample(2, 3, shape=(6,)),
@@ -188,6 +188,7 @@ astype: Primitive = linear(
     lambda ct, x, *, dtype: (ct,),
     elementwise=True,
     scales=(0,),
+    scalar=lambda dtype, **_: "{0}" if dtype == "float64" else None,
     samples=lambda: [
         Sample((np.ones((2, 3), "float32"),), {"dtype": "float64"}),
         Sample((np.linspace(0, 1, 4),), {"dtype": "float32"}),
@@ -211,6 +212,7 @@ copy: Primitive = linear(
     lambda ct, x, **params: (ct,),
     elementwise=True,
     scales=(0,),
+    scalar=lambda as_array=False: None if as_array else "{0}",
     samples=lambda: [_sample(2, 3), _sample()],
 )
 

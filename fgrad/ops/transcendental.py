@@ -54,6 +54,7 @@ scalar_power: Primitive = elementwise(
     _scalar_power,
     _scalar_power_derivative,
     expression="{0} ** {exponent!r}",
+    scalar="float(np.float64({0}) ** {exponent!r})",
     samples=lambda: [
         Sample((np.array([0.5, 1.5, 0.0]),), {"exponent": 3}),
         Sample((np.array([0.5, 1.5], "float32"),), {"exponent": -2}),
@@ -66,15 +67,26 @@ scalar_power: Primitive = elementwise(
 
 # --- exponentials and logarithms
 
-exp: Primitive = elementwise("exp", np.exp, lambda t, out, x: t * out, kinds="fc")
+exp: Primitive = elementwise(
+    "exp", np.exp, lambda t, out, x: t * out, kinds="fc", calm="-700.0 < {0} < 700.0"
+)
 exp2: Primitive = elementwise(
     "exp2", np.exp2, lambda t, out, x: t * (out * math.log(2)), kinds="fc"
 )
 expm1: Primitive = elementwise(
-    "expm1", np.expm1, lambda t, out, x: t * (out + 1), kinds="fc"
+    "expm1",
+    np.expm1,
+    lambda t, out, x: t * (out + 1),
+    kinds="fc",
+    calm="-700.0 < {0} < 700.0",
 )
 log: Primitive = elementwise(
-    "log", np.log, lambda t, out, x: t / x, ranges=POSITIVE, kinds="fc"
+    "log",
+    np.log,
+    lambda t, out, x: t / x,
+    ranges=POSITIVE,
+    kinds="fc",
+    calm="1e-300 < {0} < 1e300",
 )
 log2: Primitive = elementwise(
     "log2",
@@ -82,6 +94,7 @@ log2: Primitive = elementwise(
     lambda t, out, x: t / (x * math.log(2)),
     ranges=POSITIVE,
     kinds="fc",
+    calm="1e-300 < {0} < 1e300",
 )
 log10: Primitive = elementwise(
     "log10",
@@ -89,12 +102,23 @@ log10: Primitive = elementwise(
     lambda t, out, x: t / (x * math.log(10)),
     ranges=POSITIVE,
     kinds="fc",
+    calm="1e-300 < {0} < 1e300",
 )
 log1p: Primitive = elementwise(
-    "log1p", np.log1p, lambda t, out, x: t / (1 + x), ranges=POSITIVE, kinds="fc"
+    "log1p",
+    np.log1p,
+    lambda t, out, x: t / (1 + x),
+    ranges=POSITIVE,
+    kinds="fc",
+    calm="-0.5 < {0} < 1e300",
 )
 sqrt: Primitive = elementwise(
-    "sqrt", np.sqrt, lambda t, out, x: 0.5 * t / out, ranges=POSITIVE, kinds="fc"
+    "sqrt",
+    np.sqrt,
+    lambda t, out, x: 0.5 * t / out,
+    ranges=POSITIVE,
+    kinds="fc",
+    scalar="math.sqrt({0})",
 )
 cbrt: Primitive = elementwise(
     "cbrt", np.cbrt, lambda t, out, x: t / (3 * square(out)), ranges=POSITIVE
@@ -124,8 +148,12 @@ def _softmax_term(x: Any, out: Any) -> Any:
 
 # --- trigonometric and hyperbolic functions
 
-sin: Primitive = elementwise("sin", np.sin, lambda t, out, x: t * cos(x), kinds="fc")
-cos: Primitive = elementwise("cos", np.cos, lambda t, out, x: -t * sin(x), kinds="fc")
+sin: Primitive = elementwise(
+    "sin", np.sin, lambda t, out, x: t * cos(x), kinds="fc", scalar="math.sin({0})"
+)
+cos: Primitive = elementwise(
+    "cos", np.cos, lambda t, out, x: -t * sin(x), kinds="fc", scalar="math.cos({0})"
+)
 tan: Primitive = elementwise(
     "tan", np.tan, lambda t, out, x: t * (1 + square(out)), kinds="fc"
 )
@@ -136,16 +164,32 @@ arccos: Primitive = elementwise(
     "arccos", np.arccos, lambda t, out, x: -t / sqrt(1 - square(x)), kinds="fc"
 )
 arctan: Primitive = elementwise(
-    "arctan", np.arctan, lambda t, out, x: t / (1 + square(x)), kinds="fc"
+    "arctan",
+    np.arctan,
+    lambda t, out, x: t / (1 + square(x)),
+    kinds="fc",
+    calm="-1e300 < {0} < 1e300",
 )
 sinh: Primitive = elementwise(
-    "sinh", np.sinh, lambda t, out, x: t * cosh(x), kinds="fc"
+    "sinh",
+    np.sinh,
+    lambda t, out, x: t * cosh(x),
+    kinds="fc",
+    calm="-700.0 < {0} < 700.0",
 )
 cosh: Primitive = elementwise(
-    "cosh", np.cosh, lambda t, out, x: t * sinh(x), kinds="fc"
+    "cosh",
+    np.cosh,
+    lambda t, out, x: t * sinh(x),
+    kinds="fc",
+    calm="-700.0 < {0} < 700.0",
 )
 tanh: Primitive = elementwise(
-    "tanh", np.tanh, lambda t, out, x: t * (1 - square(out)), kinds="fc"
+    "tanh",
+    np.tanh,
+    lambda t, out, x: t * (1 - square(out)),
+    kinds="fc",
+    calm="-1e300 < {0} < 1e300",
 )
 arcsinh: Primitive = elementwise(
     "arcsinh", np.arcsinh, lambda t, out, x: t / sqrt(1 + square(x)), kinds="fc"

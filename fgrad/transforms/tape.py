@@ -13,6 +13,7 @@ import numpy as np
 
 from fgrad import tree
 from fgrad.caches import remembered
+from fgrad.checks import active_check
 from fgrad.ir import Aval, Program, Var, evaluate
 from fgrad.lower.numpy import Executable, run_on
 from fgrad.ops.batching import spread
@@ -26,7 +27,6 @@ from fgrad.trace import (
     Policy,
     Trace,
     Tracer,
-    active_check,
     is_traced,
     refresh,
     type_of,
