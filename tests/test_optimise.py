@@ -29,6 +29,7 @@ CONSTANTS = {
     "SINC": np.sin(np.arange(6.0) - 2.5), "GRIDT": np.arange(24.0).reshape(4, 6).T,
     "LONG": np.arange(6300.0),
     "ONES4": np.ones(4), "ONES6": np.ones(6), "ONES9": np.ones(9),
+    "ONES12": np.ones(12),
 }  # fmt: skip
 V, M = "f64[6]", "f64[4,6]"
 HEAD, TAIL = "at=((None, -1, None),)", "at=((1, None, None),)"
@@ -145,6 +146,12 @@ ROUNDING = {
          "c:f64[3,6,4] = transpose[axes=(0, 2, 1)] t; e:f64[3,6,6] = matmul c t"),
         ("c:f64[4,5] = matmul m p; d:f64[5,4] = transpose[axes=(1, 0)] c", None),
     ],
+    "stack_times_matrix": [
+        ("c:f64[3,4,6] = sin t; d:f64[3,4,5] = matmul c p",
+         "c:f64[3,4,6] = sin t; d:f64[12,6] = reshape[shape=(12, 6)] c; "
+         "e:f64[12,5] = matmul d p; f:f64[3,4,5] = reshape[shape=(3, 4, 5)] e"),
+        ("c:f64[3,4,5] = matmul t p", None),  # its rows may be apart
+    ],
     "multiple_in_product": [
         ("c:f64[4,6] = multiply 2.0 m; d:f64[4] = matmul c a",
          "c:f64[4] = matmul m a; d:f64[4] = multiply 2.0 c"),
@@ -205,6 +212,18 @@ ROUNDING = {
         ("c:f64[4,5] = matmul m p; d:f64[4,5] = negative c; "
          "e:f64[5] = sum[axis=(0,)] d",
          "c:f64[6] = matmul ONES4 m; d:f64[5] = matmul c p; e:f64[5] = negative d"),
+    ],
+    "sum_of_stack": [
+        ("c:f64[3,4,6] = sin t; d:f64[3,6,4] = transpose[axes=(0, 2, 1)] c; "
+         "e:f64[3,6,6] = matmul d c; f:f64[6,6] = sum[axis=(0,)] e",
+         "c:f64[3,4,6] = sin t; d:f64[12,6] = reshape[shape=(12, 6)] c; "
+         "e:f64[6,12] = transpose[axes=(1, 0)] d; f:f64[6,6] = matmul e d"),
+    ],
+    "sum_of_leading": [
+        ("c:f64[3,4,6] = sin t; d:f64[6] = sum[axis=(0, 1)] c",
+         "c:f64[3,4,6] = sin t; d:f64[12,6] = reshape[shape=(12, 6)] c; "
+         "e:f64[6] = matmul ONES12 d"),
+        ("c:f64[6] = sum[axis=(0, 1)] t", None),  # its rows may be apart
     ],
     "sum_by_ones": [
         ("c:f64[4] = sum[axis=(1,)] m", "c:f64[4] = matmul m ONES6"),

@@ -53,6 +53,13 @@ class Facts:
             return None
         return eqn
 
+    def is_fresh(self, atom: Atom) -> bool:
+        """Whether an array was just computed, so that a reshape is likely a view."""
+        eqn = self.source.get(atom)
+        while eqn is not None and eqn.prim.name == "reshape":
+            eqn = self.source.get(eqn.ins[0])
+        return eqn is not None and eqn.prim.view_step is None
+
     def constant(self, value: Any, key: Any = None) -> Var:
         """A new constant; the same one for the same key."""
         known = None if key is None else self._made.get(key)

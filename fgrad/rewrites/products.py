@@ -4,10 +4,20 @@ They may round elsewhere, as BLAS adds the terms of a product in another order.
 """
 
 from fgrad.ir import Atom, Eqn, Lit
-from fgrad.rewrites.facts import Facts, Outcome, Rules, apply, finish, is_scale
+from fgrad.rewrites.facts import (
+    Facts,
+    Outcome,
+    Rules,
+    apply,
+    finish,
+    is_scale,
+    reshaped,
+)
+
+ROWS = 256  # rows of a matrix from which one call of BLAS for each costs nothing
 
 
-def _swapped(atom: Atom, facts: Facts) -> Atom | None:
+def swapped(atom: Atom, facts: Facts) -> Atom | None:
     """The stack of matrices that an atom is the transpose of."""
     eqn = facts.source.get(atom)
     if eqn is None or eqn.prim.name != "transpose":
@@ -23,7 +33,7 @@ def transposed_times_vector(eqn: Eqn, facts: Facts) -> Outcome:
     ranks = tuple(atom.aval.ndim for atom in eqn.ins)
     if ranks not in ((2, 1), (1, 2)):
         return None
-    matrix = _swapped(eqn.ins[ranks.index(2)], facts)
+    matrix = swapped(eqn.ins[ranks.index(2)], facts)
     if matrix is None:
         return None
     vector = eqn.ins[ranks.index(1)]
@@ -34,7 +44,7 @@ def transposed_times_vector(eqn: Eqn, facts: Facts) -> Outcome:
 def transposed_product(eqn: Eqn, facts: Facts) -> Outcome:
     """``(a.T @ b).T`` as ``b.T @ a``."""
     product = facts.before(eqn.ins[0], "matmul")
-    if product is None or _swapped(eqn.outs[0], facts) is not None:
+    if product is None or swapped(eqn.outs[0], facts) is not None:
         return None
     axes = dict(eqn.params)["axes"]
     ndim = len(axes)
@@ -42,7 +52,7 @@ def transposed_product(eqn: Eqn, facts: Facts) -> Outcome:
     is_matrices = a.aval.ndim == b.aval.ndim == ndim >= 2
     if not is_matrices or axes != (*range(ndim - 2), ndim - 1, ndim - 2):
         return None
-    plain = [_swapped(atom, facts) for atom in (a, b)]
+    plain = [swapped(atom, facts) for atom in (a, b)]
     if plain[0] is None and plain[1] is None:
         return None
     eqns: list[Eqn] = []
@@ -54,6 +64,21 @@ def transposed_product(eqn: Eqn, facts: Facts) -> Outcome:
         ins.append(matrix)
     _, last = apply("matmul", (ins[0], ins[1]), product.site)
     return finish([*eqns, last], eqn)
+
+
+def stack_times_matrix(eqn: Eqn, facts: Facts) -> Outcome:
+    """The product of a stack of matrices with one matrix: one product of all rows."""
+    x, y = eqn.ins
+    if x.aval.ndim < 3 or y.aval.ndim != 2 or not facts.is_fresh(x):
+        return None
+    if x.aval.shape[-2] > ROWS or not x.aval.size:
+        return None
+    eqns: list[Eqn] = []
+    inner = x.aval.shape[-1]
+    rows = reshaped(x, (x.aval.size // inner, inner), eqns, eqn.site)
+    product, new = apply("matmul", (rows, y), eqn.site)
+    _, last = apply("reshape", (product,), eqn.site, shape=eqn.outs[0].aval.shape)
+    return finish([*eqns, new, last], eqn)
 
 
 def multiple_in_product(eqn: Eqn, facts: Facts) -> Outcome:
@@ -82,6 +107,6 @@ def multiple_in_product(eqn: Eqn, facts: Facts) -> Outcome:
 
 
 ROUNDING: Rules = {
-    "matmul": (transposed_times_vector, multiple_in_product),
+    "matmul": (transposed_times_vector, multiple_in_product, stack_times_matrix),
     "transpose": (transposed_product,),
 }

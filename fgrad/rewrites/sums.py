@@ -17,6 +17,7 @@ from fgrad.rewrites.facts import (
     is_scale,
     reshaped,
 )
+from fgrad.rewrites.products import swapped
 
 LARGE = 1 << 16  # elements of a product that ``einsum`` sums without writing it out
 LONGEST = 1 << 14  # summed elements of a row up to which ones serve, as NumPy adds
@@ -254,6 +255,39 @@ def sum_of_matmul(eqn: Eqn, facts: Facts) -> Outcome:
     return finish(eqns, eqn)
 
 
+def sum_of_stack(eqn: Eqn, facts: Facts) -> Outcome:
+    """The sum of a stack of products ``a.T @ b`` as one product of all rows."""
+    (x,) = eqn.ins
+    product = facts.before(x, "matmul")
+    if product is None or _axis(eqn) != tuple(range(x.aval.ndim - 2)):
+        return None
+    a, b = swapped(product.ins[0], facts), product.ins[1]
+    if a is None or x.aval.ndim < 3 or a.aval.shape[:-1] != b.aval.shape[:-1]:
+        return None
+    if not (x.aval.size and facts.is_fresh(a) and facts.is_fresh(b)):
+        return None
+    eqns: list[Eqn] = []
+    rows = a.aval.size // a.aval.shape[-1]
+    first = reshaped(a, (rows, a.aval.shape[-1]), eqns, eqn.site)
+    second = reshaped(b, (rows, b.aval.shape[-1]), eqns, eqn.site)
+    turned, turn = apply("transpose", (first,), eqn.site, axes=(1, 0))
+    _, last = apply("matmul", (turned, second), product.site)
+    return finish([*eqns, turn, last], eqn)
+
+
+def sum_of_leading(eqn: Eqn, facts: Facts) -> Outcome:
+    """The sum over all axes but the last: over the rows of a matrix."""
+    (x,) = eqn.ins
+    width = x.aval.shape[-1] if x.aval.ndim else 0
+    is_leading = len(_axis(eqn)) > 1 and _axis(eqn) == tuple(range(x.aval.ndim - 1))
+    if not is_leading or not is_blas(x.aval) or not width or not facts.is_fresh(x):
+        return None
+    eqns: list[Eqn] = []
+    rows = reshaped(x, (x.aval.size // width, width), eqns, eqn.site)
+    _, last = apply("sum", (rows,), eqn.site, axis=(0,))
+    return finish([*eqns, last], eqn)
+
+
 def sum_by_ones(eqn: Eqn, facts: Facts) -> Outcome:
     """The sum over one of the last two axes as a product with a vector of ones."""
     (x,) = eqn.ins
@@ -288,6 +322,8 @@ ROUNDING: Rules = {
         sum_with_vector,
         large_sum_of_product,
         sum_of_matmul,
+        sum_of_stack,
+        sum_of_leading,
         sum_by_ones,
     )
 }
