@@ -22,6 +22,7 @@ from fgrad.lower.path import path_source
 from fgrad.lower.source import execute
 from fgrad.lower.statements import Globals
 from fgrad.record import JIT, read_program
+from fgrad.rewrites import optimise
 from fgrad.statics import Arguments, as_label
 from fgrad.trace import (
     Path,
@@ -180,7 +181,8 @@ def trace_path(signature: Signature, values: list[Any]) -> tuple[Compiled, Any]:
             refresh(out)
         outs.append(out)
         results.append(_apart(out.value if is_own else out))
-    program = guards_first(tighten(read_program(trace, trace.finish(), outs)))
+    program = tighten(read_program(trace, trace.finish(), outs))
+    program = guards_first(optimise(program))
     frozen = [_frozen(value) for value in program.values]
     program = Program(program.ins, program.eqns, program.outs, program.consts, frozen)
     compiled = Compiled(signature, program, treedef, has_inner)

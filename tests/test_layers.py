@@ -18,6 +18,7 @@ LAYERS = [  # lower layers first; a module may import from its own layer and bel
     ["fast"],
     ["identities"],
     ["passes", "bodies"],
+    ["rewrites"],
     ["record"],
     ["ops"],
     ["inplace"],
