@@ -63,7 +63,8 @@ class Signature:
 
     def identifier(self) -> str:
         """The name as one that no argument has."""
-        return as_label(self.name, set(self.arguments.labels()))
+        name = "function" if self.name == "<lambda>" else self.name
+        return as_label(name, set(self.arguments.labels()))
 
     def run(self, *values: Any) -> Any:
         """The result, by the paths that are there."""

@@ -19,7 +19,7 @@ from fgrad.lower.statements import Globals
 _HELPERS = '''
 def checked(name, value, shape, dtype):
     """The argument, if it is of the type that this module was made for."""
-    if dtype in ("float", "int", "bool", "complex"):
+    if shape is None:  # a Python number
         found = type(value).__name__
         if found != dtype:
             raise TypeError(f"{name} must be a {dtype}, got {found}")
@@ -43,6 +43,7 @@ class _Module:
         self.signature = signature
         self.paths = list(signature.paths)
         self.known = Globals()
+        self.constants: dict[Any, str] = {}
         self.name = signature.identifier()
 
     def source(self) -> str:
@@ -79,11 +80,16 @@ class _Module:
 
     def _path(self, number: int, path: Compiled) -> Lines:
         mode = Mode(path.is_quiet, is_portable=True, tag=f"{number}_")
-        names = path.names | {
-            var: f"const_{number}_{k}" for k, var in enumerate(path.program.consts)
-        }
+        consts = zip(path.program.consts, path.program.values, strict=True)
+        names = path.names | {var: self._constant(value) for var, value in consts}
         name = self._path_name(number)
         return path_source(path.layout, name, names, path.treedef, mode, self.known)
+
+    def _constant(self, value: Any) -> str:
+        """The name of an array that the function closes over."""
+        array = np.asarray(value)
+        key = array.dtype.str, array.shape, array.strides, array.tobytes()
+        return self.constants.setdefault(key, f"const_{len(self.constants)}")
 
     def _others(self, number: int, path: Compiled) -> Lines:
         """The functions that the guards of a path call."""
@@ -99,8 +105,8 @@ class _Module:
                     name = self._path_name(self.paths.index(other))
                     lines.append(f"    if observed == {observed!r}:")
                     lines.append(f"        return {name}({arguments})")
-            text = f"{_at(eqn)} this value was not met before the module was written"
-            lines.append(f"    raise ValueError(f{text + ': {observed!r}'!r})")
+            text = f"{_at(eqn)} not met before this module was written: %r"
+            lines.append(f"    raise ValueError({text!r} % (observed,))")
         return lines
 
     def _public(self) -> Lines:
@@ -118,8 +124,9 @@ class _Module:
 
 
 def _type_text(aval: Aval) -> str:
-    dtype = aval.dtype.__name__ if aval.is_python else aval.numpy_dtype.name
-    return f"{aval.shape}, {dtype!r}"
+    if aval.is_python:
+        return f"None, {aval.dtype.__name__!r}"
+    return f"{aval.shape}, {aval.numpy_dtype.name!r}"
 
 
 def _at(eqn: Eqn) -> str:
@@ -136,11 +143,13 @@ def _tidy(text: str) -> str:
 def _refuse_calls(program: Program) -> None:
     for eqn in program.eqns:
         if eqn.prim.calls_user:
-            what = next(iter(dict(eqn.params).values()))
+            what = repr(next(iter(dict(eqn.params).values())))
+            advice = "write it with NumPy's functions, or with fgrad's control flow"
+            if "while_loop" in what:
+                advice = "give max_steps=, so that its derivative is a program"
             raise ExportError(
-                f"{_at(eqn)} the program calls the Python function {what!r}, whose "
-                "work a module that needs NumPy only cannot hold: write it with "
-                "NumPy's functions, or with fgrad's control flow"
+                f"{_at(eqn)} the program calls the Python function {what}, whose work "
+                f"a module that needs NumPy only cannot hold: {advice}"
             )
         for _, value in eqn.params:
             for inner in programs_in(value):

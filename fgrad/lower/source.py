@@ -14,6 +14,7 @@ from fgrad.lower.blocks import Run
 from fgrad.lower.buffers import Buffers
 from fgrad.lower.plan import Plan
 from fgrad.lower.statements import Globals, Statements, operand
+from fgrad.sites import Site
 
 LARGE = 4096  # elements from which a dead variable is deleted at once
 INDENT = "    "
@@ -62,11 +63,18 @@ class FunctionWriter:
         self.table, self.globals = table, self.statements.globals
         self.kept = set(plan.reuses.values())
         self.lines: list[str] = []
+        self.site: Site | None = None  # of the last comment
 
     def write(self, line: str, depth: int = 1, eqn: Eqn | None = None) -> None:
-        """Add a line, with the user's line that it computes as a comment."""
-        comment = f"  # {eqn.site}" if eqn is not None and eqn.site else ""
-        self.lines.append(f"{INDENT * depth}{line}{comment}")
+        """Add a line, below the user's line that it computes as a comment."""
+        site = None if eqn is None else eqn.site
+        if site is not None and site != self.site:
+            self.site = site
+            text = site.text
+            self.lines.append(
+                f"{INDENT * depth}# {site}" + (f": {text}" if text else "")
+            )
+        self.lines.append(f"{INDENT * depth}{line}")
 
     def body(self) -> list[str]:
         """Write all equations; the texts of the outputs."""
