@@ -10,7 +10,7 @@ import threading
 import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fgrad.arguments import Argnames
 from fgrad.compiled import (
@@ -23,7 +23,7 @@ from fgrad.compiled import (
 from fgrad.errors import JitError
 from fgrad.exporting import module_source, write_module
 from fgrad.ir import Program
-from fgrad.signature import MISS, Dispatcher, make_dispatcher, no_dispatcher
+from fgrad.signature import Dispatcher, make_dispatcher
 from fgrad.statics import Arguments, Marked, as_names, as_numbers
 from fgrad.trace import Tracer, as_operand, type_of
 
@@ -43,7 +43,15 @@ class JitInfo(NamedTuple):
 
 
 class Jitted:
-    """What `jit` returns: call it like the function."""
+    """What `jit` returns: call it like the function.
+
+    Each is of a class of its own, whose ``__call__`` begins with tests that are made
+    for the arguments it has seen: an attribute of the instance would be one call more.
+    """
+
+    def __new__(cls, *_: Any) -> "Jitted":
+        own = type(cls.__name__, (cls,), {"__module__": cls.__module__})
+        return cast("Jitted", super().__new__(own))
 
     def __init__(
         self,
@@ -58,19 +66,10 @@ class Jitted:
         self._static, self._donated = static, donated
         self._max_paths = max_paths
         self._signatures: dict[Any, Signature] = {}
-        self._dispatch: Dispatcher = no_dispatcher  # tries the others in turn
         self._dispatchers: list[Dispatcher] = []
         self._hits = self._misses = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            out = self._dispatch(args)
-            if out is not MISS:
-                return out
-        return self._call(args, kwargs)
-
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A call whose types no dispatcher knows."""
         split = self._split(args, kwargs)
         if any(type(leaf) is Tracer for leaf in split.leaves):
             return self._f(*args, **kwargs)
@@ -104,11 +103,12 @@ class Jitted:
         """Let arguments of these types be told by code written for them."""
         if len(self._dispatchers) >= DISPATCHERS:
             return
-        dispatch = make_dispatcher(args, signature.run, self._dispatch)
+        own: Any = type(self)
+        dispatch = make_dispatcher(args, signature.run, own.__call__)
         if dispatch is not None:
             signature.dispatchers.append(dispatch)
             self._dispatchers.append(dispatch)
-            self._dispatch = dispatch
+            own.__call__ = dispatch
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -169,7 +169,8 @@ class Jitted:
         self._hits += self._dispatched()
         self._signatures = {}
         self._dispatchers = []
-        self._dispatch = no_dispatcher
+        if "__call__" in vars(type(self)):
+            del type(self).__call__
 
     def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         return Arguments(self._f, args, kwargs, self._static)
