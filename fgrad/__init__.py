@@ -19,6 +19,7 @@ from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
 from fgrad.jitting import export, jit
 from fgrad.mapping import vmap
 from fgrad.ops.cut import stop_gradient
+from fgrad.profiling import profile
 from fgrad.programs import eval_shape, linear_transpose, make_program
 from fgrad.text import parse
 
@@ -56,6 +57,7 @@ __all__ = [
     "parse",
     "print",
     "print_cotangent",
+    "profile",
     "scan",
     "stop_gradient",
     "switch",

@@ -95,6 +95,7 @@ class Compiled:
     Attributes:
         program: with its guards.
         treedef: the structure of the result.
+        traced: how many equations it had before passes.
         others: for the outcome of a guard that failed, the path that was traced for it.
         is_quiet: whether it runs without floating-point warnings: elements that are
             masked later may overflow, and derivatives never warn.
@@ -108,8 +109,10 @@ class Compiled:
         program: Program,
         treedef: tree.TreeDef,
         has_inner: bool,
+        traced: int,
     ) -> None:
         self.signature, self.program, self.treedef = signature, program, treedef
+        self.traced = traced
         self.is_quiet = has_inner or any(e.prim.name == "where" for e in program.eqns)
         self.others: dict[Outcome, Compiled] = {}
         self.function: Function | None = None
@@ -141,15 +144,16 @@ class Compiled:
         name = self.signature.identifier()
         known, mode = Globals(), Mode(self.is_quiet)
         lines = path_source(self.layout, name, self.names, self.treedef, mode, known)
-        for eqn in self.program.eqns:
-            if eqn.prim.name == "guard":
-                params = dict(eqn.params)
-                number, kind = params["number"], params["kind"]
-                known.values[f"other_{number}"] = self.signature.other(
-                    self, number, kind
-                )
+        for number, kind in self.guards():
+            other = self.signature.other(self, number, kind)
+            known.values[f"other_{number}"] = other
         self.function = execute(lines, known, name)
         return self.function
+
+    def guards(self) -> list[tuple[int, str]]:
+        """The number and the kind of each guard."""
+        found = [dict(e.params) for e in self.program.eqns if e.prim.name == "guard"]
+        return [(params["number"], params["kind"]) for params in found]
 
     @functools.cached_property
     def _executable(self) -> Executable:
@@ -182,11 +186,11 @@ def trace_path(signature: Signature, values: list[Any]) -> tuple[Compiled, Any]:
             refresh(out)
         outs.append(out)
         results.append(_apart(out.value if is_own else out))
-    program = tighten(read_program(trace, trace.finish(), outs))
-    program = guards_first(optimise(program))
+    recorded = read_program(trace, trace.finish(), outs)
+    program = guards_first(optimise(tighten(recorded)))
     frozen = [_frozen(value) for value in program.values]
     program = Program(program.ins, program.eqns, program.outs, program.consts, frozen)
-    compiled = Compiled(signature, program, treedef, has_inner)
+    compiled = Compiled(signature, program, treedef, has_inner, len(recorded.eqns))
     return compiled, tree.unflatten(treedef, results)
 
 

@@ -21,6 +21,7 @@ from fgrad.compiled import (
     trace_path,
 )
 from fgrad.errors import JitError
+from fgrad.explain import explain
 from fgrad.exporting import module_source, write_module
 from fgrad.ir import Program
 from fgrad.signature import Dispatcher, make_dispatcher
@@ -145,6 +146,14 @@ class Jitted:
             )
         return module_source(list(self._signatures.values())[-1])
 
+    def explain(self) -> str:
+        """What was specialised, fused, reused and kept for each path, and why."""
+        return explain(self._name, list(self._signatures.values()))
+
+    def leaves(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """The arrays and numbers that are traced of these arguments."""
+        return list(map(_as_argument, self._split(args, kwargs).leaves))
+
     def signature(self, *args: Any, **kwargs: Any) -> Signature:
         """What is known of calls with arguments like these, traced if it is new."""
         split = self._split(args, kwargs)
@@ -152,6 +161,8 @@ class Jitted:
         key = (split.key, *map(type_of, values))
         if key not in self._signatures:
             self(*args, **kwargs)
+        if key not in self._signatures:
+            raise JitError(f"{self._name} is called with traced values here")
         return self._signatures[key]
 
     def cache_info(self) -> JitInfo:

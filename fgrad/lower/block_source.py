@@ -28,7 +28,8 @@ class BlockWriter:
         self.plan, self.run, self.statements = plan, run, statements
         self.members = program.eqns[run.start : run.stop]
         self.produced = {eqn.outs[0] for eqn in self.members}
-        later = {a for eqn in program.eqns[run.stop :] for a in eqn.ins}
+        self.ends = program.eqns[run.stop : run.end]
+        later = {a for eqn in program.eqns[run.end :] for a in eqn.ins}
         kept = self.produced & (later | set(program.outs))
         self.outs = [eqn.outs[0] for eqn in self.members if eqn.outs[0] in kept]
         self.dead: list[Var] = []
@@ -46,6 +47,11 @@ class BlockWriter:
             if var in buffers.of:
                 whole = f"kept{buffers.of[var]}"
             yield f"{names[var]} = {whole}", 1, None
+        for eqn in self.ends:
+            (out,) = eqn.outs
+            shape = (-(-run.shape[0] // run.rows), *out.aval.shape)
+            dtype = out.aval.numpy_dtype.name
+            yield f"{table[out]}_sums = np.empty({shape}, {dtype!r})", 1, eqn
         bounds, depth = f"0, {run.shape[0]}", 1
         if run.is_shared:
             yield "def part(first, last):", 1, None
@@ -63,16 +69,20 @@ class BlockWriter:
             for dtype in self._blocks:
                 shorter = f"{dtype}s = [x[: i1 - i0] for x in {dtype}s]"
                 yield shorter, depth + 2, None
-        for line, eqn in body:
-            yield line, depth + 1, eqn
+        for line, member in body:
+            yield line, depth + 1, member
         if run.is_shared:
             self.statements.globals.values["run_parts"] = run_parts
             yield f"run_parts(part, {run.shape[0]}, {run.rows})", 1, None
         table.update(names)
+        for eqn in self.ends:
+            name = table[eqn.outs[0]]
+            yield f"{name} = np.add.reduce({name}_sums, 0)", 1, eqn
 
     def _body(self) -> Iterator[tuple[str, Eqn | None]]:
         table = self.statements.table
-        read = dict.fromkeys(atom for eqn in self.members for atom in eqn.ins)
+        everything = (*self.members, *self.ends)
+        read = dict.fromkeys(atom for eqn in everything for atom in eqn.ins)
         for atom in [*(a for a in read if a not in self.produced), *self.outs]:
             if is_sliced(atom, self.run.shape):
                 name = table[atom]
@@ -81,6 +91,12 @@ class BlockWriter:
         for number, eqn in enumerate(self.members, self.run.start):
             for line in self._equation(number, eqn):
                 yield line, eqn
+        for number, eqn in enumerate(self.ends, self.run.stop):
+            name = table[eqn.outs[0]]
+            (line,) = self.statements.lines(eqn)
+            value = line.removeprefix(f"{name} = ")
+            yield f"{name}_sums[i0 // {self.run.rows}] = {value}", eqn
+            self.dead += [v for v in self.plan.frees[number] if v not in self.produced]
 
     def _equation(self, number: int, eqn: Eqn) -> list[str]:
         used_up = list(self.plan.frees[number])

@@ -66,11 +66,11 @@ class _Assignment:
                 continue
             for eqn in self.program.eqns[run.start : run.stop]:
                 var = eqn.outs[0]
-                if self.plan.last.get(var, -1) >= run.stop:
+                if self.plan.last.get(var, -1) >= run.end:
                     self.take(var)
-            for inside in range(run.start, run.stop):
+            for inside in range(run.start, run.end):
                 self.release(inside)
-            number = run.stop
+            number = run.end
         return self.found
 
     def equation(self, number: int, eqn: Eqn) -> None:

@@ -57,7 +57,7 @@ def lay_out(program: Program, donated: Sequence[int] = ()) -> Layout:
     Inputs at the positions ``donated`` may be overwritten and returned, unless a guard
     may need them for another path.
     """
-    ordered, runs = find_runs(program)
+    ordered, runs = find_runs(program, sums=True)
     has_guards = any(eqn.prim.name == "guard" for eqn in program.eqns)
     plan = make_plan(ordered, () if has_guards else donated)
     plan = replace(plan, reuses={})  # the buffers that are kept serve for that
@@ -172,8 +172,12 @@ def path_lines(
     known: Globals,
 ) -> Lines:
     """The lines of a path's function of the program's inputs."""
-    writer = PathWriter(layout, names, name, known, mode)
-    program = layout.program
+    return path_function(PathWriter(layout, names, name, known, mode), treedef)
+
+
+def path_function(writer: PathWriter, treedef: tree.TreeDef) -> Lines:
+    """The lines of the function that a writer writes."""
+    program, known = writer.program, writer.globals
     for var, value in zip(program.consts, program.values, strict=True):
         known.values[writer.table[var]] = value
     writer.take_buffers()
@@ -185,4 +189,4 @@ def path_lines(
     for line in writer.leave:
         writer.write(line)
     writer.write(f"return {result}")
-    return writer.function(name, writer.lines, mode.is_quiet)
+    return writer.function(writer.path, writer.lines, writer.mode.is_quiet)

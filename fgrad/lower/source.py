@@ -87,7 +87,7 @@ class FunctionWriter:
                 number += 1
             else:
                 self.blocks(run)
-                number = run.stop
+                number = run.end
         outs = []
         for position, atom in enumerate(self.program.outs):
             name = operand(atom, self.table)
