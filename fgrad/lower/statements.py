@@ -20,8 +20,8 @@ def fills(eqn: Eqn) -> bool:
     out = eqn.outs[0].aval if len(eqn.outs) == 1 else None
     if out is None or not out.ndim:
         return False
-    if isinstance(eqn.prim.numpy, np.ufunc):
-        return bool(eqn.prim.elementwise)
+    if isinstance(eqn.prim.numpy, np.ufunc) and eqn.prim.elementwise:
+        return True
     return bool(eqn.prim.into and eqn.prim.into(*(a.aval for a in eqn.ins)))
 
 
