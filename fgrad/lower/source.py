@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fgrad.form import name_atoms
-from fgrad.ir import Eqn, Program, Var
+from fgrad.ir import Aval, Eqn, Program, Var
 from fgrad.lower.block_source import BlockWriter
 from fgrad.lower.blocks import Run
 from fgrad.lower.buffers import Buffers
 from fgrad.lower.plan import Plan
-from fgrad.lower.statements import Globals, Statements, operand
+from fgrad.lower.statements import Globals, Statements, fills, operand
+from fgrad.ops.at import slot_shape
 from fgrad.sites import Site
 
 LARGE = 4096  # elements from which a dead variable is deleted at once
@@ -83,8 +84,7 @@ class FunctionWriter:
         while number < len(self.program.eqns):
             run = starts.get(number)
             if run is None:
-                self.equation(number)
-                number += 1
+                number += self.slot(number) or self.equation(number)
             else:
                 self.blocks(run)
                 number = run.end
@@ -94,8 +94,38 @@ class FunctionWriter:
             outs.append(f"{name}.copy()" if position in self.plan.copies else name)
         return outs
 
-    def equation(self, number: int) -> None:
-        """Write one equation."""
+    def slot(self, number: int) -> int:
+        """Write an equation whose result is only written to a slot of an array, by the
+        next equation, as one that computes into the slot; how many equations it wrote.
+        """
+        eqns = self.program.eqns
+        eqn, after = eqns[number], eqns[min(number + 1, len(eqns) - 1)]
+        if after.prim.slot is None or eqn is after or number + 1 in self.plan.reads:
+            return 0
+        position = after.prim.slot
+        value = eqn.outs[0] if fills(eqn) and eqn.prim.elementwise else None
+        if value is None or self.plan.last.get(value) != number + 1:
+            return 0
+        if after.ins.count(value) != 1 or after.ins.index(value) != position:
+            return 0
+        if _slot_aval(after) is not value.aval:
+            return 0
+        *before, last = self.lines_of(number + 1, after)
+        target = last.removesuffix(f" = {self.table[value]}")
+        if target == last:
+            return 0
+        for line in before:
+            self.write(line, eqn=after)
+        (line,) = self.statements.lines(eqn, buffer=target)
+        self.write(line.removeprefix(f"{self.table[value]} = "), eqn=eqn)
+        freed = [*self.plan.frees[number], *self.plan.frees[number + 1]]
+        if number in self.plan.in_place:
+            freed += [eqn.ins[self.plan.in_place[number]]]  # type: ignore[list-item] # a literal is not overwritten
+        self.delete([var for var in freed if var is not value])
+        return 2
+
+    def equation(self, number: int) -> int:
+        """Write one equation, and say so: 1."""
         eqn, plan = self.program.eqns[number], self.plan
         for line in self.lines_of(number, eqn):
             self.write(line, eqn=eqn)
@@ -103,6 +133,7 @@ class FunctionWriter:
             name = self.table[eqn.outs[0]]
             self.write(f"{name} = {name}.copy()", eqn=eqn)
         self.delete(plan.frees[number])
+        return 1
 
     def blocks(self, run: Run) -> None:
         """Write a run of elementwise equations as a loop over blocks."""
@@ -130,6 +161,16 @@ class FunctionWriter:
         ]
         if free:
             self.write(f"del {', '.join(dict.fromkeys(free))}")
+
+
+def _slot_aval(eqn: Eqn) -> Aval | None:
+    """The type of what is written to a slot of an array, if it has no repeats."""
+    params = dict(eqn.params)
+    at, path = params["at"], params.get("path", ())
+    if any(type(entry) is str for entry in at):
+        return None
+    out = eqn.outs[0].aval
+    return Aval(slot_shape(out, at, path, ()), out.dtype)
 
 
 def run_lines(

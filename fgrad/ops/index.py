@@ -263,6 +263,7 @@ scatter: Primitive = Primitive(
     linear=((0,),),
     transpose=_scatter_transpose,
     jax=scatter_jax,
+    slot=0,
     statements=scatter_lines,
     batch=_scatter_batch,
     accumulate=(index_add, ("at", "path")),
@@ -307,6 +308,7 @@ index_update: Primitive = Primitive(
     batch=_index_update_batch,
     in_place=_index_update_in_place,
     jax=update_jax,
+    slot=1,
     statements=write_lines("="),
     samples=_update_samples,
 )
