@@ -6,7 +6,7 @@ from fgrad.ir import Eqn, Program, Var
 from fgrad.lower.blocks import Run, is_sliced
 from fgrad.lower.buffers import Buffers
 from fgrad.lower.plan import Plan
-from fgrad.lower.statements import Statements, fills
+from fgrad.lower.statements import Statements, fills, fills_in_place
 from fgrad.lower.threads import run_parts
 
 Line = tuple[str, int, Eqn | None]  # text, depth, and the equation it computes
@@ -105,20 +105,29 @@ class BlockWriter:
             overwritten = eqn.ins[position]
             assert type(overwritten) is Var
             used_up.append(overwritten)
-        for var in used_up:
-            if var in self._held:
-                self._free.setdefault(_dtype(var), []).append(self._held.pop(var))
-            elif var not in self.produced:
-                self.dead.append(var)
+        if fills_in_place(eqn):
+            self._release(used_up)
         out = eqn.outs[0]
         name = self.statements.table[out]
         if out not in self.outs:
-            return self.statements.lines(eqn, buffer=self._take(eqn))
+            lines = self.statements.lines(eqn, buffer=self._take(eqn))
+            self._release(used_up)
+            return lines
+        self._release(used_up)
         if fills(eqn):
             (line,) = self.statements.lines(eqn, buffer=name)
             return [line.removeprefix(f"{name} = ")]
         (line,) = self.statements.lines(eqn)
         return [line.replace(f"{name} = ", f"{name}[...] = ", 1)]
+
+    def _release(self, used_up: list[Var]) -> None:
+        """Let the blocks of variables that nothing reads any more be used again."""
+        while used_up:
+            var = used_up.pop()
+            if var in self._held:
+                self._free.setdefault(_dtype(var), []).append(self._held.pop(var))
+            elif var not in self.produced:
+                self.dead.append(var)
 
     def _take(self, eqn: Eqn) -> str | None:
         """An array of one block for the result of an equation that can fill one."""

@@ -15,7 +15,7 @@ from fgrad import tree
 from fgrad.ir import Eqn, Program, Var
 from fgrad.lower.blocks import Run, find_runs
 from fgrad.lower.buffers import Buffers, assign_buffers
-from fgrad.lower.plan import Plan, make_plan
+from fgrad.lower.plan import Plan, make_lasting_plan, make_plan
 from fgrad.lower.quiet import quiet_lines
 from fgrad.lower.source import FunctionWriter, run_lines
 from fgrad.lower.statements import Globals
@@ -59,7 +59,7 @@ def lay_out(program: Program, donated: Sequence[int] = ()) -> Layout:
     """
     ordered, runs = find_runs(program, sums=True)
     has_guards = any(eqn.prim.name == "guard" for eqn in program.eqns)
-    plan = make_plan(ordered, () if has_guards else donated)
+    plan = make_lasting_plan(ordered, () if has_guards else donated)
     plan = replace(plan, reuses={})  # the buffers that are kept serve for that
     return Layout(ordered, plan, runs, assign_buffers(ordered, plan, runs))
 

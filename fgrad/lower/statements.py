@@ -20,9 +20,14 @@ def fills(eqn: Eqn) -> bool:
     out = eqn.outs[0].aval if len(eqn.outs) == 1 else None
     if out is None or not out.ndim:
         return False
-    if isinstance(eqn.prim.numpy, np.ufunc) and eqn.prim.elementwise:
+    if fills_in_place(eqn) or eqn.prim.takes_out:
         return True
     return bool(eqn.prim.into and eqn.prim.into(*(a.aval for a in eqn.ins)))
+
+
+def fills_in_place(eqn: Eqn) -> bool:
+    """Whether that array may also be one of the operands."""
+    return isinstance(eqn.prim.numpy, np.ufunc) and bool(eqn.prim.elementwise)
 
 
 def operand(atom: Atom, table: Table, is_float: bool = False) -> str:
@@ -138,8 +143,10 @@ class Statements:
     def _into(
         self, eqn: Eqn, names: list[str], avals: Sequence[Aval], buffer: str
     ) -> str:
-        if isinstance(eqn.prim.numpy, np.ufunc) and eqn.prim.elementwise:
-            return f"{self.function(eqn)}({', '.join(names)}, out={buffer})"
+        if fills_in_place(eqn) or eqn.prim.takes_out:
+            params = [f"{key}={self.static(key, x)}" for key, x in eqn.params]
+            given = ", ".join([*names, *params])
+            return f"{self.function(eqn)}({given}, out={buffer})"
         assert eqn.prim.into is not None
         return str(eqn.prim.into(*avals).format(*names, out=buffer, **dict(eqn.params)))
 

@@ -15,9 +15,9 @@ from fgrad.ops.elementwise import (
     minimum,
     real,
     square,
-    where,
 )
 from fgrad.ops.logic import is_equal, is_less_equal
+from fgrad.ops.select import where
 from fgrad.primitive import Primitive, Sample, elementwise
 from fgrad.trace import type_of
 
