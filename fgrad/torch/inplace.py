@@ -14,6 +14,7 @@ import numpy as np
 
 from fgrad.torch.conversion import convert
 from fgrad.torch.dtypes import of_numpy
+from fgrad.torch.graph import apply
 from fgrad.torch.modes import STATE
 from fgrad.torch.registry import METHODS, method
 from fgrad.torch.tensor import Tensor
@@ -91,15 +92,20 @@ def overwrite(target: Tensor, result: Tensor) -> Tensor:
 @method("zero_")
 def zero_(self: Tensor) -> Tensor:
     """Set all elements to zero."""
-    return fill_(self, 0)
+    return fill_(self, 0, "ZeroBackward0")
 
 
 @method("fill_")
-def fill_(self: Tensor, value: Any) -> Tensor:
+def fill_(self: Tensor, value: Any, node: str = "FillBackward0") -> Tensor:
     """Set all elements to a number."""
     check_writable(self)
+    if isinstance(value, Tensor):
+        return copy_(self, value)
     if STATE.enabled and self._requires:
-        return overwrite(self, self * 0 + value)  # type: ignore[operator]
+        filled = np.full(self._array.shape, value, self._array.dtype)
+        return overwrite(
+            self, apply(node, lambda x: np.where(np.True_, filled, x), self)
+        )
     self._array[...] = value
     self._storage.version += 1
     return self
@@ -110,3 +116,57 @@ def copy_(self: Tensor, src: Tensor) -> Tensor:
     """Copy the elements of another tensor, broadcast to this one's shape."""
     METHODS["__setitem__"](self, ..., src)
     return self
+
+
+@method("fill_diagonal_")
+def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Set the main diagonal to a number."""
+    check_writable(self)
+    if self._array.ndim > 2 and len(set(self._array.shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    np.fill_diagonal(self._array, fill_value, wrap)
+    self._storage.version += 1
+    return self
+
+
+_VARIANTS = [
+    "abs", "absolute", "acos", "acosh", "addcdiv", "addcmul", "addmm", "addmv",
+    "addr", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "asin",
+    "asinh", "atan", "atan2", "atanh", "baddbmm", "bitwise_and", "bitwise_not",
+    "bitwise_or", "bitwise_xor", "ceil", "clamp", "clamp_max", "clamp_min", "clip",
+    "copysign", "cos", "cosh", "cumprod", "cumsum", "deg2rad", "digamma", "divide",
+    "eq", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fix", "float_power",
+    "floor", "fmod", "frac", "gcd", "ge", "gt", "heaviside", "hypot", "index_add",
+    "index_copy", "index_fill", "index_put", "lcm", "le", "lerp", "lgamma", "log",
+    "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or",
+    "logical_xor", "logit", "lt", "masked_fill", "masked_scatter", "multiply",
+    "nan_to_num", "ne", "neg", "negative", "rad2deg", "reciprocal", "relu", "round",
+    "rsqrt", "scatter", "scatter_add", "sgn", "sigmoid", "sign", "sin", "sinc",
+    "sinh", "sqrt", "square", "subtract", "tan", "tanh", "tril", "triu",
+    "true_divide", "trunc", "xlogy",
+]  # fmt: skip
+_RESHAPING = ["squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims"]
+
+
+def _reshaping(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The variant of a view: the tensor itself gets another shape."""
+
+    def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_writable(self)
+        result = function(self, *args, **kwargs)
+        self._array = result._array
+        self._node, self._number = result._node, result._number
+        self._storage.version += 1
+        return self
+
+    return change
+
+
+def add_in_place_variants() -> None:
+    """Register ``name_`` for functions that have such a variant in PyTorch."""
+    for variants, kind in ((_VARIANTS, in_place), (_RESHAPING, _reshaping)):
+        for name in variants:
+            variant: Any = kind(METHODS[name])
+            variant.__name__ = f"{name}_"
+            variant.__doc__ = f"`{name}`, in place."
+            METHODS[f"{name}_"] = variant
