@@ -75,7 +75,7 @@ def binary(
     try:
         return apply(name, function, x, y)  # type: ignore[no-any-return]
     except ValueError as error:
-        raise _shape_error(x, y) or RuntimeError(str(error)) from error
+        raise shape_error(x, y) or RuntimeError(str(error)) from error
 
 
 def _fit_as_they_are(x: Operand, y: Operand) -> bool:
@@ -102,7 +102,7 @@ def _casting(
     return lambda u, v: function(cast(u, casts[0]), cast(v, casts[1]))
 
 
-def _shape_error(x: Any, y: Any) -> RuntimeError | None:
+def shape_error(x: Any, y: Any) -> RuntimeError | None:
     """PyTorch's complaint about shapes that do not broadcast, if they do not."""
     first, second = (getattr(z, "shape", ()) for z in (x, y))
     ndim = max(len(first), len(second))

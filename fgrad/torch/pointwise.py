@@ -31,7 +31,8 @@ def _floating(name: str, node: str, function: Callable[[Any], Any]) -> Any:
     return compute
 
 
-def _sigmoid(x: Any) -> Any:
+def sigmoid_of(x: Any) -> Any:
+    """The sigmoid of an array, without overflow."""
     # each branch where its exponential does not overflow: `where` is NaN-safe
     rising, falling = np.exp(x), np.exp(-x)
     low = np.where(np.isinf(falling), 0.0, rising / (1 + rising))
@@ -64,7 +65,7 @@ tanh = _floating("tanh", "TanhBackward0", np.tanh)
 asinh = _floating("asinh", "AsinhBackward0", np.arcsinh)
 acosh = _floating("acosh", "AcoshBackward0", np.arccosh)
 atanh = _floating("atanh", "AtanhBackward0", np.arctanh)
-sigmoid = _floating("sigmoid", "SigmoidBackward0", _sigmoid)
+sigmoid = _floating("sigmoid", "SigmoidBackward0", sigmoid_of)
 sinc = _floating("sinc", "SincBackward0", _sinc)
 deg2rad = _floating("deg2rad", "Deg2RadBackward0", lambda x: x * (math.pi / 180))
 rad2deg = _floating("rad2deg", "Rad2DegBackward0", lambda x: x * (180 / math.pi))
