@@ -40,6 +40,7 @@ from typing import Any
 
 from fgrad.torch import (
     arithmetic,
+    attributes,
     autograd,
     comparison,
     conversion,
@@ -99,6 +100,7 @@ from fgrad.torch.tensor import Tensor
 
 _REGISTERING = (  # imported for the functions and methods that they register
     arithmetic,
+    attributes,
     comparison,
     conversion,
     creation,

@@ -1,0 +1,81 @@
+"""What a tensor tells of its memory and its place in the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.registry import METHODS, method, operation
+from fgrad.torch.size import axis_of
+from fgrad.torch.tensor import Tensor
+
+
+@method("stride")
+def stride(self: Tensor, dim: int | None = None) -> Any:
+    """How many elements lie between neighbours along each axis, or one."""
+    steps = tuple(step // self._array.itemsize for step in self._array.strides)
+    return steps if dim is None else steps[axis_of(dim, self._array.ndim)]
+
+
+@method("is_contiguous")
+def is_contiguous(self: Tensor) -> bool:
+    """Whether the elements are in C order in memory."""
+    return self._array.flags.c_contiguous
+
+
+@method("data_ptr")
+def data_ptr(self: Tensor) -> int:
+    """The address of the first element."""
+    address: int = self._array.__array_interface__["data"][0]
+    return address
+
+
+@method("storage_offset")
+def storage_offset(self: Tensor) -> int:
+    """How many elements of its memory come before the first one."""
+    owner = self._array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    start: int = owner.__array_interface__["data"][0]
+    return (data_ptr(self) - start) // self._array.itemsize
+
+
+@operation("detach_")
+def detach_(input: Tensor) -> Tensor:
+    """Make the tensor a leaf that is not recorded.
+
+    Raises:
+        RuntimeError: it is a view.
+    """
+    if input._base is not None:
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using "
+            "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view "
+            "is set as True, gradients are views of DDP buckets, and hence detach_() "
+            "cannot be called on these gradients. To fix this error, please refer to "
+            "the Optimizer.zero_grad() function in torch/optim/optimizer.py as a "
+            "solution."
+        )
+    input._node, input._requires = None, False
+    return input
+
+
+@method("__contains__")
+def _contains(self: Tensor, element: Any) -> bool:
+    value = element._array if isinstance(element, Tensor) else element
+    return bool(np.any(self._array == value))
+
+
+@method("__reversed__")
+def _reversed(self: Tensor) -> Any:
+    return self.flip(0) if self._array.ndim else self
+
+
+METHODS["itemsize"] = property(lambda self: self._array.itemsize)
+METHODS["nbytes"] = property(lambda self: self._array.nbytes)
+METHODS["is_cuda"] = property(lambda self: False)
+METHODS["is_sparse"] = property(lambda self: False)
+METHODS["retains_grad"] = property(lambda self: self._retains)
+METHODS["_version"] = property(lambda self: self._storage.version)
+METHODS["real"] = property(lambda self: self)
