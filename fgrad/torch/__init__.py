@@ -133,7 +133,14 @@ bool = bool_
 short, int, long = int16, int32, int64
 half, float, double = float16, float32, float64
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
-_LAZY = ("func", "nn", "optim", "utils")  # imported when they are first used
+_LAZY = {  # where names are that are imported when they are first used
+    "func": "",
+    "load": "serialization",
+    "nn": "",
+    "optim": "",
+    "save": "serialization",
+    "utils": "",
+}
 
 __all__ = [
     "Size",
@@ -178,7 +185,8 @@ __all__ += FUNCTIONS
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return importlib.import_module(f"fgrad.torch.{name}")
+        module = importlib.import_module(f"fgrad.torch.{_LAZY[name] or name}")
+        return getattr(module, name) if _LAZY[name] else module
     near = difflib.get_close_matches(name, [*__all__, *_LAZY], n=3, cutoff=0.6)
     hint = f"; near: {', '.join(near)}" if near else ""
     raise AttributeError(f"module 'fgrad.torch' has no attribute '{name}'{hint}")

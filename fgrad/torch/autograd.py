@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -189,3 +190,9 @@ class Variable(metaclass=_VariableType):
     def __new__(cls, data: Tensor, requires_grad: bool = False) -> Any:
         """The tensor that shares the memory of ``data``."""
         return data.detach().requires_grad_(requires_grad)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "functional":
+        return importlib.import_module("fgrad.torch.jacobians")
+    raise AttributeError(f"module 'fgrad.torch.autograd' has no attribute '{name}'")

@@ -308,10 +308,13 @@ class ParameterDict(Module):
             self[name] = value
 
     def extra_repr(self) -> str:
-        return "\n".join(f"({key}): {_shown(value)}" for key, value in self.items())
-
-    def __repr__(self) -> str:
-        return _parameters_shown(self)
+        lines = []
+        for key, value in self.items():
+            size = "x".join(map(str, value.shape))
+            kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
+            text = f"{kind} containing: [{value.type()} of size {size}]"
+            lines.append(f"  ({key}): {text}")
+        return "\n".join(lines)
 
 
 def _parameters_shown(module: Module) -> str:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from fgrad.torch.nn import functional as F
 from fgrad.torch.nn.module import Module
 from fgrad.torch.tensor import Tensor
 
+LEGACY_ARGUMENTS = (
+    "size_average and reduce args will be deprecated, please use reduction='{}' "
+    "instead."
+)
+
 
 def reduction_of(size_average: Any, reduce: Any, reduction: str) -> str:
     """The reduction; ``size_average`` and ``reduce`` are its legacy names."""
     if size_average is None and reduce is None:
         return reduction
-    if reduce is False:
-        return "none"
-    return "sum" if size_average is False else "mean"
+    found = "sum" if size_average is False else "mean"
+    found = "none" if reduce is False else found
+    warnings.warn(LEGACY_ARGUMENTS.format(found), UserWarning, stacklevel=3)
+    return found
 
 
 class _Loss(Module):

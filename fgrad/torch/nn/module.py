@@ -127,9 +127,11 @@ class Module:
         }[known]
         found = type(value)
         module = "" if found.__module__ == "builtins" else f"{found.__module__}."
+        shown = module + found.__name__
+        if found is Tensor:
+            shown = f"torch.{value.dtype.kind}Tensor"
         raise TypeError(
-            f"cannot assign '{module}{found.__name__}' as {what} '{name}' "
-            f"({wanted} or None expected)"
+            f"cannot assign '{shown}' as {what} '{name}' ({wanted} or None expected)"
         )
 
     def __getattr__(self, name: str) -> Any:

@@ -29,13 +29,17 @@ class _Normalization(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        for name, create in (("weight", ones), ("bias", zeros)):
-            value = Parameter(create(num_features, dtype=dtype)) if affine else None
-            self.register_parameter(name, value)
+        scale = Parameter(ones(num_features, dtype=dtype)) if affine else None
+        self.register_parameter("weight", scale)
+        has_bias = affine and bias
+        offset = Parameter(zeros(num_features, dtype=dtype)) if has_bias else None
+        self.register_parameter("bias", offset)
         tracked = track_running_stats
         statistics = {
             "running_mean": zeros(num_features, dtype=dtype) if tracked else None,
@@ -55,8 +59,9 @@ class _Normalization(Module):
     def reset_parameters(self) -> None:
         """Forget the running statistics; weights are ones, biases zeros."""
         self.reset_running_stats()
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def _check_rank(self, input: Tensor) -> None:
@@ -69,7 +74,8 @@ class _Normalization(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
         )
 
 
@@ -167,7 +173,6 @@ class LayerNorm(Module):
         ):
             value = Parameter(create(shape, dtype=dtype)) if given else None
             self.register_parameter(name, value)
-        self.has_bias = bias
 
     def reset_parameters(self) -> None:
         """Weights are ones, biases zeros."""
@@ -184,7 +189,7 @@ class LayerNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}, bias={self.has_bias}"
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
         )
 
 
@@ -228,6 +233,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if num_channels % num_groups:
@@ -237,9 +244,11 @@ class GroupNorm(Module):
             )
         self.num_groups, self.num_channels = num_groups, num_channels
         self.eps, self.affine = eps, affine
-        for name, create in (("weight", ones), ("bias", zeros)):
-            value = Parameter(create(num_channels, dtype=dtype)) if affine else None
-            self.register_parameter(name, value)
+        scale = Parameter(ones(num_channels, dtype=dtype)) if affine else None
+        self.register_parameter("weight", scale)
+        has_bias = affine and bias
+        offset = Parameter(zeros(num_channels, dtype=dtype)) if has_bias else None
+        self.register_parameter("bias", offset)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -247,7 +256,7 @@ class GroupNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_groups}, {self.num_channels}, eps={self.eps}, "
-            f"affine={self.affine}"
+            f"affine={self.affine}, bias={self.bias is not None}"
         )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class IncompatibleKeys(
-    namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
+    namedtuple("_IncompatibleKeys", ["missing_keys", "unexpected_keys"])
 ):
     """The keys that did not match; empty lists where all did."""
 
@@ -22,7 +22,7 @@ class IncompatibleKeys(
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return super().__repr__()
+        return "_" + super().__repr__()
 
     __str__ = __repr__
 
@@ -72,12 +72,12 @@ def load(module: Module, state: Any, strict: bool, assign: bool) -> Incompatible
                 _load_one(child, name, key, target, state[key], assign, errors)
     unexpected = [key for key in state if key not in known]
     if strict:
-        if missing:
-            errors.insert(0, f"Missing key(s) in state_dict: {_listed(missing)}. ")
         if unexpected:
             errors.insert(
                 0, f"Unexpected key(s) in state_dict: {_listed(unexpected)}. "
             )
+        if missing:
+            errors.insert(0, f"Missing key(s) in state_dict: {_listed(missing)}. ")
     if errors:
         text = "\n\t".join(errors)
         raise RuntimeError(
