@@ -62,6 +62,8 @@ class StackDataset(Dataset[Any]):
                 "none"
             )
         self.datasets: Any = kwargs or args
+        if len({len(each) for each in kwargs.values() or args}) > 1:
+            raise ValueError("Size mismatch between datasets")
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(self.datasets, dict):

@@ -41,7 +41,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, int):
         return tensor(batch)
     if isinstance(first, str | bytes):
-        return list(batch)
+        return batch
     if isinstance(first, Mapping):
         return {name: default_collate([each[name] for each in batch]) for name in first}
     if isinstance(first, Sequence):
@@ -58,8 +58,14 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
 
 def _single(item: Any) -> Any:
-    """An item that is not part of a batch: arrays as tensors."""
-    return from_numpy(item) if isinstance(item, np.ndarray) else item
+    """An item that is not part of a batch: arrays as tensors, tuples as lists."""
+    if isinstance(item, np.ndarray):
+        return from_numpy(item)
+    if isinstance(item, Mapping):
+        return {name: _single(value) for name, value in item.items()}
+    if isinstance(item, list | tuple):
+        return [_single(value) for value in item]
+    return item
 
 
 class DataLoader:
