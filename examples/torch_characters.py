@@ -15,7 +15,7 @@ nn, F = torch.nn, torch.nn.functional
 ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 WORDS = ONES + TENS + [f"{ten}-{one}" for ten in TENS for one in ONES]
-CHARACTERS = ["."] + sorted(set("".join(WORDS)))  # the point ends a word
+CHARACTERS = [".", *sorted(set("".join(WORDS)))]  # the point ends a word
 CONTEXT = 3
 
 

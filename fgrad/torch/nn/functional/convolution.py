@@ -1,7 +1,7 @@
 """Convolutions, as matrix products of weights with windows.
 
-The windows are gathered to a matrix of ``(channels * window, batch * positions)``, so
-that a convolution, forward and backward, is one product of matrices for each group.
+The windows of a sample are gathered to a matrix, ``(channels * window, positions)``, so
+that a convolution, forward and backward, is a product of matrices.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ UNEVEN = (
 
 
 def _gathered(x: Any, size: Sizes, stride: Sizes, dilation: Sizes, out: Sizes) -> Any:
-    """The windows of ``(N, C, ...)``: ``(C, window, N * positions)``."""
-    turned = np.moveaxis(x, 1, 0)
+    """The windows of ``(N, C, ...)``: ``(N, C * window, positions)``."""
+    batch, channels = x.shape[:2]
     if math.prod(size) == 1 and set(stride) == {1}:
-        return turned.reshape(turned.shape[0], 1, -1)
-    parts = [turned[index] for index in slices(size, stride, dilation, out)]
-    return np.stack(parts, 1).reshape(turned.shape[0], len(parts), -1)
+        return x.reshape(batch, channels, -1)
+    parts = [x[index] for index in slices(size, stride, dilation, out)]
+    return np.stack(parts, 2).reshape(batch, channels * len(parts), -1)
 
 
 def _convolved(x: Any, weight: Any, stride: Sizes, dilation: Sizes, groups: int) -> Any:
     size = weight.shape[2:]
     lengths = zip(x.shape[2:], size, stride, dilation, strict=True)
-    out = tuple(output_length(*each_axis) for each_axis in lengths)
-    batch, channels = weight.shape[0], x.shape[0]
+    out = tuple(output_length(*axis) for axis in lengths)
+    batch, channels = x.shape[0], weight.shape[0]
     columns = _gathered(x, size, stride, dilation, out)
     if groups == 1:
-        product = weight.reshape(batch, -1) @ columns.reshape(-1, columns.shape[-1])
+        product = weight.reshape(channels, -1) @ columns
     else:
-        rows = weight.reshape(groups, batch // groups, -1)
-        product = rows @ columns.reshape(groups, -1, columns.shape[-1])
-    return np.moveaxis(product.reshape(batch, channels, *out), 0, 1)
+        rows = weight.reshape(groups, channels // groups, -1)
+        product = rows @ columns.reshape(batch, groups, -1, columns.shape[-1])
+    return product.reshape(batch, channels, *out)
 
 
 def _check(name: str, x: Tensor, weight: Tensor, ndim: int, groups: int) -> None:
