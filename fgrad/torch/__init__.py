@@ -46,6 +46,7 @@ from fgrad.torch import (
     conversion,
     creation,
     cumulative,
+    environment,
     extrema,
     filling,
     gathering,
@@ -105,6 +106,7 @@ _REGISTERING = (  # imported for the functions and methods that they register
     conversion,
     creation,
     cumulative,
+    environment,
     extrema,
     filling,
     gathering,
@@ -133,6 +135,13 @@ bool = bool_
 short, int, long = int16, int32, int64
 half, float, double = float16, float32, float64
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
+__version__ = environment.VERSION
+_LAYERS = [  # functions of the module that are layers
+    "batch_norm", "bilinear", "celu", "conv1d", "conv2d", "conv_transpose2d",
+    "cosine_similarity", "dropout", "embedding", "group_norm", "layer_norm",
+    "max_pool2d", "pairwise_distance", "prelu", "rms_norm", "rrelu", "selu",
+    "threshold",
+]  # fmt: skip
 _LAZY = {  # where names are that are imported when they are first used
     "func": "",
     "load": "serialization",
@@ -140,6 +149,8 @@ _LAZY = {  # where names are that are imported when they are first used
     "optim": "",
     "save": "serialization",
     "utils": "",
+    "vmap": "func",
+    **dict.fromkeys(_LAYERS, "nn.functional"),
 }
 
 __all__ = [

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch.registry import METHODS, method, operation
-from fgrad.torch.size import axis_of
+from fgrad.torch.joining import tensor_split
+from fgrad.torch.reductions import sum as sum_of
+from fgrad.torch.registry import METHODS, function, method, operation
+from fgrad.torch.shapes import reshape
+from fgrad.torch.size import axis_of, size_arguments
 from fgrad.torch.tensor import Tensor
 
 
@@ -54,7 +57,7 @@ def detach_(input: Tensor) -> Tensor:
             "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view "
             "is set as True, gradients are views of DDP buckets, and hence detach_() "
             "cannot be called on these gradients. To fix this error, please refer to "
-            "the Optimizer.zero_grad() function in torch/optim/optimizer.py as a "
+            "the Optimizer.zero_grad() function in torch/optim/optimizer.py as the "
             "solution."
         )
     input._node, input._requires = None, False
@@ -70,6 +73,42 @@ def _contains(self: Tensor, element: Any) -> bool:
 @method("__reversed__")
 def _reversed(self: Tensor) -> Any:
     return self.flip(0) if self._array.ndim else self
+
+
+@function("detach")
+def detach(input: Tensor) -> Tensor:
+    """The same memory as a tensor that is not recorded."""
+    return Tensor.detach(input)
+
+
+@operation("conj", "resolve_conj", "resolve_neg")
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate: the tensor itself, complex ones are not there yet."""
+    return input
+
+
+@operation("hsplit")
+def hsplit(input: Tensor, indices_or_sections: Any) -> Any:
+    """Parts along the second axis; of vectors along the first."""
+    return tensor_split(input, indices_or_sections, min(1, input._array.ndim - 1))
+
+
+@operation("vsplit")
+def vsplit(input: Tensor, indices_or_sections: Any) -> Any:
+    """Parts along the first axis."""
+    return tensor_split(input, indices_or_sections, 0)
+
+
+@method("sum_to_size")
+def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """The sum over the axes that were broadcast from a shape."""
+    shape = size_arguments("sum_to_size", size)
+    new = self._array.ndim - len(shape)
+    axes = [
+        k + new for k, n in enumerate(shape) if n == 1 != self._array.shape[k + new]
+    ]
+    summed = sum_of(self, (*range(new), *axes), True) if new or axes else self
+    return reshape(summed, shape)
 
 
 METHODS["itemsize"] = property(lambda self: self._array.itemsize)

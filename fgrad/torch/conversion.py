@@ -226,6 +226,7 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 _CASTS = {
     "bool": dtypes.bool_,
     "byte": dtypes.uint8,
+    "char": dtypes.int8,
     "short": dtypes.int16,
     "int": dtypes.int32,
     "long": dtypes.int64,

@@ -16,7 +16,7 @@ from fgrad.torch.conversion import convert
 from fgrad.torch.dtypes import of_numpy
 from fgrad.torch.graph import apply
 from fgrad.torch.modes import STATE
-from fgrad.torch.registry import METHODS, method
+from fgrad.torch.registry import FUNCTIONS, METHODS, method
 from fgrad.torch.tensor import Tensor
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
@@ -145,6 +145,8 @@ _VARIANTS = [
     "sinh", "sqrt", "square", "subtract", "tan", "tanh", "tril", "triu",
     "true_divide", "trunc", "xlogy",
 ]  # fmt: skip
+_AS_FUNCTIONS = ["abs", "ceil", "clamp", "cos", "exp", "floor", "log", "neg", "relu"]
+_AS_FUNCTIONS += ["round", "rsqrt", "sigmoid", "sin", "sqrt", "square", "tan", "tanh"]
 _RESHAPING = ["squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims"]
 
 
@@ -170,3 +172,5 @@ def add_in_place_variants() -> None:
             variant.__name__ = f"{name}_"
             variant.__doc__ = f"`{name}`, in place."
             METHODS[f"{name}_"] = variant
+            if name in _AS_FUNCTIONS:
+                FUNCTIONS[f"{name}_"] = variant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from fgrad.torch.creation import finish
 from fgrad.torch.dtypes import as_dtype, dtype, get_default_dtype
 from fgrad.torch.registry import function, operation
 from fgrad.torch.size import size_arguments
-from fgrad.torch.tensor import Tensor, require_tensor
+from fgrad.torch.tensor import Tensor, make, require_tensor
 
 
 @function("Generator")
@@ -37,6 +38,19 @@ class Generator:
     def initial_seed(self) -> int:
         """The seed that the numbers started from."""
         return self._seed
+
+    def get_state(self) -> Tensor:
+        """The state, as a tensor of bytes."""
+        state = {"seed": self._seed, **self.numpy.bit_generator.state}
+        text = json.dumps(state).encode()
+        return make(np.frombuffer(text, np.uint8).copy())
+
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Go back to a state that `get_state` gave."""
+        state = json.loads(new_state._array.tobytes())
+        self.manual_seed(state.pop("seed"))
+        self.numpy.bit_generator.state = state
+        return self
 
 
 default_generator = Generator()

@@ -203,7 +203,8 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """``input * hardsigmoid(input)``"""
 
     def compute(u: Any) -> Any:
-        return np.where(u <= -3, 0.0, np.where(u >= 3, u, u * (u / 6 + 0.5)))
+        low = u * 0.0  # -0, as PyTorch's
+        return np.where(u <= -3, low, np.where(u >= 3, u, u * (u / 6 + 0.5)))
 
     return _activation("hardswish", "HardswishBackward0", input, compute, inplace)
 
