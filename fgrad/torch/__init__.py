@@ -72,6 +72,7 @@ from fgrad.torch import (
     statistics,
     triangles,
 )
+from fgrad.torch.direct import add_direct_variants
 from fgrad.torch.dtypes import (
     bool_,
     dtype,
@@ -129,6 +130,7 @@ _REGISTERING = (  # imported for the functions and methods that they register
     triangles,
 )
 add_in_place_variants()
+add_direct_variants()
 install_methods()
 globals().update(FUNCTIONS)
 bool = bool_

@@ -222,7 +222,8 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """Moved by ``lambd`` towards zero."""
 
     def compute(u: Any) -> Any:
-        return np.where(u > lambd, u - lambd, np.where(u < -lambd, u + lambd, u * 0))
+        inside = np.abs(u) * 0
+        return np.where(u > lambd, u - lambd, np.where(u < -lambd, u + lambd, inside))
 
     return _activation("softshrink", "SoftshrinkBackward0", input, compute, False)
 
