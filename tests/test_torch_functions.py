@@ -18,9 +18,9 @@ def test_functions(source: str) -> None:
     agree(source)
 
 
-@pytest.mark.parametrize("source", snippets("functional", "convolution"))
+@pytest.mark.parametrize("source", snippets("functional", "convolution", "idioms"))
 def test_functional(source: str) -> None:
-    agree(f"F = torch.nn.functional\n{source}")
+    agree(f"nn = torch.nn\nF = nn.functional\n{source}")
 
 
 @pytest.mark.parametrize("source", snippets("derivatives", "functional_derivatives"))

@@ -17,7 +17,7 @@ from fgrad.torch.dtypes import of_numpy
 from fgrad.torch.graph import apply
 from fgrad.torch.modes import STATE
 from fgrad.torch.registry import FUNCTIONS, METHODS, method
-from fgrad.torch.tensor import Tensor
+from fgrad.torch.tensor import Tensor, make
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
 
@@ -27,13 +27,29 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Any:
         check_writable(self)
-        result = function(self, *args, **kwargs)
+        operand = _kept(self) if STATE.enabled and _records(self, args) else self
+        result = function(operand, *args, **kwargs)
         if result is NotImplemented:
             return result
         _check_fit(self, result)
         return overwrite(self, result)
 
     return change
+
+
+def _records(self: Tensor, args: tuple[Any, ...]) -> bool:
+    """Whether an operation on these operands is recorded."""
+    return self._requires or any(
+        isinstance(x, Tensor) and x._requires and x is not self for x in args
+    )
+
+
+def _kept(self: Tensor) -> Tensor:
+    """The tensor with a copy of its memory, for backward to read: as in PyTorch."""
+    copied = make(self._array.copy())
+    copied._node, copied._number = self._node, self._number
+    copied._requires = self._requires
+    return copied
 
 
 def check_writable(tensor: Tensor) -> None:
@@ -96,7 +112,7 @@ def zero_(self: Tensor) -> Tensor:
 
 
 @method("fill_")
-def fill_(self: Tensor, value: Any, node: str = "FillBackward0") -> Tensor:
+def fill_(self: Tensor, value: Any, node: str = "FillBackward2") -> Tensor:
     """Set all elements to a number."""
     check_writable(self)
     if isinstance(value, Tensor):
@@ -114,7 +130,7 @@ def fill_(self: Tensor, value: Any, node: str = "FillBackward0") -> Tensor:
 @method("copy_")
 def copy_(self: Tensor, src: Tensor) -> Tensor:
     """Copy the elements of another tensor, broadcast to this one's shape."""
-    METHODS["__setitem__"](self, ..., src)
+    METHODS["__setitem__"](self, ..., src, "CopyBackwards")
     return self
 
 

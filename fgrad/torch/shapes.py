@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch.conversion import clone
 from fgrad.torch.graph import apply
 from fgrad.torch.registry import METHODS, method, operation
 from fgrad.torch.size import axes_of, axis_of
@@ -212,7 +211,9 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 @method("contiguous")
 def contiguous(self: Tensor) -> Tensor:
     """The elements in C order in memory; itself where they are."""
-    return self if self._array.flags.c_contiguous else clone(self)
+    if self._array.flags.c_contiguous:
+        return self
+    return apply("CloneBackward0", lambda x: x.copy(order="C"), self)  # type: ignore[no-any-return]
 
 
 @operation("permute")

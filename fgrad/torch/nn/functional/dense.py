@@ -11,7 +11,7 @@ from fgrad.torch.recording import one
 from fgrad.torch.tensor import Tensor, require_tensor
 
 
-def _affine(x: Any, weight: Any, bias: Any) -> Any:
+def _affine(bias: Any, x: Any, weight: Any) -> Any:
     return np.matmul(x, weight.T) + bias
 
 
@@ -41,7 +41,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias._array.shape != weight._array.shape[:-1]:
         raise RuntimeError(_bias_complaint(x, weight, bias))
     node = "AddmmBackward0" if ndim == 2 else "ViewBackward0"
-    return one(node, _affine, x, weight, bias)
+    return one(node, _affine, bias, x, weight)  # in the order of PyTorch's edges
 
 
 _UNBIASED = {1: "SqueezeBackward4", 2: "MmBackward0"}

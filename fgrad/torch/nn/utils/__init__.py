@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from fgrad.torch.joining import cat
 from fgrad.torch.modes import no_grad
+from fgrad.torch.nn.utils import rnn as rnn
 from fgrad.torch.tensor import Tensor, make
 
 __all__ = [
@@ -91,25 +92,3 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         end = start + x._array.size
         x.data = vec[start:end].view_as(x).data  # type: ignore[index]
         start = end
-
-
-class rnn:
-    """``torch.nn.utils.rnn``: sequences of different lengths in one tensor."""
-
-    @staticmethod
-    def pad_sequence(
-        sequences: Sequence[Tensor],
-        batch_first: bool = False,
-        padding_value: float = 0.0,
-        padding_side: str = "right",
-    ) -> Tensor:
-        """Sequences in one tensor, ``(length, batch, ...)``, padded at the end."""
-        longest = max(len(x._array) for x in sequences)
-        rows = []
-        for x in sequences:
-            missing = longest - len(x._array)
-            filling = x.new_full((missing, *x._array.shape[1:]), padding_value)
-            pair = [x, filling] if padding_side == "right" else [filling, x]
-            rows.append(cat(pair) if missing else x)
-        stacked: Any = cat([row.unsqueeze(0) for row in rows])
-        return stacked if batch_first else stacked.transpose(0, 1)  # type: ignore[no-any-return]
