@@ -217,6 +217,13 @@ def _transposed(
         for n, s, d, k, m in zip(shape[2:], steps, spread, size, more, strict=True)
     )
     inside = tuple(slice(p, n - p) for p, n in zip(pads, full, strict=True))
+    lengths = [n - 2 * p for p, n in zip(pads, full, strict=True)]
+    if min(lengths) < 1:
+        given, found = (" x ".join(map(str, each)) for each in (shape[2:], lengths))
+        raise RuntimeError(
+            f"Given input size per channel: ({given}). Calculated output size per "
+            f"channel: ({found}). Output size is too small"
+        )
 
     def compute(u: Any, w: Any, *rest: Any) -> Any:
         batch = u[None] if is_single else u
