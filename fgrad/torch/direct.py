@@ -23,6 +23,8 @@ def _fitting(self: Tensor, others: tuple[Any, ...]) -> list[Any] | None:
     array = self._array
     if array.dtype.kind != "f" or (STATE.enabled and self._requires):
         return None
+    if not array.flags.writeable:
+        return None
     found: list[Any] = []
     for other in others:
         if isinstance(other, Tensor):

@@ -20,6 +20,10 @@ from fgrad.torch.registry import FUNCTIONS, METHODS, method
 from fgrad.torch.tensor import Tensor, make
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
+SHARED = (
+    "unsupported operation: more than one element of the written-to tensor refers to a "
+    "single memory location. Please clone() the tensor before performing the operation."
+)
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,8 +61,11 @@ def check_writable(tensor: Tensor) -> None:
 
     Raises:
         RuntimeError: a leaf that requires a gradient, or a view of one, is changed
-            while operations are recorded.
+            while operations are recorded; or the memory cannot be written to, such as
+            that of an expanded tensor.
     """
+    if not tensor._array.flags.writeable:
+        raise RuntimeError(SHARED)
     if not STATE.enabled:
         return
     base = tensor._base
