@@ -32,7 +32,7 @@ def tighten(program: Program) -> Program:
 
 def _is_same(one: Program, other: Program) -> bool:
     """Whether two programs are equal, told without their keys where that is easy."""
-    if len(one.eqns) != len(other.eqns):
+    if len(one.eqns) != len(other.eqns) or one.consts != other.consts:
         return False
     pairs = zip((*one.eqns, *one.outs), (*other.eqns, *other.outs), strict=True)
     return all(a is b for a, b in pairs) or one == other
