@@ -181,9 +181,9 @@ class Arguments:
 
 
 _TAKEN = re.compile(
-    r"np|inf|nan|i0|i1|first|last|part|call|result|token|\w+_|(kept|const_|other_|run_|spare_|new_buffers_|body_)\w*|"
+    r"np|inf|nan|i0|i1|first|last|part|call|result|token|\w+_|(kept|const_|other_|run_|spare_|new_buffers_|body_|results_)\w*|"
     r"k[\dm]\w*|\w+_rows|(bool|u?int|float|complex)\w*|"
-    r"as_float64|error_state|ignore_all|unflatten|treedef|array_key|expected\w*"
+    r"as_float64|unshared|error_state|ignore_all|unflatten|treedef|array_key|expected\w*"
 )
 
 

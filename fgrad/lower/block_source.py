@@ -1,10 +1,9 @@
 """A loop over blocks of rows, in which a run of elementwise equations is computed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fgrad.ir import Eqn, Program, Var
 from fgrad.lower.blocks import Run, is_sliced
-from fgrad.lower.buffers import Buffers
 from fgrad.lower.plan import Plan
 from fgrad.lower.statements import Statements, fills, fills_in_place
 from fgrad.lower.threads import run_parts
@@ -37,16 +36,16 @@ class BlockWriter:
         self._free: dict[str, list[str]] = {}
         self._held: dict[Var, str] = {}
 
-    def lines(self, buffers: Buffers) -> Iterator[Line]:
-        """All lines, with the whole arrays before the loop."""
+    def lines(self, buffer_of: Callable[[Var], str | None]) -> Iterator[Line]:
+        """All lines, with the whole arrays before the loop: new ones, or those that
+        ``buffer_of`` gives.
+        """
         run, table = self.run, self.statements.table
         names = dict(table)
         body = list(self._body())
         for var in self.outs:
             whole = f"np.empty({run.shape}, {var.aval.numpy_dtype.name!r})"
-            if var in buffers.of:
-                whole = f"kept{buffers.of[var]}"
-            yield f"{names[var]} = {whole}", 1, None
+            yield f"{names[var]} = {buffer_of(var) or whole}", 1, None
         for eqn in self.ends:
             (out,) = eqn.outs
             shape = (-(-run.shape[0] // run.rows), *out.aval.shape)
@@ -95,6 +94,9 @@ class BlockWriter:
             name = table[eqn.outs[0]]
             (line,) = self.statements.lines(eqn)
             value = line.removeprefix(f"{name} = ")
+            if eqn.prim.name == "matmul":  # BLAS would start threads of its own
+                pair = ", ".join(table[atom] for atom in eqn.ins)
+                value = f"np.einsum('i,i->', {pair})"
             yield f"{name}_sums[i0 // {self.run.rows}] = {value}", eqn
             self.dead += [v for v in self.plan.frees[number] if v not in self.produced]
 

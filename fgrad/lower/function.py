@@ -17,6 +17,7 @@ from fgrad.lower.blocks import Run, find_runs
 from fgrad.lower.buffers import Buffers, assign_buffers
 from fgrad.lower.plan import Plan, make_lasting_plan, make_plan
 from fgrad.lower.quiet import quiet_lines
+from fgrad.lower.results import unshared
 from fgrad.lower.source import FunctionWriter, run_lines
 from fgrad.lower.statements import Globals
 from fgrad.primitive import Body
@@ -126,6 +127,15 @@ class PathWriter(FunctionWriter):
         call = ", ".join([observed, *self.given])
         inside = [*self.leave, f"return {other}({call})"]
         return [f"if {test}:", *(f"    {line}" for line in inside)]
+
+    def buffer_of(self, var: Var) -> str | None:
+        number = self.buffers.results.get(var)
+        if number is None or self.mode.is_portable:
+            return super().buffer_of(var)
+        known = f"results_{self.path}_{number}"
+        self.globals.definitions[known] = [f"{known} = []  # returned before"]
+        self.globals.values["unshared"] = unshared
+        return f"unshared({known}, {var.aval.shape}, {var.aval.numpy_dtype.name!r})"
 
     def _test(self, value: str, kind: str, expected: Any) -> tuple[str, str]:
         """Whether a guard fails, and what was observed instead."""

@@ -138,7 +138,7 @@ class FunctionWriter:
     def blocks(self, run: Run) -> None:
         """Write a run of elementwise equations as a loop over blocks."""
         block = BlockWriter(self.program, self.plan, run, self.statements)
-        for line, depth, eqn in block.lines(self.buffers):
+        for line, depth, eqn in block.lines(self.buffer_of):
             self.write(line, depth, eqn)
         self.delete(block.dead)
 
@@ -147,10 +147,14 @@ class FunctionWriter:
         if reused is not None:
             return self.statements.lines(eqn, buffer=self.table[reused])
         position = self.plan.in_place.get(number)
-        kept = self.buffers.of.get(eqn.outs[0]) if eqn.outs else None
-        if position is not None or kept is None:
+        if position is not None or not eqn.outs:
             return self.statements.lines(eqn, position)
-        return self.statements.lines(eqn, buffer=f"kept{kept}")
+        return self.statements.lines(eqn, buffer=self.buffer_of(eqn.outs[0]))
+
+    def buffer_of(self, var: Var) -> str | None:
+        """The expression of an array for a variable, if it does not get a new one."""
+        kept = self.buffers.of.get(var)
+        return None if kept is None else f"kept{kept}"
 
     def delete(self, variables: Sequence[Var]) -> None:
         """Free large variables that nothing uses any more."""

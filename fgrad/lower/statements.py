@@ -20,7 +20,7 @@ def fills(eqn: Eqn) -> bool:
     out = eqn.outs[0].aval if len(eqn.outs) == 1 else None
     if out is None or not out.ndim:
         return False
-    if fills_in_place(eqn) or eqn.prim.takes_out:
+    if fills_in_place(eqn) or eqn.prim.takes_out or eqn.prim.slot is not None:
         return True
     return bool(eqn.prim.into and eqn.prim.into(*(a.aval for a in eqn.ins)))
 
@@ -85,10 +85,12 @@ class Statements:
             table[eqn.outs[0]] = names[in_place]
         outs = ", ".join(table[var] for var in eqn.outs)
         avals = [atom.aval for atom in eqn.ins]
-        if buffer is not None:
+        if buffer is not None and prim.slot is None:
             return [f"{outs} = {self._into(eqn, names, avals, buffer)}"]
         if prim.statements is not None:
             found = prim.statements(outs, names, avals, params, in_place is not None)
+            if found is not None and buffer is not None:
+                return _begun_in(buffer, outs, names[0], list(found))
             if found is not None:
                 return list(found)
         if in_place == 0 and prim.augmented is not None:
@@ -174,6 +176,16 @@ class Statements:
         name = "k" + text.replace("-", "m").replace(".", "_").replace("+", "")
         self.globals.definitions[name] = [f"{name} = np.array({float(value)!r})"]
         return name
+
+
+def _begun_in(buffer: str, out: str, first: str, lines: list[str]) -> list[str]:
+    """Lines that begin with a new array, as ones that begin with an array given."""
+    begin, *rest = lines
+    if begin.startswith(f"{out} = np.zeros("):
+        return [f"{out} = {buffer}", f"{out}.fill(0)", *rest]
+    if begin.startswith(f"{out} = np.array("):
+        return [f"{out} = {buffer}", f"np.copyto({out}, {first})", *rest]
+    return lines
 
 
 def is_literal(value: Any) -> bool:
