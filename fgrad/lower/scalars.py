@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.ir import Atom, Aval, Eqn, Lit, Program
+from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
 from fgrad.lower.function import (
     Layout,
     Lines,
@@ -22,6 +22,7 @@ from fgrad.lower.function import (
 from fgrad.lower.statements import Globals
 from fgrad.primitive import Primitive
 
+LONGEST = 60  # characters of an expression that becomes part of another
 POINTS = 20_000  # at which a function of `math` is compared with NumPy's
 _EXACT = 1 << 53  # integers below it are exact as floats
 
@@ -119,6 +120,10 @@ class _ScalarWriter(PathWriter):
             for var in layout.program.ins
         ]
         self.warns = False  # whether NumPy may warn in it
+        self.readers: dict[Atom, list[tuple[Eqn, int]]] = {}
+        for eqn in layout.program.eqns:
+            for position, atom in enumerate(eqn.ins):
+                self.readers.setdefault(atom, []).append((eqn, position))
 
     def lines_of(self, number: int, eqn: Eqn) -> list[str]:
         if eqn.prim.name == "guard":
@@ -140,7 +145,23 @@ class _ScalarWriter(PathWriter):
             self.warns = self.warns or eqn.prim.calm is None
         if "math." in form:
             self.globals.values["math"] = math
+        if len(text) <= LONGEST and self._is_read_once(eqn.outs[0]):
+            self.table[eqn.outs[0]] = f"({text})"  # part of the one that reads it
+            return before
         return [*before, f"{self.table[eqn.outs[0]]} = {text}"]
+
+    def _is_read_once(self, var: Var) -> bool:
+        """Whether a value occurs once in the lines that follow."""
+        readers = self.readers.get(var, [])
+        returned = self.program.outs.count(var)
+        if returned or len(readers) != 1:
+            return returned == 1 and not readers
+        ((eqn, position),) = readers
+        if eqn.prim.name == "guard":
+            return False
+        form = scalar_form(eqn.prim, dict(eqn.params)) or ""
+        shown = form + (eqn.prim.calm or "")
+        return form != "{0}" and shown.count(f"{{{position}}}") == 1
 
     def fallback(self) -> str:
         """The line that leaves it to NumPy."""
