@@ -156,8 +156,12 @@ class PathWriter(FunctionWriter):
         (value,) = (self.table[atom] for atom in eqn.ins)
         test, observed = self._test(value, params["kind"], params["expected"])
         other = f"other_{self.mode.tag}{params['number']}"
+        inside = self.leave
+        if inside and params["kind"] == "array":  # which may be in a kept buffer
+            inside = [f"result = {observed}", *inside]
+            observed = "result"
         call = ", ".join([observed, *self.given])
-        inside = [*self.leave, f"return {other}({call})"]
+        inside = [*inside, f"return {other}({call})"]
         return [f"if {test}:", *(f"    {line}" for line in inside)]
 
     def _test(self, value: str, kind: str, expected: Any) -> tuple[str, str]:
