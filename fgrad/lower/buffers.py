@@ -8,10 +8,9 @@ arrays that it keeps. What nothing reads any more is written over.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fgrad.form import programs_in
 from fgrad.ir import Aval, Eqn, Program, Var
 from fgrad.lower.blocks import Run
-from fgrad.lower.plan import Plan
+from fgrad.lower.plan import Plan, calls_user
 from fgrad.lower.statements import fills
 
 KEPT = 1 << 13  # elements from which a buffer pays: small arrays are quickly made
@@ -113,16 +112,6 @@ class _Assignment:
             owner = self.plan.owner[atom]
             if owner in self.held and self.plan.last.get(owner, number) <= number:
                 self.free.setdefault(owner.aval, []).append(self.held.pop(owner))
-
-
-def calls_user(eqn: Eqn) -> bool:
-    """Whether an equation, or one of a body of it, calls a function of the user's."""
-    return eqn.prim.calls_user or any(
-        calls_user(inner)
-        for _, value in eqn.params
-        for program in programs_in(value)
-        for inner in program.eqns
-    )
 
 
 def _shown(program: Program, plan: Plan) -> set[Var]:

@@ -44,12 +44,17 @@ class Mode:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a program is run: the order of its equations, and where results go."""
+    """How a program is run: the order of its equations, and where results go.
+
+    Attributes:
+        taken: the inputs whose memory results use.
+    """
 
     program: Program
     plan: Plan
     runs: Sequence[Run]
     buffers: Buffers
+    taken: Sequence[Var] = ()
 
 
 def lay_out(program: Program, donated: Sequence[int] = ()) -> Layout:
@@ -60,9 +65,19 @@ def lay_out(program: Program, donated: Sequence[int] = ()) -> Layout:
     """
     ordered, runs = find_runs(program, sums=True)
     has_guards = any(eqn.prim.name == "guard" for eqn in program.eqns)
-    plan = make_lasting_plan(ordered, () if has_guards else donated)
+    given = () if has_guards else donated
+    plan = make_lasting_plan(ordered, given)
     plan = replace(plan, reuses={})  # the buffers that are kept serve for that
-    return Layout(ordered, plan, runs, assign_buffers(ordered, plan, runs))
+    taken = _taken(ordered, plan, given)
+    return Layout(ordered, plan, runs, assign_buffers(ordered, plan, runs), taken)
+
+
+def _taken(program: Program, plan: Plan, donated: Sequence[int]) -> list[Var]:
+    """The donated inputs that are overwritten, or returned as they are."""
+    used = {program.eqns[number].ins[at] for number, at in plan.in_place.items()}
+    used |= {x for k, x in enumerate(program.outs) if k not in plan.copies}
+    found = [program.ins[position] for position in donated]
+    return [var for var in found if var in used and not var.aval.is_python]
 
 
 class PathWriter(FunctionWriter):
@@ -84,6 +99,7 @@ class PathWriter(FunctionWriter):
         self.arguments = [self.table[var] for var in layout.program.ins]
         self.given = list(self.arguments)  # what functions in its place are called with
         self.stays = {*layout.program.ins, *layout.program.consts}
+        self.taken = layout.taken
         self.leave: Lines = []  # what is done before it returns
 
     def function(self, name: str, body: Lines, is_quiet: bool) -> Lines:
@@ -95,6 +111,23 @@ class PathWriter(FunctionWriter):
         lines += [f"    {line}" for line in before]
         lines += [f"    {line}" for line in body]
         return [*lines, *(f"    {line}" for line in after)]
+
+    def take_donated(self) -> None:
+        """Write the lines that copy donated arrays which are not only the function's.
+
+        That is so where an array is also part of another argument, or not writeable, or
+        may overlap itself. The bounds of memory are compared, which takes no search.
+        """
+        waiting = [var for var in self.program.ins if var.aval.ndim]
+        for var in self.taken:
+            waiting = [other for other in waiting if other is not var]
+            name = self.table[var]
+            tests = [f"not ({name}.flags.forc and {name}.flags.writeable)"]
+            tests += [
+                f"np.may_share_memory({name}, {self.table[other]})" for other in waiting
+            ]
+            self.write(f"if {' or '.join(tests)}:")
+            self.write(f"{name} = {name}.copy('K')  # donated, but in use elsewhere", 2)
 
     def take_buffers(self) -> None:
         """Write the lines that take the arrays that are kept, or make new ones."""
@@ -124,8 +157,12 @@ class PathWriter(FunctionWriter):
         (value,) = (self.table[atom] for atom in eqn.ins)
         test, observed = self._test(value, params["kind"], params["expected"])
         other = f"other_{self.mode.tag}{params['number']}"
+        inside = self.leave
+        if inside and params["kind"] == "array":  # which may be in a kept buffer
+            inside = [f"result = {observed}", *inside]
+            observed = "result"
         call = ", ".join([observed, *self.given])
-        inside = [*self.leave, f"return {other}({call})"]
+        inside = [*inside, f"return {other}({call})"]
         return [f"if {test}:", *(f"    {line}" for line in inside)]
 
     def buffer_of(self, var: Var) -> str | None:
@@ -190,6 +227,7 @@ def path_function(writer: PathWriter, treedef: tree.TreeDef) -> Lines:
     program, known = writer.program, writer.globals
     for var, value in zip(program.consts, program.values, strict=True):
         known.values[writer.table[var]] = value
+    writer.take_donated()
     writer.take_buffers()
     outs = writer.body()
     result = tree.source(treedef, outs, known.values)

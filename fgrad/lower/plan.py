@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fgrad.form import programs_in
 from fgrad.ir import Atom, Aval, Eqn, Program, Var
 
 READ_FRACTION = 8  # a part that many times smaller than its buffer is copied
@@ -76,10 +77,13 @@ def make_lasting_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
 def _plan(
     program: Program, donated: Sequence[int], may_copy: Callable[[int], bool]
 ) -> Plan:
-    own = {program.ins[position] for position in donated}
+    shown = {atom for eqn in program.eqns if calls_user(eqn) for atom in eqn.ins}
+    # what was shown in one step of a loop may be donated to the next one
+    own = {program.ins[position] for position in (() if shown else donated)}
     inputs = {*program.ins, *program.consts} - own
     reads: set[int] = set()
     owner = _owners(program, inputs | own, inputs, reads, may_copy)
+    kept = {owner[atom] for atom in shown if type(atom) is Var}
     last: dict[Var, int] = {}
     for number, eqn in enumerate(program.eqns):
         for atom in eqn.ins:
@@ -92,7 +96,7 @@ def _plan(
     in_place: dict[int, int] = {}
     for number, eqn in enumerate(program.eqns):
         for position in _overwritable(eqn):
-            if _may_overwrite(eqn, position, number, owner, last, inputs):
+            if _may_overwrite(eqn, position, number, owner, last, inputs | kept):
                 in_place[number] = position
                 break
     frees: list[list[Var]] = [[] for _ in program.eqns]
@@ -102,8 +106,21 @@ def _plan(
             used.pop(eqn.ins[in_place[number]], None)  # type: ignore[arg-type] # its buffer lives on under the name of the output
         frees[number] = [v for v in used if last.get(v, number) == number]
     copies = _copies(program, owner, inputs)
-    reuses = _reuses(program, owner, in_place, frees)
+    reuses = _reuses(program, owner, in_place, frees, kept)
     return Plan(in_place, reads, copies, frees, reuses, owner, last)
+
+
+def calls_user(eqn: Eqn) -> bool:
+    """Whether an equation, or one of a body of it, calls a function of the user's.
+
+    Such a function may keep the arrays that it is shown, so nothing overwrites them.
+    """
+    return eqn.prim.calls_user or any(
+        calls_user(inner)
+        for _, value in eqn.params
+        for program in programs_in(value)
+        for inner in program.eqns
+    )
 
 
 def _reuses(
@@ -111,6 +128,7 @@ def _reuses(
     owner: dict[Atom, Var],
     in_place: dict[int, int],
     frees: list[list[Var]],
+    shown: set[Atom],
 ) -> dict[int, Var]:
     """Buffers that one equation fills, and that another may fill again."""
     reuses: dict[int, Var] = {}
@@ -125,7 +143,7 @@ def _reuses(
                 reuses[number] = known.pop()
             filled.add(eqn.outs[0])
         for var in frees[number]:
-            if var in filled and owner[var] is var:
+            if var in filled and owner[var] is var and var not in shown:
                 free.setdefault(var.aval, []).append(var)
     return reuses
 
