@@ -83,7 +83,7 @@ def _plan(
     inputs = {*program.ins, *program.consts} - own
     reads: set[int] = set()
     owner = _owners(program, inputs | own, inputs, reads, may_copy)
-    kept = {owner[atom] for atom in shown if type(atom) is Var}
+    kept: set[Atom] = {owner[atom] for atom in shown if type(atom) is Var}
     last: dict[Var, int] = {}
     for number, eqn in enumerate(program.eqns):
         for atom in eqn.ins:
