@@ -96,7 +96,7 @@ def _plan(
     in_place: dict[int, int] = {}
     for number, eqn in enumerate(program.eqns):
         for position in _overwritable(eqn):
-            if _may_overwrite(eqn, position, number, owner, last, inputs | kept):
+            if _may_overwrite(eqn, position, number, owner, last, {*inputs, *kept}):
                 in_place[number] = position
                 break
     frees: list[list[Var]] = [[] for _ in program.eqns]
@@ -196,7 +196,7 @@ def _may_overwrite(
     number: int,
     owner: dict[Atom, Var],
     last: dict[Var, int],
-    inputs: set[Var],
+    inputs: set[Atom],
 ) -> bool:
     first = eqn.ins[position]
     if type(first) is not Var or owner[first] is not first or first in inputs:
