@@ -181,8 +181,11 @@ class Arguments:
 
 
 _TAKEN = re.compile(
-    r"np|inf|nan|i0|i1|first|last|part|call|result|token|\w+_|(kept|const_|other_|run_|spare_|new_buffers_|body_|results_)\w*|"
+    r"np|inf|nan|i0|i1|first|last|part|call|result|token|\w+_|"
+    r"(kept|const_|other_|run_|spare_|new_buffers_|body_|results_)\w*|"
     r"k[\dm]\w*|\w+_rows|(bool|u?int|float|complex)\w*|"
+    r"abs|int|len|list|math|min|range|tuple|zip|getattr|type|checked|observed|"
+    r"ArithmeticError|ValueError|IndexError|"
     r"as_float64|unshared|error_state|ignore_all|unflatten|treedef|array_key|expected\w*"
 )
 

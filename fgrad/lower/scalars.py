@@ -139,6 +139,7 @@ class _ScalarWriter(PathWriter):
         before: Lines = []
         if form.startswith("np."):
             text = f"float({text})" if _is_float(out) else f"bool({text})"
+        if "np." in form:
             if self.mode.is_quiet and eqn.prim.calm is not None:
                 before = [f"if not {eqn.prim.calm.format(*names)}:"]
                 before += [f"    {self.fallback()}"]
