@@ -9,55 +9,30 @@ import functools
 import threading
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
-from fgrad import tree
 from fgrad.arguments import Argnames
+from fgrad.caches import JitInfo
 from fgrad.compiled import (
     Compiled,
     Outcome,
     Signature,
-    as_label,
     closes_over_traced,
     trace_path,
 )
-from fgrad.errors import JitError
+from fgrad.errors import BackendError, JitError
 from fgrad.ir import Program
 from fgrad.signature import MISS, Dispatcher, make_dispatcher, no_dispatcher
-from fgrad.statics import Marked, as_names, as_numbers, parameters_of, static_key
+from fgrad.splitting import Split, Splitter
+from fgrad.statics import Marked, as_names, as_numbers
 from fgrad.trace import Tracer, as_operand, type_of
+from fgrad.xla.jitted import Shardings, XlaJitted
 
 Function = Callable[..., Any]
 DISPATCHERS = 4  # types of arguments that are told by code written for them
 _LOCK = threading.Lock()  # held while a path is added
+BACKENDS = ("numpy", "jax")
 SIGNATURES = 256  # types of arguments for which a jitted function keeps its programs
-
-
-class JitInfo(NamedTuple):
-    """How often a jitted function was served from its cache, and what this holds."""
-
-    hits: int
-    misses: int
-    signatures: int
-    paths: int
-
-
-class Split(NamedTuple):
-    """The arguments of a call.
-
-    Attributes:
-        leaves: the arrays and numbers that are traced.
-        key: what tells the structure, and the static arguments.
-        call: the function, of a list of leaves.
-        labels: gives a name for each leaf.
-        donated: the positions of leaves that are donated.
-    """
-
-    leaves: list[Any]
-    key: Any
-    call: Function
-    labels: Callable[[], list[str]]
-    donated: Callable[[], list[int]]
 
 
 class Jitted:
@@ -73,7 +48,8 @@ class Jitted:
         functools.update_wrapper(self, f)
         self._f = f
         self._name = getattr(f, "__name__", type(f).__name__)
-        self._static, self._donated = static, donated
+        self._static = static
+        self._split = Splitter(f, static, donated)
         self._max_paths = max_paths
         self._signatures: dict[Any, Signature] = {}
         self._dispatch: Dispatcher = no_dispatcher  # tries the others in turn
@@ -162,49 +138,6 @@ class Jitted:
         self._dispatchers = []
         self._dispatch = no_dispatcher
 
-    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Split:
-        count = len(args)
-        numbers, names = self._static(count) if self._static else (set(), set())
-        fixed = {k: x for k, x in enumerate(args) if k in numbers}
-        named = {k: x for k, x in kwargs.items() if k in names}
-        moving = {k: x for k, x in enumerate(args) if k not in fixed}
-        rest = {k: x for k, x in kwargs.items() if k not in named}
-        given = list(moving.values()), rest
-        leaves, treedef = tree.flatten(given)
-
-        def call(elements: list[Any]) -> Any:
-            values, more = tree.unflatten(treedef, elements)
-            found = iter(values)
-            new_args = [fixed[k] if k in fixed else next(found) for k in range(count)]
-            return self._f(*new_args, **more, **named)
-
-        def owners() -> list[Any]:
-            """For each leaf its argument."""
-            items = [*moving.items(), *((k, rest[k]) for k in sorted(rest))]
-            return [k for k, x in items for _ in tree.flatten(x)[0]]
-
-        def labels() -> list[str]:
-            parameters = parameters_of(self._f)
-            plain = [x.name for x in parameters if x.kind <= x.POSITIONAL_OR_KEYWORD]
-            taken: set[str] = set()
-            found = []
-            for owner, path in zip(owners(), tree.paths(given), strict=True):
-                is_named = type(owner) is int and owner < len(plain)
-                argument = plain[owner] if is_named else f"x{owner}"
-                argument = owner if type(owner) is str else argument
-                place = path.split("]", 2)[2]  # behind the list, and the argument
-                found.append(as_label(argument, place, taken))
-            return found
-
-        def donated() -> list[int]:
-            if self._donated is None:
-                return []
-            marked = set().union(*self._donated(count))
-            return [k for k, owner in enumerate(owners()) if owner in marked]
-
-        key = treedef, static_key(fixed, named)
-        return Split(leaves, key, call, labels, donated)
-
     def _trace(
         self,
         signature: Signature,
@@ -253,6 +186,9 @@ def jit(
     donate_argnums: int | Iterable[int] = (),
     donate_argnames: Argnames = None,
     max_paths: int = 64,
+    backend: str = "numpy",
+    in_shardings: Any = None,
+    out_shardings: Any = None,
 ) -> Any:
     """Compile ``f`` for the types of its arguments, and reuse what was compiled.
 
@@ -272,6 +208,11 @@ def jit(
             results may be written into them, which saves new arrays.
         donate_argnames: names of such arguments.
         max_paths: how many paths are kept for the same types of arguments.
+        backend: ``"numpy"``, or ``"jax"`` for XLA: on CPU, GPU or several devices.
+            Arrays of jax in give arrays of jax, those of NumPy those of NumPy.
+        in_shardings: for ``"jax"``, the layout over devices of the arguments: of each,
+            or of all, as for ``jax.jit``; left out, that which they have.
+        out_shardings: that of the result, likewise.
 
     Returns:
         A function of the same arguments, with ``lower(*args)`` (the program),
@@ -280,18 +221,29 @@ def jit(
     Raises:
         JitError: there are more paths than ``max_paths``, or a static argument cannot
             be hashed or is no argument of ``f``.
+        BackendError: there is no such backend, or jax is missing or too old; when
+            called, XLA cannot run what ``f`` does.
 
     >>> import numpy as np, fgrad
     >>> step = fgrad.jit(fgrad.grad(lambda x: np.sum(x**2) if x[0] > 0 else x[1]))
     >>> step(np.array([1.0, 2.0])), step(np.array([-1.0, 2.0]))
     (array([2., 4.]), array([0., 1.]))
+    >>> fgrad.jit(np.cumsum, backend="jax")(np.ones(3))
+    array([1., 2., 3.])
     """
+    if backend not in BACKENDS:
+        raise BackendError(f"backend={backend!r} is none of {', '.join(BACKENDS)}")
+    shardings = Shardings(in_shardings, out_shardings)
+    if backend != "jax" and not shardings.are_free:
+        raise BackendError("in_shardings and out_shardings need backend='jax'")
     statics = as_numbers(static_argnums), as_names(static_argnames)
     donations = as_numbers(donate_argnums), as_names(donate_argnames)
 
-    def decorate(function: Function) -> Jitted:
+    def decorate(function: Function) -> Jitted | XlaJitted:
         static = Marked(function, *statics, "static") if any(statics) else None
         donated = Marked(function, *donations, "donate") if any(donations) else None
+        if backend == "jax":
+            return XlaJitted(function, static, donated, max_paths, shardings)
         return Jitted(function, static, donated, max_paths)
 
     return decorate if f is None else decorate(f)

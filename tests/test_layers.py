@@ -29,6 +29,8 @@ LAYERS = [  # lower layers first; a module may import from its own layer and bel
     ["control", "debug"],
     ["arguments", "signature"],
     ["statics", "compiled"],
+    ["splitting"],
+    ["xla"],
     ["mapping", "api", "programs", "jitting"],
     ["jacobians"],
     ["functions"],

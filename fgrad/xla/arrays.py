@@ -1,0 +1,92 @@
+"""Arrays of jax among what fgrad's functions take and return."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.errors import BackendError
+from fgrad.ir import Aval, Program
+from fgrad.lower.jax import import_jax
+from fgrad.trace import as_operand, type_of
+
+_KNOWN: dict[type, bool] = {}
+
+
+def is_jax_array(x: Any) -> bool:
+    """Whether a value is an array of jax, or a tracer of jax that stands for one.
+
+    It does not import jax: without jax there are no arrays of it.
+    """
+    cls = type(x)
+    known = _KNOWN.get(cls)
+    if known is None:
+        if "jax" not in sys.modules:
+            return False
+        known = _KNOWN[cls] = isinstance(x, import_jax().Array)
+    return known
+
+
+def is_jax_tracer(x: Any) -> bool:
+    """Whether jax knows the type of a value only, since it traces."""
+    return is_jax_array(x) and isinstance(x, import_jax().core.Tracer)
+
+
+def aval_of_argument(x: Any) -> Aval:
+    """The type of an argument: an array of jax or of NumPy, or a number.
+
+    Raises:
+        BackendError: NumPy does not have its dtype.
+    """
+    if not is_jax_array(x):
+        return type_of(x)
+    if getattr(x.dtype, "kind", "V") not in "biufc":
+        raise BackendError(
+            f"an argument has the dtype {x.dtype}, which NumPy does not have: convert "
+            "it (x.astype('float32')); make random numbers outside of the function"
+        )
+    return Aval(x.shape, x.dtype)
+
+
+def as_argument(leaf: Any) -> Any:
+    """A leaf as an argument of a compiled function.
+
+    Raises:
+        TypeError: it is no array or number.
+    """
+    if is_jax_array(leaf):
+        return leaf
+    try:
+        value = as_operand(leaf)
+    except TypeError as error:
+        raise TypeError(
+            f"an argument of a jitted function is no array or number: {error}; name it "
+            "in static_argnums or static_argnames if it is to be part of the program"
+        ) from error
+    is_foreign = isinstance(value, np.ndarray) and not value.dtype.isnative
+    return value.astype(value.dtype.newbyteorder("=")) if is_foreign else value
+
+
+def constants_of(program: Program) -> list[Any]:
+    """The constants of a program as arrays of jax."""
+    jax = import_jax()
+    with jax.enable_x64(True):
+        return [
+            value if is_jax_array(value) else jax.numpy.array(value, aval.numpy_dtype)
+            for value, aval in zip(
+                program.values, (var.aval for var in program.consts), strict=True
+            )
+        ]
+
+
+def as_numpy(x: Any, aval: Aval) -> Any:
+    """A result as NumPy gives it: an array that can be written to, or a scalar."""
+    if aval.is_python:
+        return aval.dtype(np.asarray(x).item())
+    return np.array(x) if aval.ndim else np.asarray(x)[()]
+
+
+def nbytes(values: Sequence[Any]) -> int:
+    """The memory of arrays."""
+    return sum(getattr(value, "nbytes", 0) for value in values)
