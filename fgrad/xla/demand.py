@@ -5,19 +5,20 @@ operation by operation. So values are computed only where Python asks for one (`
 0``, ``range(n)``): by running what has been traced so far.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fgrad.errors import BackendError, ConcretizationError
-from fgrad.ir import Program
+from fgrad.ir import Aval, Program, Var
 from fgrad.lower.jax import import_jax, jax_function
 from fgrad.lower.numpy import Executable
 from fgrad.passes import dce, reads_of
-from fgrad.record import read_program
-from fgrad.trace import Tracer, is_traced
-from fgrad.xla.arrays import constants_of, is_jax_tracer, nbytes
+from fgrad.record import read_path
+from fgrad.trace import Path, Tracer, is_traced
+from fgrad.xla.arrays import is_jax_array, is_jax_tracer, nbytes
 
 # What is computed from fewer bytes is computed on NumPy: compiling takes 20 ms or more.
 NUMPY_LIMIT = 1 << 20
@@ -61,54 +62,69 @@ class Demand:
         known = self._known.get(trace.path.count)
         if known is not None:
             return known
-        program = read_program(trace, trace.path, [tracer])
-        if any(map(is_traced, program.values)):
+        arguments = [*trace.saved, *self._values]
+        if any(map(is_traced, arguments)):
             raise EnclosingTrace
-        return value_of(pure(program), self._values)
+        key = "value", tracer.index
+        ends = trace.path.ends
+        if key not in ends:
+            ends[key] = Evaluation(trace.path, tracer.index)
+        return ends[key](arguments)
 
 
-def pure(program: Program) -> Program:
-    """The program without guards and prints."""
-    eqns = [eqn for eqn in program.eqns if eqn.outs]
-    return dce(Program(program.ins, eqns, program.outs, program.consts, program.values))
+class Evaluation:
+    """Computes one variable of a structure from its constants and its inputs."""
+
+    def __init__(self, path: Path, index: int) -> None:
+        constants: list[Var] = []
+
+        def constant(aval: Aval) -> Var:
+            constants.append(Var(aval))
+            return constants[-1]
+
+        ins, eqns, variables, _ = read_path(path, constant)
+        pure = [eqn for eqn in eqns if eqn.outs]  # without guards and prints
+        inputs = [*constants, *ins]
+        program = dce(Program(inputs, pure, [variables[index]]))
+        used = reads_of(program)
+        self._positions = [k for k, var in enumerate(inputs) if var in used]
+        ins = [inputs[k] for k in self._positions]
+        self._program = Program(ins, program.eqns, program.outs)
+
+    @functools.cached_property
+    def _on_numpy(self) -> Executable:
+        return Executable(self._program)
+
+    @functools.cached_property
+    def _on_xla(self) -> Any:
+        return import_jax().jit(jax_function(self._program))
+
+    def __call__(self, arguments: Sequence[Any]) -> Any:
+        """The value, for the constants and the inputs.
+
+        Raises:
+            ConcretizationError: jax traces, and there are no values.
+        """
+        given = [arguments[k] for k in self._positions]
+        if any(map(is_jax_tracer, given)):
+            raise ConcretizationError(
+                "Python asks for a value while jax traces, and knows types only; "
+                "select with np.where, branch with fgrad.cond, loop with "
+                "fgrad.while_loop, or call the function outside of jax.jit"
+            )
+        if _is_small(given):
+            with np.errstate(all="ignore"):
+                (value,) = self._on_numpy(list(map(_as_numpy, given)))
+            return value
+        with import_jax().enable_x64(True):
+            (value,) = self._on_xla(*given)
+        return np.asarray(value)[()]
 
 
-def value_of(program: Program, values: Sequence[Any]) -> Any:
-    """The one result of a program, as a NumPy value."""
-    used = reads_of(program)
-    pairs = zip(program.ins, values, strict=True)
-    ins, given = [], []
-    for var, value in pairs:
-        if var in used:
-            ins.append(var)
-            given.append(value)
-    if any(map(is_jax_tracer, given)):
-        raise ConcretizationError(
-            "Python asks for a value while jax traces, and knows types only; select "
-            "with np.where, branch with fgrad.cond, loop with fgrad.while_loop, or "
-            "call the function outside of jax.jit"
-        )
-    needed = Program(ins, program.eqns, program.outs, program.consts, program.values)
-    run = _on_numpy if _is_small([*given, *program.values]) else _on_xla
-    return run(needed, given)
+def _as_numpy(x: Any) -> Any:
+    return np.asarray(x)[()] if is_jax_array(x) else x
 
 
 def _is_small(values: Sequence[Any]) -> bool:
     is_here = all(getattr(x, "is_fully_addressable", True) for x in values)
     return is_here and nbytes(values) <= NUMPY_LIMIT
-
-
-def _on_numpy(program: Program, values: Sequence[Any]) -> Any:
-    with np.errstate(all="ignore"):
-        plain = [x if type(x) in (int, float) else np.asarray(x)[()] for x in values]
-        (value,) = Executable(program)(plain)
-    return value
-
-
-def _on_xla(program: Program, values: Sequence[Any]) -> Any:
-    jax = import_jax()
-    run: Callable[..., Any] = jax.jit(jax_function(program))
-    constants = constants_of(program)
-    with jax.enable_x64(True):
-        (value,) = run(*constants, *values)
-    return np.asarray(value)[()]
