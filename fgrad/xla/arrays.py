@@ -59,13 +59,16 @@ def as_argument(leaf: Any) -> Any:
         return leaf
     try:
         value = as_operand(leaf)
+        dtype = type_of(value).numpy_dtype
+        if dtype.kind not in "biufc":
+            raise TypeError(f"an array of dtype {dtype} is not numeric")
     except TypeError as error:
         raise TypeError(
             f"an argument of a jitted function is no array or number: {error}; name it "
             "in static_argnums or static_argnames if it is to be part of the program"
         ) from error
-    is_foreign = isinstance(value, np.ndarray) and not value.dtype.isnative
-    return value.astype(value.dtype.newbyteorder("=")) if is_foreign else value
+    is_foreign = isinstance(value, np.ndarray) and not dtype.isnative
+    return value.astype(dtype.newbyteorder("=")) if is_foreign else value
 
 
 def constants_of(program: Program) -> list[Any]:

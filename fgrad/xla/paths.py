@@ -81,8 +81,9 @@ class XlaPath:
         self.outcomes: tuple[Outcome, ...] = tuple(
             (p["number"], p["kind"], p["expected"]) for p in params
         )
-        self._constants = constants_of(program)
         self._is_native = is_jax and _is_native(treedef)
+        traced = self._traced_by_jax()  # raises where XLA lacks a type
+        self._constants = constants_of(program)
         options: dict[str, Any] = {}
         count = len(self._constants)
         if is_jax and not self.outcomes:  # another path may need what it was given
@@ -95,7 +96,7 @@ class XlaPath:
             )
             shape = self._shaped(leaves)
             options["out_shardings"] = (shape, None, None) if self.outcomes else shape
-        self.run = import_jax().jit(self._traced_by_jax(), **options)
+        self.run = import_jax().jit(traced, **options)
 
     def _shaped(self, results: Sequence[Any]) -> Any:
         """Results as the compiled function gives them."""
