@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,6 +116,25 @@ def is_traced(value: Any) -> bool:
     return type(value) is Tracer
 
 
+class _Kept(threading.local):
+    """Types of arrays that are operands as they are, in this thread."""
+
+    types: frozenset[type] = frozenset()
+
+
+_KEPT = _Kept()
+
+
+@contextmanager
+def keeping(types: frozenset[type]) -> Iterator[None]:
+    """Let arrays of other libraries be operands: where only types are computed."""
+    before, _KEPT.types = _KEPT.types, types
+    try:
+        yield
+    finally:
+        _KEPT.types = before
+
+
 def as_operand(value: Any) -> Any:
     """A tracer, a Python number, a NumPy scalar or array: what primitives take.
 
@@ -121,6 +143,8 @@ def as_operand(value: Any) -> Any:
     """
     cls = type(value)
     if cls is Tracer or cls is np.ndarray or cls in PYTHON_AVALS:
+        return value
+    if cls in _KEPT.types:
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError("masked arrays have no derivative rules; use np.where")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from fgrad.errors import BackendError
 from fgrad.ir import Aval, Program
 from fgrad.lower.jax import import_jax
 from fgrad.trace import as_operand, type_of
+from fgrad.tracer import keeping
 
 _KNOWN: dict[type, bool] = {}
 
@@ -31,6 +33,15 @@ def is_jax_array(x: Any) -> bool:
 def is_jax_tracer(x: Any) -> bool:
     """Whether jax knows the type of a value only, since it traces."""
     return is_jax_array(x) and isinstance(x, import_jax().core.Tracer)
+
+
+def keeping_jax() -> AbstractContextManager[None]:
+    """Let arrays of jax that a traced function closes over stay where they are."""
+    if not any(_KNOWN.values()):
+        jax = import_jax()
+        with jax.ensure_compile_time_eval():
+            is_jax_array(jax.numpy.zeros(()))
+    return keeping(frozenset(cls for cls, is_array in _KNOWN.items() if is_array))
 
 
 def aval_of_argument(x: Any) -> Aval:

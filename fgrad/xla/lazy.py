@@ -24,7 +24,7 @@ from fgrad.path import TRIE, Policy
 from fgrad.record import PROGRAM, read_path
 from fgrad.trace import Path, Trace, Tracer, as_operand, is_traced, refresh, type_of
 from fgrad.transforms.tape import Tape
-from fgrad.xla.arrays import aval_of_argument, is_jax_array
+from fgrad.xla.arrays import aval_of_argument, is_jax_array, keeping_jax
 from fgrad.xla.demand import Demand, EnclosingTrace
 
 Function = Callable[..., Any]
@@ -78,7 +78,8 @@ def run_lazily(function: Function, *args: Any, **kwargs: Any) -> Any:
         return function(*new_args, **new_kwargs)
 
     try:
-        result = trace.run(call, trace.inputs([None] * len(avals)))
+        with keeping_jax():
+            result = trace.run(call, trace.inputs([None] * len(avals)))
         return _computed(trace, result, values)
     except EnclosingTrace:
         return function(*args, **kwargs)

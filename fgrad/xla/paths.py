@@ -14,7 +14,7 @@ from fgrad.ir import Aval, Program
 from fgrad.lower.jax import guards, import_jax, jax_function
 from fgrad.record import JIT, read_program
 from fgrad.trace import Path, Trace, Tracer, as_operand, is_traced, refresh
-from fgrad.xla.arrays import as_numpy, constants_of
+from fgrad.xla.arrays import as_numpy, constants_of, keeping_jax
 from fgrad.xla.demand import Demand, EnclosingTrace
 
 Function = Callable[..., Any]
@@ -37,11 +37,12 @@ def trace_types(
     root = Path(None, None, (), (), avals, ())
     trace = Trace(JIT, avals, abstract=True, root=root)
     trace.force = demand
-    result = trace.run(call, trace.inputs([None] * len(avals)))
-    leaves, treedef = tree.flatten(result)
+    with keeping_jax():
+        result = trace.run(call, trace.inputs([None] * len(avals)))
+        leaves, treedef = tree.flatten(result)
+        operands = list(map(as_operand, leaves))
     outs = []
-    for leaf in leaves:
-        out = as_operand(leaf)
+    for out in operands:
         if type(out) is Tracer and out.scope is trace and out.origin is not None:
             refresh(out)
         outs.append(out)
