@@ -21,6 +21,7 @@ from fgrad.mapping import vmap
 from fgrad.ops.cut import stop_gradient
 from fgrad.programs import eval_shape, linear_transpose, make_program
 from fgrad.text import parse
+from fgrad.xla.interop import from_jax, to_jax
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "eval_shape",
     "external",
     "fori_loop",
+    "from_jax",
     "grad",
     "hessian",
     "hvp",
@@ -58,6 +60,7 @@ __all__ = [
     "scan",
     "stop_gradient",
     "switch",
+    "to_jax",
     "value_and_grad",
     "vjp",
     "vmap",

@@ -216,9 +216,18 @@ class Xla:
             for x, atom in zip(outs, program.outs, strict=True)
         ]
 
-    def inline(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
-        """Evaluate what a function of leaves, which fgrad traces, does."""
-        program = trace_program(lambda *leaves: function(leaves), self.ins)
+    def inline(
+        self,
+        function: Callable[..., Any],
+        operands: Sequence[Any],
+        ins: Sequence[Aval] | None = None,
+    ) -> Any:
+        """Evaluate what a function of leaves, which fgrad traces, does.
+
+        Their types are those of the equation, unless they are given.
+        """
+        types = self.ins if ins is None else ins
+        program = trace_program(lambda *leaves: function(leaves), types)
         return self.run(program, operands)
 
     def apply(self, name: str, *operands: Any, **params: Any) -> Any:

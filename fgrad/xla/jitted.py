@@ -26,6 +26,7 @@ from fgrad.trace import Tracer
 from fgrad.xla.arrays import as_argument, aval_of_argument, is_jax_array
 from fgrad.xla.demand import Demand, EnclosingTrace
 from fgrad.xla.dispatch import Entry
+from fgrad.xla.lowered import Lowered, trace_split
 from fgrad.xla.paths import Outcome, XlaPath, trace_types
 
 Function = Callable[..., Any]
@@ -233,6 +234,22 @@ class XlaJitted:
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self if instance is None else types.MethodType(self, instance)
+
+    def lower(self, *args: Any, **kwargs: Any) -> Lowered:
+        """The program for these arguments, which may be types (`fgrad.Aval`).
+
+        >>> import numpy as np, fgrad
+        >>> x = fgrad.Aval((3,), "float64")
+        >>> fgrad.jit(lambda x: x * 2.0, backend="jax").lower(x)
+        { lambda ; a:f64[3] . let
+            b:f64[3] = multiply a 2.0
+          in (b,) }
+        """
+        split = self._split(args, kwargs)
+        program, treedef, avals = trace_split(split)
+        layouts = self._shardings.of(split), self._shardings.outs
+        path = XlaPath(program, treedef, True, split.donated(), *layouts)
+        return Lowered(path, split, avals, self._name)
 
     def cache_info(self) -> JitInfo:
         """Calls that were served, functions that were traced, and what is kept."""

@@ -60,6 +60,7 @@ class XlaPath:
         treedef: the structure of its result.
         outcomes: what its guards hold for.
         is_jax: whether results are arrays of jax, and not of NumPy.
+        constants: its constants, as arrays of jax.
         run: the compiled function, of the constants and the leaves.
 
     Args:
@@ -82,11 +83,11 @@ class XlaPath:
         self.outcomes: tuple[Outcome, ...] = tuple(
             (p["number"], p["kind"], p["expected"]) for p in params
         )
-        self._is_native = is_jax and _is_native(treedef)
+        self._is_native = is_jax and is_native(treedef)
         traced = self._traced_by_jax()  # raises where XLA lacks a type
-        self._constants = constants_of(program)
+        self.constants = constants_of(program)
         options: dict[str, Any] = {}
-        count = len(self._constants)
+        count = len(self.constants)
         if is_jax and not self.outcomes:  # another path may need what it was given
             options["donate_argnums"] = tuple(count + k for k in donated)
         if in_shardings is not None:
@@ -139,7 +140,7 @@ class XlaPath:
     @property
     def direct(self) -> Function:
         """The compiled function, of the leaves."""
-        constants = self._constants
+        constants = self.constants
         return functools.partial(self.run, *constants) if constants else self.run
 
     def __call__(self, values: Sequence[Any], wide: bool) -> tuple[Any, Any]:
@@ -149,9 +150,9 @@ class XlaPath:
         """
         if wide:
             with import_jax().enable_x64(True):
-                found = self.run(*self._constants, *values)
+                found = self.run(*self.constants, *values)
         else:
-            found = self.run(*self._constants, *values)
+            found = self.run(*self.constants, *values)
         if self.outcomes:
             found, holds, observed = found
             failure = self._failure(holds, observed)
@@ -197,7 +198,7 @@ def _numbers(treedef: tree.TreeDef) -> Any:
     return tree.unflatten(treedef, range(treedef.num_leaves))
 
 
-def _is_native(treedef: tree.TreeDef) -> bool:
+def is_native(treedef: tree.TreeDef) -> bool:
     """Whether jax sees the same leaves in such a structure."""
     leaves = import_jax().tree_util.tree_leaves(_numbers(treedef))
     return sorted(map(str, leaves)) == sorted(map(str, range(treedef.num_leaves)))
