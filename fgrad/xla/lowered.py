@@ -58,13 +58,21 @@ class Lowered:
         return repr(self.program)
 
     def _types(self) -> list[Any]:
-        """The arguments as jax describes them, with the layout that they have."""
+        """The arguments as jax describes them, with the layout that they have.
+
+        One on several devices counts; where one is said (``in_shardings``), that does.
+        """
         jax = import_jax()
+        layouts: list[Any] = [None for _ in self._avals]
+        if self._path.in_shardings is None:
+            found = [getattr(x, "sharding", None) for x in self._split.leaves]
+            is_one = [x is None or len(x.device_set) == 1 for x in found]
+            layouts = [
+                None if flag else x for x, flag in zip(found, is_one, strict=True)
+            ]
         return [
-            jax.ShapeDtypeStruct(
-                aval.shape, aval.numpy_dtype, sharding=getattr(x, "sharding", None)
-            )
-            for x, aval in zip(self._split.leaves, self._avals, strict=True)
+            jax.ShapeDtypeStruct(aval.shape, aval.numpy_dtype, sharding=layout)
+            for aval, layout in zip(self._avals, layouts, strict=True)
         ]
 
     def stablehlo(self) -> str:

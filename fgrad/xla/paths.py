@@ -62,10 +62,10 @@ class XlaPath:
         is_jax: whether results are arrays of jax, and not of NumPy.
         constants: its constants, as arrays of jax.
         run: the compiled function, of the constants and the leaves.
+        in_shardings: of the leaves, or None.
 
     Args:
         donated: the positions of leaves whose memory jax may use.
-        in_shardings: of the leaves, or None.
         out_shardings: of the whole result, or None.
     """
 
@@ -79,6 +79,7 @@ class XlaPath:
         out_shardings: Any,
     ) -> None:
         self.program, self.treedef, self.is_jax = program, treedef, is_jax
+        self.in_shardings = in_shardings
         params = [dict(eqn.params) for eqn in guards(program)]
         self.outcomes: tuple[Outcome, ...] = tuple(
             (p["number"], p["kind"], p["expected"]) for p in params
