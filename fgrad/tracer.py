@@ -92,6 +92,8 @@ def frozen(tracer: Tracer) -> Any:
         tracer.owned = False
         return tracer.value
     owner = tracer.origin[0]
+    if tracer.value is None:  # only its type is known, and writes make new variables
+        return None
     if tracer.aval.size * VIEW_COPY_FRACTION <= owner.aval.size:
         return tracer.value.copy()
     owner.owned = False

@@ -1,7 +1,7 @@
 """Arrays of jax among what fgrad's functions take and return."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -80,6 +80,18 @@ def as_argument(leaf: Any) -> Any:
         ) from error
     is_foreign = isinstance(value, np.ndarray) and not dtype.isnative
     return value.astype(dtype.newbyteorder("=")) if is_foreign else value
+
+
+def run_wide(run: Callable[..., Any], *values: Any) -> Any:
+    """The result of a compiled function of which some arguments are not jax's.
+
+    jax makes 64 bits of them only where that is enabled.
+    """
+    jax = import_jax()
+    if jax.config.jax_enable_x64:
+        return run(*values)
+    with jax.enable_x64(True):
+        return run(*values)
 
 
 def constants_of(program: Program) -> list[Any]:

@@ -18,7 +18,7 @@ from fgrad.lower.numpy import Executable
 from fgrad.passes import dce, reads_of
 from fgrad.record import read_path
 from fgrad.trace import Path, Tracer, is_traced
-from fgrad.xla.arrays import is_jax_array, is_jax_tracer, nbytes
+from fgrad.xla.arrays import is_jax_array, is_jax_tracer, nbytes, run_wide
 
 # What is computed from fewer bytes is computed on NumPy: compiling takes 20 ms or more.
 NUMPY_LIMIT = 1 << 20
@@ -116,8 +116,7 @@ class Evaluation:
             with np.errstate(all="ignore"):
                 (value,) = self._on_numpy(list(map(_as_numpy, given)))
             return value
-        with import_jax().enable_x64(True):
-            (value,) = self._on_xla(*given)
+        (value,) = run_wide(self._on_xla, *given)
         return np.asarray(value)[()]
 
 

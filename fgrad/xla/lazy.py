@@ -24,7 +24,7 @@ from fgrad.path import TRIE, Policy
 from fgrad.record import PROGRAM, read_path
 from fgrad.trace import Path, Trace, Tracer, as_operand, is_traced, refresh, type_of
 from fgrad.transforms.tape import Tape
-from fgrad.xla.arrays import aval_of_argument, is_jax_array, keeping_jax
+from fgrad.xla.arrays import aval_of_argument, is_jax_array, keeping_jax, run_wide
 from fgrad.xla.demand import Demand, EnclosingTrace
 
 Function = Callable[..., Any]
@@ -175,8 +175,7 @@ class Structure:
                 numbers = _fixed_numbers(saved, moving)
             state = self._state = numbers, moving, self._compile(saved, moving)
         given = [x for k, x in enumerate(saved) if self._is_given(k, x, moving)]
-        with import_jax().enable_x64(True):
-            return state[2](*given, *values)
+        return run_wide(state[2], *given, *values)
 
     def _is_given(self, k: int, x: Any, moving: frozenset[int]) -> bool:
         """Whether a constant is an argument of the compiled function."""

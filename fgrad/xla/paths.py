@@ -14,7 +14,7 @@ from fgrad.ir import Aval, Program
 from fgrad.lower.jax import guards, import_jax, jax_function
 from fgrad.record import JIT, read_program
 from fgrad.trace import Path, Trace, Tracer, as_operand, is_traced, refresh
-from fgrad.xla.arrays import as_numpy, constants_of, keeping_jax
+from fgrad.xla.arrays import as_numpy, constants_of, keeping_jax, run_wide
 from fgrad.xla.demand import Demand, EnclosingTrace
 
 Function = Callable[..., Any]
@@ -150,8 +150,7 @@ class XlaPath:
         ``wide``: some values are no arrays of jax, which would make 32 bits of them.
         """
         if wide:
-            with import_jax().enable_x64(True):
-                found = self.run(*self.constants, *values)
+            found = run_wide(self.run, *self.constants, *values)
         else:
             found = self.run(*self.constants, *values)
         if self.outcomes:
