@@ -13,6 +13,7 @@ import numpy as np
 from fgrad.errors import BackendError
 from fgrad.ir import PYTHON_NUMBERS, Atom, Aval, Eqn, Lit, Program, aval_of
 from fgrad.lower.jax_host import call_host, show_on_host
+from fgrad.lower.jax_passes import equations_for_xla
 from fgrad.primitive import Primitive
 from fgrad.record import trace_program
 from fgrad.sites import Site
@@ -309,7 +310,7 @@ def _evaluate(
     env: dict[Atom, Any] = dict(
         zip((*program.consts, *program.ins), values, strict=True)
     )
-    for eqn in program.eqns:
+    for eqn in equations_for_xla(program):
         operands = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
         ins = [atom.aval for atom in eqn.ins]
         avals = [var.aval for var in eqn.outs]

@@ -87,7 +87,7 @@ def run_wide(run: Callable[..., Any], *values: Any) -> Any:
 
     jax makes 64 bits of them only where that is enabled.
     """
-    jax = import_jax()
+    jax = sys.modules["jax"]
     if jax.config.jax_enable_x64:
         return run(*values)
     with jax.enable_x64(True):

@@ -103,9 +103,8 @@ class XlaSignature:
     @property
     def direct(self) -> Function:
         """What runs for such leaves: a function of jax's own if that is enough."""
-        if self._is_wide or len(self.paths) != 1 or not self.paths[0].is_direct:
-            return self.run
-        return self.paths[0].direct
+        own = self.paths[0].direct(self._is_wide) if len(self.paths) == 1 else None
+        return self.run if own is None else own
 
     def _after(self, outcomes: tuple[Outcome, ...]) -> XlaPath | None:
         """A path whose guards hold for these outcomes; the next call begins with it."""

@@ -133,14 +133,12 @@ class XlaPath:
         run.__name__ = "fgrad_program"
         return run
 
-    @property
-    def is_direct(self) -> bool:
-        """Whether what jax returns is the result, and takes arrays of jax alone."""
-        return self._is_native and not self.outcomes
-
-    @property
-    def direct(self) -> Function:
-        """The compiled function, of the leaves."""
+    def direct(self, wide: bool) -> Function | None:
+        """A function of the leaves, jax's own if that can be; None with guards."""
+        if not self._is_native or self.outcomes:
+            return None
+        if wide:
+            return functools.partial(run_wide, self.run, *self.constants)
         constants = self.constants
         return functools.partial(self.run, *constants) if constants else self.run
 
