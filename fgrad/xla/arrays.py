@@ -106,11 +106,17 @@ def constants_of(program: Program) -> list[Any]:
         ]
 
 
-def as_numpy(x: Any, aval: Aval) -> Any:
-    """A result as NumPy gives it: an array that can be written to, or a scalar."""
+def numpy_form(aval: Aval) -> Callable[[Any], Any]:
+    """What makes of a result of this type what NumPy gives: an array that can be
+    written to, or a scalar.
+    """
     if aval.is_python:
-        return aval.dtype(np.asarray(x).item())
-    return np.array(x) if aval.ndim else np.asarray(x)[()]
+        return lambda x: aval.dtype(x.item())
+    return np.array if aval.ndim else _as_scalar
+
+
+def _as_scalar(x: Any) -> Any:
+    return np.asarray(x)[()]
 
 
 def nbytes(values: Sequence[Any]) -> int:

@@ -17,7 +17,7 @@ from fgrad.ir import Aval
 from fgrad.lower.jax import import_jax
 from fgrad.trace import is_traced, type_of
 from fgrad.transforms.jvp import Flags
-from fgrad.xla.arrays import as_numpy, is_jax_array
+from fgrad.xla.arrays import is_jax_array, numpy_form
 from fgrad.xla.lazy import run_lazily
 
 Function = Callable[..., Any]
@@ -178,7 +178,7 @@ class JaxRule(Rule):
         avals = self.outline("primal", tuple(map(type_of, operands))).avals
         with self._jax.enable_x64(True):
             outs = self._compiled(*operands)
-        return [as_numpy(x, aval) for x, aval in zip(outs, avals, strict=True)]
+        return [numpy_form(aval)(x) for x, aval in zip(outs, avals, strict=True)]
 
     def on_jax(self, operands: Leaves) -> Leaves:
         return self._leaves_of(*operands)

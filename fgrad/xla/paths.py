@@ -14,7 +14,7 @@ from fgrad.ir import Aval, Program
 from fgrad.lower.jax import guards, import_jax, jax_function
 from fgrad.record import JIT, read_program
 from fgrad.trace import Path, Trace, Tracer, as_operand, is_traced, refresh
-from fgrad.xla.arrays import as_numpy, constants_of, keeping_jax, run_wide
+from fgrad.xla.arrays import constants_of, keeping_jax, numpy_form, run_wide
 from fgrad.xla.demand import Demand, EnclosingTrace
 
 Function = Callable[..., Any]
@@ -85,6 +85,7 @@ class XlaPath:
             (p["number"], p["kind"], p["expected"]) for p in params
         )
         self._is_native = is_jax and is_native(treedef)
+        self._as_numpy = [numpy_form(atom.aval) for atom in program.outs]
         traced = self._traced_by_jax()  # raises where XLA lacks a type
         self.constants = constants_of(program)
         options: dict[str, Any] = {}
@@ -135,12 +136,14 @@ class XlaPath:
 
     def direct(self, wide: bool) -> Function | None:
         """A function of the leaves, jax's own if that can be; None with guards."""
-        if not self._is_native or self.outcomes:
+        if self.outcomes:
             return None
+        run: Function = self.run
         if wide:
-            return functools.partial(run_wide, self.run, *self.constants)
-        constants = self.constants
-        return functools.partial(self.run, *constants) if constants else self.run
+            run = functools.partial(run_wide, run, *self.constants)
+        elif self.constants:
+            run = functools.partial(run, *self.constants)
+        return run if self._is_native else lambda *leaves: self._result(run(*leaves))
 
     def __call__(self, values: Sequence[Any], wide: bool) -> tuple[Any, Any]:
         """The result and None, or anything and the outcomes up to a guard that fails.
@@ -181,8 +184,8 @@ class XlaPath:
         if self._is_native:
             return found
         if not self.is_jax:
-            pairs = zip(found, self.program.outs, strict=True)
-            found = [as_numpy(x, atom.aval) for x, atom in pairs]
+            pairs = zip(found, self._as_numpy, strict=True)
+            found = [convert(x) for x, convert in pairs]
         return tree.unflatten(self.treedef, found)
 
 
