@@ -4,6 +4,9 @@
 """
 
 import dataclasses
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -164,6 +167,52 @@ def test_closed_over_arrays() -> None:
     for x in (X, X + 1):
         same_as_jax(jitted(wide(x)), A @ x + 1)
         same(jitted(x), A @ x + 1)
+
+
+def test_arrays_of_jax_that_are_closed_over_stay_where_they_are() -> None:
+    B = wide(np.ones((3, 2)))
+    jitted = on_xla(fgrad.grad(lambda x: np.sum(np.tanh(x @ B))))
+    f = fgrad.grad(lambda x: np.sum(np.tanh(x @ np.ones((3, 2)))))
+    same_as_jax(jitted(wide(X)), f(X))
+    (signature,) = jitted._signatures.values()
+    assert any(x is B for x in signature.paths[0].constants)
+
+
+def test_parts_of_large_arrays() -> None:
+    def f(w: Any, xs: Any) -> Any:
+        c = w[0]
+        for k in range(4):
+            c = np.tanh(w @ xs[k] + c)
+        return np.sum(c)
+
+    w, xs = np.outer(X, X), np.ones((32, 3))
+    same(on_xla(fgrad.grad(f, (0, 1)))(w, xs), fgrad.grad(f, (0, 1))(w, xs))
+
+
+@pytest.mark.parametrize("f", [lambda a, v: a.T @ v, lambda a, v: v @ a.T])
+def test_products_with_transposed_matrices_copy_nothing(f: Any) -> None:
+    a, v = np.arange(9.0).reshape(3, 3), X
+    same(on_xla(f)(a, v), f(a, v))
+    loop = lambda a, v: fgrad.scan(lambda c, _: (f(a, c), None), v, length=2)[0]
+    same(on_xla(loop)(a, v), loop(a, v))
+    (text,) = (
+        line for line in on_xla(f).lower(a, v).stablehlo().splitlines() if "dot" in line
+    )
+    assert "%arg0" in text and "%arg1" in text
+
+
+def test_jax_is_not_initialised_before_a_call() -> None:
+    """`jax.distributed.initialize` must come before that."""
+    code = """
+        import jax, numpy as np, fgrad
+        f = fgrad.jit(np.sin, backend="jax")
+        g, h = fgrad.to_jax(np.sin), fgrad.from_jax(jax.numpy.sin)
+        jax.config.update("jax_num_cpu_devices", 3)
+        assert len(jax.devices()) == 3
+        f(np.ones(2))
+    """
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
+    subprocess.run(command, check=True, timeout=120)
 
 
 def test_no_arguments() -> None:
