@@ -202,6 +202,27 @@ def test_control_flow() -> None:
     )
 
 
+def test_constructs() -> None:
+    cases: dict[str, Callable[[Any], Any]] = {
+        "scan": lambda x: fgrad.scan(lambda c, y: (c + y, c * y), x[0], x),
+        "fori_loop": lambda x: fgrad.fori_loop(0, 3, lambda i, c: c * 2.0 + i, x),
+        "while_loop": lambda x: fgrad.while_loop(
+            lambda c: np.sum(c**2) > 0.1, lambda c: c / 2, x
+        ),
+        "cond": lambda x: fgrad.cond(np.asarray(x)[0] > 0, np.sin, np.cos, x),
+        "switch": lambda x: fgrad.switch(1, [np.sin, np.cos], x),
+        "map": lambda x: fgrad.map(np.sin, x),
+        "associative_scan": lambda x: fgrad.associative_scan(np.add, x),
+    }
+    for f in cases.values():
+        for x in (X, -X):
+            same_as_jax(f(wide(x)), f(x))
+    w = np.ones(3)  # what is traced where arrays of jax are arguments
+    f = lambda w, x: np.sum(fgrad.scan(lambda c, y: (c * w + y, None), x, x)[0])
+    found = fgrad.grad(lambda w: f(w, wide(X)))(w)
+    np.testing.assert_allclose(found, fgrad.grad(lambda w: f(w, X))(w))
+
+
 def test_errors_of_arguments() -> None:
     with pytest.raises(fgrad.errors.IntegerInputError):
         fgrad.grad(lambda x: x)(jnp.int32(3))
