@@ -1,4 +1,4 @@
-"""Write the pages that follow from the code: operations, NumPy functions, errors.
+"""Write the pages that follow from the code: operations, functions, errors, rewrites.
 
 Run ``python docs/generate.py``; a test compares the pages with what this prints.
 """
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fgrad import errors
+from fgrad import errors, identities
 from fgrad.functions.protocol import FUNCTIONS, PRIMITIVES, UFUNCS
 from fgrad.primitive import Primitive
+from fgrad.rewrites import bands, constants, products, shapes, steps, sums
 
 FOLDER = Path(__file__).parent
 
@@ -121,10 +122,58 @@ def error_page():
     return "\n\n".join(parts) + "\n"
 
 
+def rule_rows(*tables):
+    """Rows for the rules of tables (primitive name -> rules), each once."""
+    rules = {
+        rule: None for table in tables for found in table.values() for rule in found
+    }
+    lines = []
+    for rule in rules:
+        text = " ".join(inspect.cleandoc(rule.__doc__).replace("``", "`").split())
+        lines.append(f"| `{rule.__name__}` | {text} |")
+    return "| rule | what it does |\n|---|---|\n" + "\n".join(lines)
+
+
+def module_text(module):
+    return inspect.cleandoc(module.__doc__).replace("``", "`")
+
+
+def rewrite_page():
+    """The page of rules."""
+    head = """
+        # Rewrites
+
+        What fgrad makes of a program before it runs. Each rule is a small function with
+        texts before and after among the tests (`tests/test_identities.py`,
+        `tests/test_optimise.py`). This page is made by `python docs/generate.py`.
+
+        What is infinite or not a number stays one of the two; no rule takes `x / x` for
+        1, or `0 * x` for 0. What a branch of a jitted function depends on is the same
+        to the last bit as without rules.
+    """
+    exact = {"any": constants.ANY}, constants.EXACT, shapes.EXACT, sums.EXACT
+    parts = [
+        textwrap.dedent(head).strip(),
+        "## Local identities\n\nOf all programs, those that are read too. Results stay "
+        "the same, but for the sign of\na zero and numbers at the ends of their type's "
+        "range.",
+        rule_rows(identities.RULES),
+        "## Of jitted programs, with the same results",
+        rule_rows(*exact),
+        "## Of jitted programs, rounding elsewhere\n\nResults agree to 2 units in the "
+        "last place for each term of a sum.",
+        rule_rows(products.ROUNDING, sums.ROUNDING),
+        f"## Unrolled loops\n\n{module_text(steps)}",
+        f"## Jacobians\n\n{module_text(bands)}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 PAGES = {
     "operations.md": operations,
     "numpy.md": numpy_functions,
     "errors.md": error_page,
+    "rewrites.md": rewrite_page,
 }
 
 

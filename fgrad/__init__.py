@@ -12,9 +12,10 @@ from fgrad.control.external import external
 from fgrad.debug import debug_nans, print, print_cotangent
 from fgrad.ir import Aval, Program, check
 from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
-from fgrad.jitting import jit
+from fgrad.jitting import export, jit
 from fgrad.mapping import vmap
 from fgrad.ops.cut import stop_gradient
+from fgrad.profiling import profile
 from fgrad.programs import eval_shape, linear_transpose, make_program
 from fgrad.text import parse
 from fgrad.xla.constructs import (
@@ -43,6 +44,7 @@ __all__ = [
     "debug_nans",
     "errors",
     "eval_shape",
+    "export",
     "external",
     "fori_loop",
     "from_jax",
@@ -62,6 +64,7 @@ __all__ = [
     "parse",
     "print",
     "print_cotangent",
+    "profile",
     "scan",
     "stop_gradient",
     "switch",

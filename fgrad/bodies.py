@@ -25,9 +25,17 @@ def tighten(program: Program) -> Program:
         eqns = [_shorter(eqn) if eqn.prim.feeds else eqn for eqn in program.eqns]
         shorter = with_eqns(program, eqns, program.outs)
         shorter = dce(cse(simplify(shorter, is_exact=True)))
-        if shorter == program:
+        if _is_same(shorter, program):
             return program
         program = shorter
+
+
+def _is_same(one: Program, other: Program) -> bool:
+    """Whether two programs are equal, told without their keys where that is easy."""
+    if len(one.eqns) != len(other.eqns) or one.consts != other.consts:
+        return False
+    pairs = zip((*one.eqns, *one.outs), (*other.eqns, *other.outs), strict=True)
+    return all(a is b for a, b in pairs) or one == other
 
 
 def _with_numbers(program: Program) -> Program:

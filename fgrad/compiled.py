@@ -6,8 +6,6 @@ function calls the path for the other outcome, which is traced if there is none 
 """
 
 import functools
-import keyword
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +22,8 @@ from fgrad.lower.path import path_source
 from fgrad.lower.source import execute
 from fgrad.lower.statements import Globals
 from fgrad.record import JIT, read_program
+from fgrad.rewrites import optimise
+from fgrad.statics import Arguments, as_label
 from fgrad.trace import (
     Path,
     Trace,
@@ -43,8 +43,7 @@ class Signature:
 
     Attributes:
         name: of the function.
-        call: the function, of the list of traced leaves.
-        labels: a name for each leaf.
+        arguments: those of the first call.
         donated: the positions of leaves whose memory the function may use.
         paths: what was traced, the first one first.
         dispatchers: functions whose global ``run`` runs the first path.
@@ -53,16 +52,19 @@ class Signature:
     def __init__(
         self,
         name: str,
-        call: Function,
-        labels: Callable[[], Sequence[str]],
+        arguments: Arguments,
         donated: Sequence[int],
         trace: Callable[["Signature", list[Any], "Compiled", Outcome], Any],
     ) -> None:
-        self.name, self.call, self.donated = name, call, donated
-        self.labels = functools.cache(labels)
+        self.name, self.arguments, self.donated = name, arguments, donated
         self.paths: list[Compiled] = []
         self.dispatchers: list[Function] = []
         self._trace = trace
+
+    def identifier(self) -> str:
+        """The name as one that no argument has."""
+        name = "function" if self.name == "<lambda>" else self.name
+        return as_label(name, set(self.arguments.labels()))
 
     def run(self, *values: Any) -> Any:
         """The result, by the paths that are there."""
@@ -93,6 +95,7 @@ class Compiled:
     Attributes:
         program: with its guards.
         treedef: the structure of the result.
+        traced: how many equations it had before passes.
         others: for the outcome of a guard that failed, the path that was traced for it.
         is_quiet: whether it runs without floating-point warnings: elements that are
             masked later may overflow, and derivatives never warn.
@@ -106,8 +109,10 @@ class Compiled:
         program: Program,
         treedef: tree.TreeDef,
         has_inner: bool,
+        traced: int,
     ) -> None:
         self.signature, self.program, self.treedef = signature, program, treedef
+        self.traced = traced
         self.is_quiet = has_inner or any(e.prim.name == "where" for e in program.eqns)
         self.others: dict[Outcome, Compiled] = {}
         self.function: Function | None = None
@@ -128,24 +133,27 @@ class Compiled:
         """The names of inputs and constants in source."""
         consts = [f"const_{k}" for k in range(len(self.program.consts))]
         variables = (*self.program.ins, *self.program.consts)
-        return dict(zip(variables, (*self.signature.labels(), *consts), strict=True))
+        return dict(
+            zip(variables, (*self.signature.arguments.labels(), *consts), strict=True)
+        )
 
     def compile(self) -> Function | None:
         """Make the path a function, unless it is too long for that."""
         if len(self.program.eqns) > COMPILE_LIMIT:
             return None
-        name = as_label(self.signature.name, "", set(self.names.values()))
+        name = self.signature.identifier()
         known, mode = Globals(), Mode(self.is_quiet)
         lines = path_source(self.layout, name, self.names, self.treedef, mode, known)
-        for eqn in self.program.eqns:
-            if eqn.prim.name == "guard":
-                params = dict(eqn.params)
-                number, kind = params["number"], params["kind"]
-                known.values[f"other_{number}"] = self.signature.other(
-                    self, number, kind
-                )
+        for number, kind in self.guards():
+            other = self.signature.other(self, number, kind)
+            known.values[f"other_{number}"] = other
         self.function = execute(lines, known, name)
         return self.function
+
+    def guards(self) -> list[tuple[int, str]]:
+        """The number and the kind of each guard."""
+        found = [dict(e.params) for e in self.program.eqns if e.prim.name == "guard"]
+        return [(params["number"], params["kind"]) for params in found]
 
     @functools.cached_property
     def _executable(self) -> Executable:
@@ -167,7 +175,7 @@ def trace_path(signature: Signature, values: list[Any]) -> tuple[Compiled, Any]:
     avals = tuple(map(type_of, values))
     root = Path(None, None, (), (), avals, ())
     trace = Trace(JIT, avals, root=root)
-    result = trace.run(signature.call, trace.inputs(values))
+    result = trace.run(signature.arguments.call, trace.inputs(values))
     has_inner = Trace(JIT, avals, root=root).serial > trace.serial + 1
     leaves, treedef = tree.flatten(result)
     outs, results = [], []
@@ -178,10 +186,11 @@ def trace_path(signature: Signature, values: list[Any]) -> tuple[Compiled, Any]:
             refresh(out)
         outs.append(out)
         results.append(_apart(out.value if is_own else out))
-    program = guards_first(tighten(read_program(trace, trace.finish(), outs)))
+    recorded = read_program(trace, trace.finish(), outs)
+    program = guards_first(optimise(tighten(recorded)))
     frozen = [_frozen(value) for value in program.values]
     program = Program(program.ins, program.eqns, program.outs, program.consts, frozen)
-    compiled = Compiled(signature, program, treedef, has_inner)
+    compiled = Compiled(signature, program, treedef, has_inner, len(recorded.eqns))
     return compiled, tree.unflatten(treedef, results)
 
 
@@ -198,25 +207,3 @@ def _apart(value: Any) -> Any:
 def _frozen(value: Any) -> Any:
     """A closed-over array as it is now."""
     return value.copy(order="K") if type(value) is np.ndarray else value
-
-
-_TAKEN = re.compile(
-    r"np|inf|nan|i0|i1|first|last|part|call|result|token|\w+_|(kept|const_|other_)\w*|"
-    r"k[\dm]\w*|\w+_rows|(bool|u?int|float|complex)\w*|run_parts|spare|new_buffers|"
-    r"as_float64|error_state|ignore_all|unflatten|treedef|array_key|expected\w*"
-)
-
-
-def as_label(argument: str, path: str, taken: set[str]) -> str:
-    """A name for a leaf from its argument and its place there: ``params_w`` for
-    ``params['w']``; added to those that are taken.
-    """
-    label = re.sub(r"\W+", "_", f"{argument}{path}").strip("_")
-    if not label.isidentifier():
-        label = f"x_{label}"
-    if _TAKEN.fullmatch(label) or keyword.iskeyword(label):
-        label += "_in"
-    while label in taken:
-        label += "_2"
-    taken.add(label)
-    return label

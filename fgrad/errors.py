@@ -291,6 +291,7 @@ class ExportError(FgradError, TypeError):
 
     Fails::
 
+        A = np.eye(2)
         solve = fgrad.external(lambda b: np.linalg.solve(A, b), lambda b: b)
         total = fgrad.jit(lambda b: np.sum(solve(b)))
         fgrad.export(total, (np.ones(2),), "solve.py")

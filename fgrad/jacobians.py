@@ -18,12 +18,6 @@ from fgrad.transforms.tape import Tape
 from fgrad.xla.lazy import on_jax
 
 
-def _basis(aval: Aval) -> Any:
-    """A batch of arrays of a type: one for each element, with a one there."""
-    ones = np.eye(aval.size, dtype=aval.numpy_dtype)
-    return ones.reshape((aval.size, *aval.shape))
-
-
 def _reshaped(x: Any, shape: tuple[int, ...]) -> Any:
     return x if type_of(x).shape == shape else reshape(x, shape=shape)
 
@@ -100,7 +94,7 @@ def _rows(tape: Tape, number: int, aval: Aval) -> list[Any]:
         return [np.zeros(shape, own.dtype) for shape, own in pairs]
     if not aval.ndim:
         return tape.pull_back({number: aval.numpy_dtype.type(1)})
-    rows = tape.pull_back_batch(number, _basis(aval))
+    rows = tape.pull_back_units(number)
     return [_reshaped(row, shape) for row, shape in zip(rows, shapes, strict=True)]
 
 
@@ -153,7 +147,7 @@ def _columns(tape: Tape, number: int, count: int) -> list[Any]:
     aval = tape.avals[number]
     moving = tuple(k for k in range(count) if tape.outs[k] is not None)
     if aval.ndim:
-        found = tape.push_forward_batch(number, _basis(aval), moving)
+        found = tape.push_forward_units(number, moving)
         found = [move_axis(x, 0, type_of(x).ndim - 1) for x in found]
     else:
         found = tape.push_forward({number: aval.numpy_dtype.type(1)}, moving)
@@ -226,7 +220,7 @@ def _curvature(tape: Tape, number: int) -> list[Any]:
     aval = tape.avals[number]
     if not aval.ndim:
         return tape.curve({number: aval.numpy_dtype.type(1)})
-    found = tape.curve_batch(number, _basis(aval))
+    found = tape.curve_units(number)
     moved = [move_axis(x, 0, type_of(x).ndim - 1) for x in found]
     pairs = zip(moved, tape.avals, strict=True)
     return [_reshaped(x, (*own.shape, *aval.shape)) for x, own in pairs]

@@ -9,7 +9,8 @@ import functools
 import threading
 import types
 from collections.abc import Callable, Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from fgrad.arguments import Argnames
 from fgrad.caches import JitInfo
@@ -20,11 +21,12 @@ from fgrad.compiled import (
     closes_over_traced,
     trace_path,
 )
-from fgrad.errors import BackendError, JitError
+from fgrad.errors import BackendError, ExportError, JitError
+from fgrad.explain import explain
+from fgrad.exporting import module_source, write_module
 from fgrad.ir import Program
-from fgrad.signature import MISS, Dispatcher, make_dispatcher, no_dispatcher
-from fgrad.splitting import Split, Splitter
-from fgrad.statics import Marked, as_names, as_numbers
+from fgrad.signature import Dispatcher, make_dispatcher
+from fgrad.statics import Arguments, Marked, as_names, as_numbers
 from fgrad.trace import Tracer, as_operand, type_of
 from fgrad.xla.jitted import Shardings, XlaJitted
 
@@ -36,7 +38,15 @@ SIGNATURES = 256  # types of arguments for which a jitted function keeps its pro
 
 
 class Jitted:
-    """What `jit` returns: call it like the function."""
+    """What `jit` returns: call it like the function.
+
+    Each is of a class of its own, whose ``__call__`` begins with tests that are made
+    for the arguments it has seen: an attribute of the instance would be one call more.
+    """
+
+    def __new__(cls, *_: Any) -> "Jitted":
+        own = type(cls.__name__, (cls,), {"__module__": cls.__module__})
+        return cast("Jitted", super().__new__(own))
 
     def __init__(
         self,
@@ -48,23 +58,13 @@ class Jitted:
         functools.update_wrapper(self, f)
         self._f = f
         self._name = getattr(f, "__name__", type(f).__name__)
-        self._static = static
-        self._split = Splitter(f, static, donated)
+        self._static, self._donated = static, donated
         self._max_paths = max_paths
         self._signatures: dict[Any, Signature] = {}
-        self._dispatch: Dispatcher = no_dispatcher  # tries the others in turn
         self._dispatchers: list[Dispatcher] = []
         self._hits = self._misses = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            out = self._dispatch(args)
-            if out is not MISS:
-                return out
-        return self._call(args, kwargs)
-
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A call whose types no dispatcher knows."""
         split = self._split(args, kwargs)
         if any(type(leaf) is Tracer for leaf in split.leaves):
             return self._f(*args, **kwargs)
@@ -81,9 +81,10 @@ class Jitted:
             self._learn(args, signature)
         return out
 
-    def _new_signature(self, split: Split) -> Signature:
-        name, donated = self._name, split.donated()
-        return Signature(name, split.call, split.labels, donated, self._trace)
+    def _new_signature(self, split: Arguments) -> Signature:
+        donated = split.donated(self._donated)
+        split.forget_leaves()
+        return Signature(self._name, split, donated, self._trace)
 
     def _keep(self, key: Any, signature: Signature) -> None:
         with _LOCK:
@@ -97,11 +98,12 @@ class Jitted:
         """Let arguments of these types be told by code written for them."""
         if len(self._dispatchers) >= DISPATCHERS:
             return
-        dispatch = make_dispatcher(args, signature.run, self._dispatch)
+        own: Any = type(self)
+        dispatch = make_dispatcher(args, signature.run, own.__call__)
         if dispatch is not None:
             signature.dispatchers.append(dispatch)
             self._dispatchers.append(dispatch)
-            self._dispatch = dispatch
+            own.__call__ = dispatch
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -121,6 +123,42 @@ class Jitted:
         values = list(map(_as_argument, split.leaves))
         return trace_path(self._new_signature(split), values)[0].program
 
+    @property
+    def source(self) -> str:
+        """A module that needs NumPy only, for the types of arguments traced last.
+
+        It has the paths that were traced so far. See `export`.
+
+        Raises:
+            JitError: nothing was traced yet.
+            ExportError: the function does what such a module cannot hold.
+        """
+        if not self._signatures:
+            raise JitError(
+                f"{self._name} has no source before it is called: call it, or use "
+                "fgrad.export(jitted, args, path)"
+            )
+        return module_source(list(self._signatures.values())[-1])
+
+    def explain(self) -> str:
+        """What was specialised, fused, reused and kept for each path, and why."""
+        return explain(self._name, list(self._signatures.values()))
+
+    def leaves(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """The arrays and numbers that are traced of these arguments."""
+        return list(map(_as_argument, self._split(args, kwargs).leaves))
+
+    def signature(self, *args: Any, **kwargs: Any) -> Signature:
+        """What is known of calls with arguments like these, traced if it is new."""
+        split = self._split(args, kwargs)
+        values = list(map(_as_argument, split.leaves))
+        key = (split.key, *map(type_of, values))
+        if key not in self._signatures:
+            self(*args, **kwargs)
+        if key not in self._signatures:
+            raise JitError(f"{self._name} is called with traced values here")
+        return self._signatures[key]
+
     def cache_info(self) -> JitInfo:
         """Calls that were served, functions that were traced, and what is kept."""
         counts = [len(signature.paths) for signature in self._signatures.values()]
@@ -136,7 +174,11 @@ class Jitted:
         self._hits += self._dispatched()
         self._signatures = {}
         self._dispatchers = []
-        self._dispatch = no_dispatcher
+        if "__call__" in vars(type(self)):
+            del type(self).__call__
+
+    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        return Arguments(self._f, args, kwargs, self._static)
 
     def _trace(
         self,
@@ -247,3 +289,46 @@ def jit(
         return Jitted(function, static, donated, max_paths)
 
     return decorate if f is None else decorate(f)
+
+
+def export(
+    f: Function, args: tuple[Any, ...], path: Any, kwargs: dict[str, Any] | None = None
+) -> Path:
+    """Write a jitted function as a Python module that needs NumPy only, not fgrad.
+
+    The module has one function, of the name and the traced arguments of ``f``, for
+    arguments of the types of these. Static arguments are part of it. Paths through
+    Python branches are those that were met so far: call the jitted function with values
+    that take the others before. Arrays that ``f`` closes over are part of the module.
+
+    Args:
+        f: what `jit` returned, or a function.
+        args: its arguments, as a tuple.
+        path: the file to write, such as ``"gradient.py"``.
+        kwargs: its arguments by name.
+
+    Returns:
+        The path.
+
+    Raises:
+        ExportError: the function calls Python functions (`external`, `custom_vjp`) that
+            a module cannot hold.
+
+    >>> import numpy as np, fgrad, tempfile, pathlib
+    >>> slope = fgrad.jit(fgrad.grad(lambda x: np.sum(x**3)))
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "slope.py"
+    >>> _ = fgrad.export(slope, (np.ones(2),), file)
+    >>> scope = {}
+    >>> exec(file.read_text(), scope)
+    >>> scope["function"](np.array([1.0, 2.0]))
+    array([ 3., 12.])
+    """
+    if isinstance(f, XlaJitted):
+        raise ExportError(
+            "export writes a module for NumPy, and this function runs on XLA: jit it "
+            "without backend=, or use jitted.lower(*args).export()"
+        )
+    jitted = f if isinstance(f, Jitted) else jit(f)
+    if not isinstance(args, tuple):
+        raise TypeError("args must be a tuple of the arguments of f")
+    return write_module(jitted.signature(*args, **(kwargs or {})), path)

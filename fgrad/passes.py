@@ -117,7 +117,7 @@ class Substitution:
     def eqn(self, eqn: Eqn) -> Eqn:
         """The equation with its operands replaced; itself where none is."""
         table = self._table
-        if not any(type(a) is Var and a in table for a in eqn.ins):
+        if not table or table.keys().isdisjoint(eqn.ins):
             return eqn
         ins = tuple(map(self, eqn.ins))
         return Eqn(eqn.prim, ins, eqn.params, eqn.outs, eqn.site)
@@ -174,6 +174,23 @@ def simplify(program: Program, is_exact: bool = False) -> Program:
             kept.append(eqn)
             source.update((var, eqn) for var in eqn.outs)
     return with_eqns(program, kept, [subst(atom) for atom in program.outs])
+
+
+def simpler(
+    eqn: Eqn, source: dict[Atom, Eqn], uses: Counter[Atom]
+) -> list[Eqn] | Atom | None:
+    """What local identities, of those that keep results the same, make of one equation:
+    others, or what it equals. None where they leave it as it is.
+    """
+    plain = _elide_broadcasts(eqn, source)
+    parts = _shrink(plain, source) or rewritten(plain, source, uses)
+    if parts is not None:
+        return parts
+    folded = _fold_full(plain, source)
+    same = _identity(folded, source)
+    if same is not None:
+        return same
+    return None if folded is eqn else [folded]
 
 
 def _join_sums(

@@ -132,6 +132,10 @@ class Primitive:
         augmented: the same for `in_place`, such as ``{0} += {1}``.
         into: ``into(*avals)``: format of the source that computes into a buffer
             ``{out}`` in C order, such as ``np.dot({0}, {1}, {out})``, or None.
+        takes_out: `numpy` takes an array for the result, which is none of its operands,
+            as ``out``.
+        slot: for what writes to a slot of an array: the position of the operand that
+            is written.
         statements: for source that is no expression: ``statements(out, ins, avals,
             params, in_place)`` gives the lines that bind the name ``out``, or None.
         stacks: it works on the last axes and broadcasts those before, as NumPy's linear
@@ -183,6 +187,8 @@ class Primitive:
     calm: str | None = None
     augmented: str | None = None
     into: Rule | None = None
+    takes_out: bool = False
+    slot: int | None = None
     statements: Rule | None = None
     stacks: bool = False
     batch_params: Rule | None = None

@@ -11,9 +11,8 @@ import numpy as np
 
 from fgrad.checks import CHECKS
 
-MISS: Any = object()  # what a dispatcher returns for other arguments
 Run = Callable[..., Any]
-Dispatcher = Callable[[tuple[Any, ...]], Any]
+Dispatcher = Callable[..., Any]  # of self and the arguments
 Constant = Callable[[Any], str]  # a name for a global
 LeafTests = Callable[[str, Any, Constant], str | None]
 _NUMBERS = (bool, int, float, complex)
@@ -52,7 +51,8 @@ class Writer:
         return name
 
     def require(self, condition: str) -> None:
-        self.lines.append(f"if not ({condition}): return following(args)")
+        other = "return following(self, *args, **kwargs)"
+        self.lines.append(f"if not ({condition}): {other}")
 
     def visit(self, name: str, value: Any) -> None:
         """Write the tests of one argument or of a part of one."""
@@ -93,30 +93,26 @@ class Writer:
         self.visit(name, item)
 
 
-def no_dispatcher(args: tuple[Any, ...]) -> Any:
-    """The end of a chain of dispatchers."""
-    return MISS
-
-
 def make_dispatcher(
     args: tuple[Any, ...], run: Run, following: Dispatcher
 ) -> Dispatcher | None:
-    """``dispatch(args)``: ``run(*leaves)`` for arguments like these, and what
-    ``following(args)`` gives for others.
+    """A ``__call__`` that calls ``run(*leaves)`` for arguments like these, and
+    ``following``, another ``__call__``, for others.
 
     Its globals ``run``, ``following`` and ``hits`` (how often it ran) may be read and
     set. None where an argument is of a type that these tests do not know.
     """
     writer = Writer(exact_tests)
-    writer.scope.update(run=run, following=following, hits=0, MISS=MISS, checks=CHECKS)
-    writer.lines += ["global hits", "if checks: return MISS"]
-    writer.require(f"len(args) == {len(args)}")
+    writer.scope.update(run=run, following=following, hits=0, checks=CHECKS)
+    writer.lines.append("global hits")
+    writer.require(f"len(args) == {len(args)} and not kwargs and not checks")
     for position, value in enumerate(args):
         writer.visit_part(f"args[{position}]", value)
     if not writer.is_complete:
         return None
     writer.lines += ["hits += 1", f"return run({', '.join(writer.leaves)})"]
-    source = "\n    ".join(["def dispatch(args):", *writer.lines]) + "\n"
+    head = "def dispatch(self, *args, **kwargs):"
+    source = "\n    ".join([head, *writer.lines]) + "\n"
     exec(compile(source, "<fgrad dispatcher>", "exec"), writer.scope)
     dispatch: Dispatcher = writer.scope["dispatch"]
     return dispatch

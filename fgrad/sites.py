@@ -1,5 +1,6 @@
 """Where in the user's code something happened: captured cheaply, formatted late."""
 
+import functools
 import linecache
 import os
 import sys
@@ -28,6 +29,7 @@ class Site(NamedTuple):
         return linecache.getline(self.file, self.line).strip()
 
 
+@functools.lru_cache(4096)
 def is_library_file(file: str) -> bool:
     """Whether a file belongs to fgrad or to NumPy rather than to the user."""
     return file.startswith(_LIBRARY_FOLDERS) or file.startswith("<fgrad")

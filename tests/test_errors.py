@@ -29,7 +29,8 @@ def code_blocks(docstring):
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_page_of_error(cls):
+def test_page_of_error(cls, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     failing, repaired = code_blocks(cls.__doc__)
     scope = {"np": np, "fgrad": fgrad}
     try:

@@ -719,3 +719,18 @@ def test_flat_writes_to_an_array_without_axes() -> None:
 
     assert put(2.0) == 12.0
     assert fgrad.grad(put)(2.0) == 12.0
+
+
+def test_writes_through_views_of_views_as_source():
+    def f(x):
+        y = x * 2.0
+        y.reshape(6)[1:][::2][...] = 7.0
+        y.T[1:][0] += 1.0
+        rows = y[1:]
+        rows[0, ...][1:] *= 3.0
+        return y
+
+    x = np.arange(6.0).reshape(2, 3)
+    jitted = fgrad.jit(f)
+    for _ in range(4):
+        np.testing.assert_array_equal(jitted(x), f(x))

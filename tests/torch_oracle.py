@@ -52,10 +52,10 @@ def outcome(source: str, module: Any) -> str:
             text = _show(_evaluate(last, scope))
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
-    # PyTorch's own way of answering NumPy is deprecated
-    messages = [
-        str(w.message) for w in caught if "__array_wrap__" not in str(w.message)
-    ]
+    # ways that PyTorch itself uses are deprecated
+    own = ("__array_wrap__", "torch.jit.script")
+    messages = [str(w.message) for w in caught]
+    messages = [text for text in messages if not any(name in text for name in own)]
     return masked("\n".join([text, *messages]))
 
 

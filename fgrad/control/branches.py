@@ -21,8 +21,8 @@ from fgrad.control.scan_derivatives import zeros_like
 from fgrad.errors import CarryTypeError
 from fgrad.ir import Atom, Aval, Eqn, Program, Var, evaluate
 from fgrad.ops.batching import aligned
-from fgrad.ops.elementwise import where
 from fgrad.ops.logic import is_less_equal
+from fgrad.ops.select import where
 from fgrad.ops.structure import astype
 from fgrad.passes import dce, reads_of
 from fgrad.primitive import Body, Feed, Primitive, Sample, Unmapped

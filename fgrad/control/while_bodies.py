@@ -9,8 +9,9 @@ from fgrad.caches import remembered
 from fgrad.control.derivatives import active_inputs
 from fgrad.control.scan_derivatives import varying_carry, zeros_like
 from fgrad.ir import Atom, Aval, Eqn, Lit, Program, Var
-from fgrad.ops.elementwise import add, where
+from fgrad.ops.elementwise import add
 from fgrad.ops.reduce import any_
+from fgrad.ops.select import where
 from fgrad.transforms.jvp import Flags, forward
 from fgrad.transforms.vjp import with_residuals
 

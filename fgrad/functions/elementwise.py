@@ -10,6 +10,7 @@ from fgrad.functions.protocol import concrete, implements, write_out
 from fgrad.ops import elementwise as ops
 from fgrad.ops import logic, transcendental
 from fgrad.ops.cut import stop
+from fgrad.ops.select import where as where_
 from fgrad.ops.structure import astype, copy
 from fgrad.trace import Tracer, as_operand, type_of
 
@@ -115,7 +116,7 @@ def where(condition: Any, *branches: Any) -> Any:
     condition = as_operand(condition)
     if type_of(condition).numpy_dtype != np.bool_:
         condition = condition != 0
-    return ops.where(condition, x, y)
+    return where_(condition, x, y)
 
 
 @implements(np.select)
@@ -183,7 +184,7 @@ def angle(z: Any, deg: bool = False) -> Any:
     if type_of(z).is_complex:
         result = ops.angle(z)
     else:
-        result = ops.where(logic.is_less(z, 0), math.pi, z * 0)
+        result = where_(logic.is_less(z, 0), math.pi, z * 0)
     return result * (180 / math.pi) if deg else result
 
 

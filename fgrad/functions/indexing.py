@@ -9,8 +9,8 @@ from fgrad.fast import learn_slice, read_slice
 from fgrad.functions.protocol import concrete, implements, write_out
 from fgrad.inplace import assign, write
 from fgrad.ir import PYTHON_AVALS
-from fgrad.ops.elementwise import where
 from fgrad.ops.index import index, index_add
+from fgrad.ops.select import where
 from fgrad.ops.structure import astype, reshape
 from fgrad.trace import Tracer, as_operand, record, refresh, type_of
 from fgrad.tracer import is_dynamic

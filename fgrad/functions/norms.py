@@ -13,8 +13,9 @@ from fgrad.ops import decompositions
 from fgrad.ops import linalg as ops
 from fgrad.ops.contract import matmul as matmul_
 from fgrad.ops.cut import stop_gradient
-from fgrad.ops.elementwise import absolute, imag, real, where
+from fgrad.ops.elementwise import absolute, imag, real
 from fgrad.ops.reduce import kept_shape, sum_
+from fgrad.ops.select import where
 from fgrad.trace import as_operand, type_of
 
 # --- norms

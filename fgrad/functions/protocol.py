@@ -16,7 +16,7 @@ from fgrad.errors import (
 )
 from fgrad.fast import bind1, bind2
 from fgrad.inplace import assign
-from fgrad.ops.elementwise import where as where_
+from fgrad.ops.select import where as where_
 from fgrad.primitive import Primitive
 from fgrad.trace import Tracer, as_operand, bind, refresh
 from fgrad.tracer import is_mapped

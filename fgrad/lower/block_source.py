@@ -1,12 +1,11 @@
 """A loop over blocks of rows, in which a run of elementwise equations is computed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from fgrad.ir import Eqn, Program, Var
 from fgrad.lower.blocks import Run, is_sliced
-from fgrad.lower.buffers import Buffers
 from fgrad.lower.plan import Plan
-from fgrad.lower.statements import Statements, fills
+from fgrad.lower.statements import Statements, fills, fills_in_place
 from fgrad.lower.threads import run_parts
 
 Line = tuple[str, int, Eqn | None]  # text, depth, and the equation it computes
@@ -28,7 +27,8 @@ class BlockWriter:
         self.plan, self.run, self.statements = plan, run, statements
         self.members = program.eqns[run.start : run.stop]
         self.produced = {eqn.outs[0] for eqn in self.members}
-        later = {a for eqn in program.eqns[run.stop :] for a in eqn.ins}
+        self.ends = program.eqns[run.stop : run.end]
+        later = {a for eqn in program.eqns[run.end :] for a in eqn.ins}
         kept = self.produced & (later | set(program.outs))
         self.outs = [eqn.outs[0] for eqn in self.members if eqn.outs[0] in kept]
         self.dead: list[Var] = []
@@ -36,16 +36,21 @@ class BlockWriter:
         self._free: dict[str, list[str]] = {}
         self._held: dict[Var, str] = {}
 
-    def lines(self, buffers: Buffers) -> Iterator[Line]:
-        """All lines, with the whole arrays before the loop."""
+    def lines(self, buffer_of: Callable[[Var], str | None]) -> Iterator[Line]:
+        """All lines, with the whole arrays before the loop: new ones, or those that
+        ``buffer_of`` gives.
+        """
         run, table = self.run, self.statements.table
         names = dict(table)
         body = list(self._body())
         for var in self.outs:
             whole = f"np.empty({run.shape}, {var.aval.numpy_dtype.name!r})"
-            if var in buffers.of:
-                whole = f"kept{buffers.of[var]}"
-            yield f"{names[var]} = {whole}", 1, None
+            yield f"{names[var]} = {buffer_of(var) or whole}", 1, None
+        for eqn in self.ends:
+            (out,) = eqn.outs
+            shape = (-(-run.shape[0] // run.rows), *out.aval.shape)
+            dtype = out.aval.numpy_dtype.name
+            yield f"{table[out]}_sums = np.empty({shape}, {dtype!r})", 1, eqn
         bounds, depth = f"0, {run.shape[0]}", 1
         if run.is_shared:
             yield "def part(first, last):", 1, None
@@ -63,16 +68,20 @@ class BlockWriter:
             for dtype in self._blocks:
                 shorter = f"{dtype}s = [x[: i1 - i0] for x in {dtype}s]"
                 yield shorter, depth + 2, None
-        for line, eqn in body:
-            yield line, depth + 1, eqn
+        for line, member in body:
+            yield line, depth + 1, member
         if run.is_shared:
             self.statements.globals.values["run_parts"] = run_parts
             yield f"run_parts(part, {run.shape[0]}, {run.rows})", 1, None
         table.update(names)
+        for eqn in self.ends:
+            name = table[eqn.outs[0]]
+            yield f"{name} = np.add.reduce({name}_sums, 0)", 1, eqn
 
     def _body(self) -> Iterator[tuple[str, Eqn | None]]:
         table = self.statements.table
-        read = dict.fromkeys(atom for eqn in self.members for atom in eqn.ins)
+        everything = (*self.members, *self.ends)
+        read = dict.fromkeys(atom for eqn in everything for atom in eqn.ins)
         for atom in [*(a for a in read if a not in self.produced), *self.outs]:
             if is_sliced(atom, self.run.shape):
                 name = table[atom]
@@ -81,6 +90,15 @@ class BlockWriter:
         for number, eqn in enumerate(self.members, self.run.start):
             for line in self._equation(number, eqn):
                 yield line, eqn
+        for number, eqn in enumerate(self.ends, self.run.stop):
+            name = table[eqn.outs[0]]
+            (line,) = self.statements.lines(eqn)
+            value = line.removeprefix(f"{name} = ")
+            if eqn.prim.name == "matmul":  # BLAS would start threads of its own
+                pair = ", ".join(table[atom] for atom in eqn.ins)
+                value = f"np.einsum('i,i->', {pair})"
+            yield f"{name}_sums[i0 // {self.run.rows}] = {value}", eqn
+            self.dead += [v for v in self.plan.frees[number] if v not in self.produced]
 
     def _equation(self, number: int, eqn: Eqn) -> list[str]:
         used_up = list(self.plan.frees[number])
@@ -89,20 +107,29 @@ class BlockWriter:
             overwritten = eqn.ins[position]
             assert type(overwritten) is Var
             used_up.append(overwritten)
-        for var in used_up:
-            if var in self._held:
-                self._free.setdefault(_dtype(var), []).append(self._held.pop(var))
-            elif var not in self.produced:
-                self.dead.append(var)
+        if fills_in_place(eqn):
+            self._release(used_up)
         out = eqn.outs[0]
         name = self.statements.table[out]
         if out not in self.outs:
-            return self.statements.lines(eqn, buffer=self._take(eqn))
+            lines = self.statements.lines(eqn, buffer=self._take(eqn))
+            self._release(used_up)
+            return lines
+        self._release(used_up)
         if fills(eqn):
             (line,) = self.statements.lines(eqn, buffer=name)
             return [line.removeprefix(f"{name} = ")]
         (line,) = self.statements.lines(eqn)
         return [line.replace(f"{name} = ", f"{name}[...] = ", 1)]
+
+    def _release(self, used_up: list[Var]) -> None:
+        """Let the blocks of variables that nothing reads any more be used again."""
+        while used_up:
+            var = used_up.pop()
+            if var in self._held:
+                self._free.setdefault(_dtype(var), []).append(self._held.pop(var))
+            elif var not in self.produced:
+                self.dead.append(var)
 
     def _take(self, eqn: Eqn) -> str | None:
         """An array of one block for the result of an equation that can fill one."""

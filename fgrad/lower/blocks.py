@@ -20,11 +20,21 @@ WORK = 1 << 21  # equations times elements from which blocks pay: less fits a ca
 
 @dataclass(frozen=True)
 class Run:
-    """Equations ``start`` to ``stop`` of a program: elementwise, with one shape."""
+    """Equations ``start`` to ``stop`` of a program: elementwise, with one shape.
+
+    The next ones, ``ends`` of them, are sums of their results, which are taken block by
+    block, so that these results need not be kept.
+    """
 
     start: int
     stop: int
     shape: tuple[int, ...]
+    ends: int = 0
+
+    @property
+    def end(self) -> int:
+        """The first equation behind the sums."""
+        return self.stop + self.ends
 
     @property
     def is_shared(self) -> bool:
@@ -38,13 +48,16 @@ class Run:
         return max(1, BLOCK // max(1, math.prod(self.shape[1:])))
 
 
-def find_runs(program: Program) -> tuple[Program, list[Run]]:
-    """The program with its equations in an order that has long runs, and these."""
+def find_runs(program: Program, sums: bool = False) -> tuple[Program, list[Run]]:
+    """The program with its equations in an order that has long runs, and these.
+
+    With ``sums`` runs end with sums, which then add in another order.
+    """
     if not any(_shape_of(eqn) for eqn in program.eqns):
         return program, []
     eqns: list[Eqn] = []
     runs: list[Run] = []
-    _order(list(program.eqns), eqns, runs)
+    _order(list(program.eqns), eqns, runs, sums)
     ordered = Program(program.ins, eqns, program.outs, program.consts, program.values)
     return ordered, runs
 
@@ -58,7 +71,7 @@ def _shape_of(eqn: Eqn) -> tuple[int, ...] | None:
     return aval.shape if aval.size >= LARGE and aval.shape[0] > 1 else None
 
 
-def _order(rest: list[Eqn], eqns: list[Eqn], runs: list[Run]) -> None:
+def _order(rest: list[Eqn], eqns: list[Eqn], runs: list[Run], sums: bool) -> None:
     """Append equations in their new order, and the runs among them."""
     while rest:
         first = next((k for k, e in enumerate(rest) if _shape_of(e)), len(rest))
@@ -74,10 +87,10 @@ def _order(rest: list[Eqn], eqns: list[Eqn], runs: list[Run]) -> None:
             eqns.append(rest[0])
             rest = rest[1:]
             continue
-        _order(before, eqns, runs)
-        runs.append(Run(len(eqns), len(eqns) + len(members), shape))
-        eqns += members
-        rest = after
+        _order(before, eqns, runs, sums)
+        ends, rest = _ends(members, after, shape) if sums else ([], after)
+        runs.append(Run(len(eqns), len(eqns) + len(members), shape, len(ends)))
+        eqns += [*members, *ends]
 
 
 def _split(
@@ -102,6 +115,31 @@ def _split(
         else:
             before.append(eqn)
     return before, members, after
+
+
+def _ends(
+    members: Sequence[Eqn], after: Sequence[Eqn], shape: tuple[int, ...]
+) -> tuple[list[Eqn], list[Eqn]]:
+    """The sums that can end a run, and what comes after them."""
+    produced = {var for eqn in members for var in eqn.outs}
+    later = {var for eqn in after for var in eqn.outs}
+    ends: list[Eqn] = []
+    rest: list[Eqn] = []
+    for number, eqn in enumerate(after):
+        if eqn.has_effect:
+            return ends, [*rest, *after[number:]]
+        is_ready = later.isdisjoint(eqn.ins) and not produced.isdisjoint(eqn.ins)
+        (ends if is_ready and _sums_rows(eqn, shape) else rest).append(eqn)
+    return ends, rest
+
+
+def _sums_rows(eqn: Eqn, shape: tuple[int, ...]) -> bool:
+    """Whether an equation sums over the first axis of arrays of this shape."""
+    if not all(atom.aval.shape == shape and type(atom) is Var for atom in eqn.ins):
+        return False
+    if eqn.prim.name == "sum":
+        return 0 in dict(eqn.params)["axis"]
+    return eqn.prim.name == "matmul" and len(shape) == 1
 
 
 def is_sliced(atom: Atom, shape: tuple[int, ...]) -> bool:

@@ -26,10 +26,12 @@ class Buffers:
     Attributes:
         avals: their types.
         of: for each variable whose value goes into one, its number.
+        results: the large variables that are returned, and for each its number.
     """
 
     avals: list[Aval] = field(default_factory=list)
     of: dict[Var, int] = field(default_factory=dict)
+    results: dict[Var, int] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
@@ -53,6 +55,7 @@ class _Assignment:
         self.free: dict[Aval, list[int]] = {}
         self.held: dict[Var, int] = {}  # what is in use, by the owner of the memory
         self.returned = _returned(program, plan)
+        self.shown = _shown(program, plan)
 
     def over(self, runs: Sequence[Run]) -> Buffers:
         starts = {run.start: run for run in runs}
@@ -66,11 +69,11 @@ class _Assignment:
                 continue
             for eqn in self.program.eqns[run.start : run.stop]:
                 var = eqn.outs[0]
-                if self.plan.last.get(var, -1) >= run.stop:
+                if self.plan.last.get(var, -1) >= run.end:
                     self.take(var)
-            for inside in range(run.start, run.stop):
+            for inside in range(run.start, run.end):
                 self.release(inside)
-            number = run.stop
+            number = run.end
         return self.found
 
     def equation(self, number: int, eqn: Eqn) -> None:
@@ -85,7 +88,11 @@ class _Assignment:
 
     def take(self, var: Var, least: int = KEPT) -> None:
         """Give a variable a buffer, if that pays."""
-        if var in self.returned or var.aval.size < least:
+        if var.aval.size < least or var in self.shown:
+            return
+        if var in self.returned:
+            if var.aval.size >= KEPT:
+                self.found.results[var] = len(self.found.results)
             return
         free = self.free.get(var.aval)
         if free:
@@ -118,16 +125,33 @@ def calls_user(eqn: Eqn) -> bool:
     )
 
 
+def _shown(program: Program, plan: Plan) -> set[Var]:
+    """The variables whose memory is shown to functions of the user's."""
+    return _with_overwritten(
+        program,
+        plan,
+        {
+            plan.owner[atom]
+            for eqn in program.eqns
+            if calls_user(eqn)
+            for atom in eqn.ins
+            if type(atom) is Var
+        },
+    )
+
+
 def _returned(program: Program, plan: Plan) -> set[Var]:
-    """The variables whose memory leaves the function, or is shown to a user's."""
+    """The variables whose memory leaves the function."""
     found = {
         plan.owner[atom]
         for position, atom in enumerate(program.outs)
         if type(atom) is Var and position not in plan.copies
     }
-    for eqn in program.eqns:
-        if calls_user(eqn):
-            found.update(plan.owner[atom] for atom in eqn.ins if type(atom) is Var)
+    return _with_overwritten(program, plan, found)
+
+
+def _with_overwritten(program: Program, plan: Plan, found: set[Var]) -> set[Var]:
+    """With the variables whose memory they take over."""
     for number in reversed(range(len(program.eqns))):
         position = plan.in_place.get(number)
         if position is not None and program.eqns[number].outs[0] in found:

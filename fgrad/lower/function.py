@@ -15,8 +15,9 @@ from fgrad import tree
 from fgrad.ir import Eqn, Program, Var
 from fgrad.lower.blocks import Run, find_runs
 from fgrad.lower.buffers import Buffers, assign_buffers
-from fgrad.lower.plan import Plan, make_plan
+from fgrad.lower.plan import Plan, make_lasting_plan, make_plan
 from fgrad.lower.quiet import quiet_lines
+from fgrad.lower.results import unshared
 from fgrad.lower.source import FunctionWriter, run_lines
 from fgrad.lower.statements import Globals
 from fgrad.primitive import Body
@@ -57,9 +58,9 @@ def lay_out(program: Program, donated: Sequence[int] = ()) -> Layout:
     Inputs at the positions ``donated`` may be overwritten and returned, unless a guard
     may need them for another path.
     """
-    ordered, runs = find_runs(program)
+    ordered, runs = find_runs(program, sums=True)
     has_guards = any(eqn.prim.name == "guard" for eqn in program.eqns)
-    plan = make_plan(ordered, () if has_guards else donated)
+    plan = make_lasting_plan(ordered, () if has_guards else donated)
     plan = replace(plan, reuses={})  # the buffers that are kept serve for that
     return Layout(ordered, plan, runs, assign_buffers(ordered, plan, runs))
 
@@ -127,6 +128,15 @@ class PathWriter(FunctionWriter):
         inside = [*self.leave, f"return {other}({call})"]
         return [f"if {test}:", *(f"    {line}" for line in inside)]
 
+    def buffer_of(self, var: Var) -> str | None:
+        number = self.buffers.results.get(var)
+        if number is None or self.mode.is_portable:
+            return super().buffer_of(var)
+        known = f"results_{self.path}_{number}"
+        self.globals.definitions[known] = [f"{known} = []  # returned before"]
+        self.globals.values["unshared"] = unshared
+        return f"unshared({known}, {var.aval.shape}, {var.aval.numpy_dtype.name!r})"
+
     def _test(self, value: str, kind: str, expected: Any) -> tuple[str, str]:
         """Whether a guard fails, and what was observed instead."""
         if kind == "bool":
@@ -172,8 +182,12 @@ def path_lines(
     known: Globals,
 ) -> Lines:
     """The lines of a path's function of the program's inputs."""
-    writer = PathWriter(layout, names, name, known, mode)
-    program = layout.program
+    return path_function(PathWriter(layout, names, name, known, mode), treedef)
+
+
+def path_function(writer: PathWriter, treedef: tree.TreeDef) -> Lines:
+    """The lines of the function that a writer writes."""
+    program, known = writer.program, writer.globals
     for var, value in zip(program.consts, program.values, strict=True):
         known.values[writer.table[var]] = value
     writer.take_buffers()
@@ -185,4 +199,4 @@ def path_lines(
     for line in writer.leave:
         writer.write(line)
     writer.write(f"return {result}")
-    return writer.function(name, writer.lines, mode.is_quiet)
+    return writer.function(writer.path, writer.lines, writer.mode.is_quiet)

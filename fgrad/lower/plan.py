@@ -1,6 +1,6 @@
 """What the back ends need to know of a program's memory: last uses and aliases."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +43,43 @@ def make_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
 
     Inputs at the positions ``donated`` may be overwritten and returned.
     """
+    return _plan(program, donated, lambda number: True)
+
+
+def make_lasting_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
+    """The same for a function that keeps its buffers, which need not be freed early.
+
+    Parts of a buffer are copied only where it is overwritten while they are in use.
+    """
+    plan = make_plan(program, donated)
+    if not plan.reads:
+        return plan
+    buffer: dict[Atom, Atom] = {}  # the first variable that had the memory of another
+    written: dict[Atom, list[int]] = {}
+    for number, position in sorted(plan.in_place.items()):
+        eqn = program.eqns[number]
+        overwritten = eqn.ins[position]
+        first = buffer[eqn.outs[0]] = buffer.get(overwritten, overwritten)
+        written.setdefault(first, []).append(number)
+
+    def is_needed(number: int) -> bool:
+        eqn = program.eqns[number]
+        owner = plan.owner[eqn.ins[0]]
+        writes = written.get(buffer.get(owner, owner), [])
+        last = plan.last.get(eqn.outs[0], number)
+        return any(number < write <= last for write in writes)
+
+    needed = set(filter(is_needed, plan.reads))
+    return _plan(program, donated, needed.__contains__)
+
+
+def _plan(
+    program: Program, donated: Sequence[int], may_copy: Callable[[int], bool]
+) -> Plan:
     own = {program.ins[position] for position in donated}
     inputs = {*program.ins, *program.consts} - own
     reads: set[int] = set()
-    owner = _owners(program, inputs | own, inputs, reads)
+    owner = _owners(program, inputs | own, inputs, reads, may_copy)
     last: dict[Var, int] = {}
     for number, eqn in enumerate(program.eqns):
         for atom in eqn.ins:
@@ -98,7 +131,11 @@ def _reuses(
 
 
 def _owners(
-    program: Program, known: set[Var], inputs: set[Var], reads: set[int]
+    program: Program,
+    known: set[Var],
+    inputs: set[Var],
+    reads: set[int],
+    may_copy: Callable[[int], bool],
 ) -> dict[Atom, Var]:
     """For each variable the one whose memory it may share; itself where it is fresh.
 
@@ -115,7 +152,7 @@ def _owners(
         if _is_scalar_read(eqn):
             continue
         is_small = out.size * READ_FRACTION <= first.aval.size
-        if is_small and owner[first] not in inputs:
+        if is_small and owner[first] not in inputs and may_copy(number):
             reads.add(number)
         else:
             owner[eqn.outs[0]] = owner[first]

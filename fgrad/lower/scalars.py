@@ -66,6 +66,20 @@ def is_scalar(program: Program) -> bool:
     )
 
 
+def why_not_scalar(program: Program) -> str | None:
+    """What keeps a program of numbers from being float code; None for others."""
+    if not program.ins or any(var.aval.ndim for var in program.ins):
+        return None
+    for var in program.ins:
+        if not _is_float(var.aval):
+            return f"an argument is of type {var.aval}"
+    if program.consts:
+        return "it closes over arrays"
+    eqn = next(eqn for eqn in program.eqns if not _has_form(eqn))
+    place = "" if eqn.site is None else f" at {eqn.site}: `{eqn.site.text}`"
+    return f"no float code for {eqn.prim.name}{place}"
+
+
 def _is_float(aval: Aval) -> bool:
     return aval.ndim == 0 and (aval.dtype is float or aval.dtype == np.float64)
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fgrad.form import name_atoms
-from fgrad.ir import Eqn, Program, Var
+from fgrad.ir import Aval, Eqn, Program, Var
 from fgrad.lower.block_source import BlockWriter
 from fgrad.lower.blocks import Run
 from fgrad.lower.buffers import Buffers
 from fgrad.lower.plan import Plan
-from fgrad.lower.statements import Globals, Statements, operand
+from fgrad.lower.statements import Globals, Statements, fills, operand
+from fgrad.ops.at import slot_shape
+from fgrad.sites import Site
 
 LARGE = 4096  # elements from which a dead variable is deleted at once
 INDENT = "    "
@@ -62,11 +64,18 @@ class FunctionWriter:
         self.table, self.globals = table, self.statements.globals
         self.kept = set(plan.reuses.values())
         self.lines: list[str] = []
+        self.site: Site | None = None  # of the last comment
 
     def write(self, line: str, depth: int = 1, eqn: Eqn | None = None) -> None:
-        """Add a line, with the user's line that it computes as a comment."""
-        comment = f"  # {eqn.site}" if eqn is not None and eqn.site else ""
-        self.lines.append(f"{INDENT * depth}{line}{comment}")
+        """Add a line, below the user's line that it computes as a comment."""
+        site = None if eqn is None else eqn.site
+        if site is not None and site != self.site:
+            self.site = site
+            text = site.text
+            self.lines.append(
+                f"{INDENT * depth}# {site}" + (f": {text}" if text else "")
+            )
+        self.lines.append(f"{INDENT * depth}{line}")
 
     def body(self) -> list[str]:
         """Write all equations; the texts of the outputs."""
@@ -75,19 +84,48 @@ class FunctionWriter:
         while number < len(self.program.eqns):
             run = starts.get(number)
             if run is None:
-                self.equation(number)
-                number += 1
+                number += self.slot(number) or self.equation(number)
             else:
                 self.blocks(run)
-                number = run.stop
+                number = run.end
         outs = []
         for position, atom in enumerate(self.program.outs):
             name = operand(atom, self.table)
             outs.append(f"{name}.copy()" if position in self.plan.copies else name)
         return outs
 
-    def equation(self, number: int) -> None:
-        """Write one equation."""
+    def slot(self, number: int) -> int:
+        """Write an equation whose result is only written to a slot of an array, by the
+        next equation, as one that computes into the slot; how many equations it wrote.
+        """
+        eqns = self.program.eqns
+        eqn, after = eqns[number], eqns[min(number + 1, len(eqns) - 1)]
+        if after.prim.slot is None or eqn is after or number + 1 in self.plan.reads:
+            return 0
+        position = after.prim.slot
+        value = eqn.outs[0] if fills(eqn) and eqn.prim.elementwise else None
+        if value is None or self.plan.last.get(value) != number + 1:
+            return 0
+        if after.ins.count(value) != 1 or after.ins.index(value) != position:
+            return 0
+        if _slot_aval(after) is not value.aval:
+            return 0
+        *before, last = self.lines_of(number + 1, after)
+        target = last.removesuffix(f" = {self.table[value]}")
+        if target == last:
+            return 0
+        for line in before:
+            self.write(line, eqn=after)
+        (line,) = self.statements.lines(eqn, buffer=target)
+        self.write(line.removeprefix(f"{self.table[value]} = "), eqn=eqn)
+        freed = [*self.plan.frees[number], *self.plan.frees[number + 1]]
+        if number in self.plan.in_place:
+            freed += [eqn.ins[self.plan.in_place[number]]]  # type: ignore[list-item] # a literal is not overwritten
+        self.delete([var for var in freed if var is not value])
+        return 2
+
+    def equation(self, number: int) -> int:
+        """Write one equation, and say so: 1."""
         eqn, plan = self.program.eqns[number], self.plan
         for line in self.lines_of(number, eqn):
             self.write(line, eqn=eqn)
@@ -95,11 +133,12 @@ class FunctionWriter:
             name = self.table[eqn.outs[0]]
             self.write(f"{name} = {name}.copy()", eqn=eqn)
         self.delete(plan.frees[number])
+        return 1
 
     def blocks(self, run: Run) -> None:
         """Write a run of elementwise equations as a loop over blocks."""
         block = BlockWriter(self.program, self.plan, run, self.statements)
-        for line, depth, eqn in block.lines(self.buffers):
+        for line, depth, eqn in block.lines(self.buffer_of):
             self.write(line, depth, eqn)
         self.delete(block.dead)
 
@@ -108,10 +147,14 @@ class FunctionWriter:
         if reused is not None:
             return self.statements.lines(eqn, buffer=self.table[reused])
         position = self.plan.in_place.get(number)
-        kept = self.buffers.of.get(eqn.outs[0]) if eqn.outs else None
-        if position is not None or kept is None:
+        if position is not None or not eqn.outs:
             return self.statements.lines(eqn, position)
-        return self.statements.lines(eqn, buffer=f"kept{kept}")
+        return self.statements.lines(eqn, buffer=self.buffer_of(eqn.outs[0]))
+
+    def buffer_of(self, var: Var) -> str | None:
+        """The expression of an array for a variable, if it does not get a new one."""
+        kept = self.buffers.of.get(var)
+        return None if kept is None else f"kept{kept}"
 
     def delete(self, variables: Sequence[Var]) -> None:
         """Free large variables that nothing uses any more."""
@@ -122,6 +165,16 @@ class FunctionWriter:
         ]
         if free:
             self.write(f"del {', '.join(dict.fromkeys(free))}")
+
+
+def _slot_aval(eqn: Eqn) -> Aval | None:
+    """The type of what is written to a slot of an array, if it has no repeats."""
+    params = dict(eqn.params)
+    at, path = params["at"], params.get("path", ())
+    if any(type(entry) is str for entry in at):
+        return None
+    out = eqn.outs[0].aval
+    return Aval(slot_shape(out, at, path, ()), out.dtype)
 
 
 def run_lines(

@@ -20,9 +20,14 @@ def fills(eqn: Eqn) -> bool:
     out = eqn.outs[0].aval if len(eqn.outs) == 1 else None
     if out is None or not out.ndim:
         return False
-    if isinstance(eqn.prim.numpy, np.ufunc):
-        return bool(eqn.prim.elementwise)
+    if fills_in_place(eqn) or eqn.prim.takes_out or eqn.prim.slot is not None:
+        return True
     return bool(eqn.prim.into and eqn.prim.into(*(a.aval for a in eqn.ins)))
+
+
+def fills_in_place(eqn: Eqn) -> bool:
+    """Whether that array may also be one of the operands."""
+    return isinstance(eqn.prim.numpy, np.ufunc) and bool(eqn.prim.elementwise)
 
 
 def operand(atom: Atom, table: Table, is_float: bool = False) -> str:
@@ -80,10 +85,12 @@ class Statements:
             table[eqn.outs[0]] = names[in_place]
         outs = ", ".join(table[var] for var in eqn.outs)
         avals = [atom.aval for atom in eqn.ins]
-        if buffer is not None:
+        if buffer is not None and prim.slot is None:
             return [f"{outs} = {self._into(eqn, names, avals, buffer)}"]
         if prim.statements is not None:
             found = prim.statements(outs, names, avals, params, in_place is not None)
+            if found is not None and buffer is not None:
+                return _begun_in(buffer, outs, names[0], list(found))
             if found is not None:
                 return list(found)
         if in_place == 0 and prim.augmented is not None:
@@ -138,8 +145,10 @@ class Statements:
     def _into(
         self, eqn: Eqn, names: list[str], avals: Sequence[Aval], buffer: str
     ) -> str:
-        if isinstance(eqn.prim.numpy, np.ufunc) and eqn.prim.elementwise:
-            return f"{self.function(eqn)}({', '.join(names)}, out={buffer})"
+        if fills_in_place(eqn) or eqn.prim.takes_out:
+            params = [f"{key}={self.static(key, x)}" for key, x in eqn.params]
+            given = ", ".join([*names, *params])
+            return f"{self.function(eqn)}({given}, out={buffer})"
         assert eqn.prim.into is not None
         return str(eqn.prim.into(*avals).format(*names, out=buffer, **dict(eqn.params)))
 
@@ -167,6 +176,16 @@ class Statements:
         name = "k" + text.replace("-", "m").replace(".", "_").replace("+", "")
         self.globals.definitions[name] = [f"{name} = np.array({float(value)!r})"]
         return name
+
+
+def _begun_in(buffer: str, out: str, first: str, lines: list[str]) -> list[str]:
+    """Lines that begin with a new array, as ones that begin with an array given."""
+    begin, *rest = lines
+    if begin.startswith(f"{out} = np.zeros("):
+        return [f"{out} = {buffer}", f"{out}.fill(0)", *rest]
+    if begin.startswith(f"{out} = np.array("):
+        return [f"{out} = {buffer}", f"np.copyto({out}, {first})", *rest]
+    return lines
 
 
 def is_literal(value: Any) -> bool:

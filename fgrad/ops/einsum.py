@@ -6,7 +6,6 @@ do not broadcast (`fgrad.functions.einsum` resolves all that).
 
 import math
 import string
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,6 @@ from fgrad.ops.index import scatter
 from fgrad.ops.structure import broadcast_to, reshape
 from fgrad.primitive import Primitive, Sample, linear
 from fgrad.trace import type_of
-
-BLAS_TYPES = "fdFD"
 
 
 def split(subscripts: str) -> tuple[list[str], str]:
@@ -57,30 +54,12 @@ def _einsum_aval(*operands: Aval, subscripts: str) -> Aval:
     return Aval([sizes[letter] for letter in output], dtype)
 
 
-@dataclass(frozen=True)
-class _Product:
-    """How two operands are contracted by one ``matmul``.
-
-    Attributes:
-        swap: the second operand gives the rows, so that the result needs no transpose.
-        alone: for each operand the einsum that sums what is in this operand only and
-            takes diagonals, or None.
-        axes: for each operand the order of axes (batch, free, summed), the second's
-            (batch, summed, free).
-        counts: numbers of batch axes, of free axes of each operand, of summed axes.
-        order: the order of the axes of (batch, rows, columns) in the result.
-    """
-
-    swap: bool
-    alone: tuple[str | None, str | None]
-    axes: tuple[tuple[int, ...], tuple[int, ...]]
-    counts: tuple[int, int, int, int]
-    order: tuple[int, ...]
-
-
 @remembered(4096)
-def _as_product(subscripts: str) -> _Product | None:
-    """The plan of a contraction of two operands; None where ``matmul`` is no gain."""
+def _as_product(subscripts: str) -> dict[str, Any] | None:
+    """How two operands are contracted by one ``matmul``; None where that is no gain.
+
+    Keywords of `einsum_product`.
+    """
     (x, y), output = split(subscripts)
     free = [c for c in output if (c in x) != (c in y)]
     swap = bool(free) and free[0] in y
@@ -100,23 +79,50 @@ def _as_product(subscripts: str) -> _Product | None:
         alone.append(None if reduced == letters else f"{letters}->{reduced}")
         axes.append(tuple(reduced.index(c) for c in kept))
     found = batch + rows + columns
-    return _Product(
-        swap,
-        (alone[0], alone[1]),
-        (axes[0], axes[1]),
-        (len(batch), len(rows), len(columns), len(inner)),
-        tuple(found.index(c) for c in output),
-    )
+    return {
+        "subscripts": subscripts,
+        "swap": swap,
+        "alone": tuple(alone),
+        "axes": tuple(axes),
+        "counts": (len(batch), len(rows), len(columns), len(inner)),
+        "order": tuple(found.index(c) for c in output),
+    }
 
 
-def _multiply_matrices(x: Any, y: Any, plan: _Product) -> Any:
-    if plan.swap:
+def einsum_product(
+    x: Any,
+    y: Any,
+    *,
+    subscripts: str,
+    swap: bool,
+    alone: tuple[str | None, str | None],
+    axes: tuple[tuple[int, ...], tuple[int, ...]],
+    counts: tuple[int, int, int, int],
+    order: tuple[int, ...],
+) -> Any:
+    """``np.einsum`` of two operands by one ``matmul``, if BLAS knows their dtype.
+
+    Args:
+        x, y: the operands.
+        subscripts: those of the whole.
+        swap: the second operand gives the rows, so that the result needs no transpose.
+        alone: for each operand the einsum that sums what is in this operand only and
+            takes diagonals, or None.
+        axes: for each operand the order of axes (batch, free, summed), the second's
+            (batch, summed, free).
+        counts: numbers of batch axes, of free axes of each operand, of summed axes.
+        order: the order of the axes of (batch, rows, columns) in the result.
+    """
+    dtype = np.result_type(x, y)
+    if dtype.char not in "fdFD":
+        return np.einsum(subscripts, x, y)
+    x, y = np.asarray(x, dtype), np.asarray(y, dtype)
+    if swap:
         x, y = y, x
-    x_alone, y_alone = plan.alone
-    x = x if x_alone is None else np.einsum(x_alone, x)
-    y = y if y_alone is None else np.einsum(y_alone, y)
-    x, y = x.transpose(plan.axes[0]), y.transpose(plan.axes[1])
-    n_batch, n_rows, n_columns, n_inner = plan.counts
+    x = x if alone[0] is None else np.einsum(alone[0], x)
+    y = y if alone[1] is None else np.einsum(alone[1], y)
+    x, y = x.transpose(axes[0]), y.transpose(axes[1])
+    n_batch, n_rows, n_columns, n_inner = counts
     batch, rows = x.shape[:n_batch], x.shape[n_batch : n_batch + n_rows]
     columns = y.shape[n_batch + n_inner :]
     inner = math.prod(y.shape[n_batch : n_batch + n_inner])
@@ -128,24 +134,32 @@ def _multiply_matrices(x: Any, y: Any, plan: _Product) -> Any:
         x = x.reshape((*batch, 1, inner))
     flat = (*batch, inner, math.prod(columns)) if n_columns or n_batch else (inner,)
     product = np.matmul(x, y.reshape(flat))
-    return product.reshape(batch + rows + columns).transpose(plan.order)[()]
+    return product.reshape(batch + rows + columns).transpose(order)[()]
 
 
-def _einsum_numpy(*operands: Any, subscripts: str) -> Any:
-    """``np.einsum``, through BLAS where two operands or more are contracted."""
-    if len(operands) == 2:
-        dtype = np.result_type(*operands)
-        if dtype.char in BLAS_TYPES:
-            plan = _as_product(subscripts)
-            if plan is not None:
-                x, y = (np.asarray(z, dtype) for z in operands)
-                return _multiply_matrices(x, y, plan)
+def plain_einsum(*operands: Any, subscripts: str) -> Any:
+    """``np.einsum``, whose result shares no memory with its operands."""
     if len(operands) > 2:
         return np.einsum(subscripts, *operands, optimize=True)[()]
     out = np.einsum(subscripts, *operands)
     if len(operands) == 1 and np.may_share_memory(out, operands[0]):
         return out.copy()[()]
     return out
+
+
+def _einsum_runs(*, subscripts: str) -> tuple[Any, dict[str, Any]]:
+    """Through BLAS where two operands are contracted."""
+    plan = _as_product(subscripts) if len(split(subscripts)[0]) == 2 else None
+    return (
+        (plain_einsum, {"subscripts": subscripts})
+        if plan is None
+        else (einsum_product, plan)
+    )
+
+
+def _einsum_numpy(*operands: Any, subscripts: str) -> Any:
+    function, keywords = _einsum_runs(subscripts=subscripts)
+    return function(*operands, **keywords)
 
 
 def _einsum_jax(xla: Any, *operands: Any, subscripts: str) -> Any:
@@ -248,6 +262,7 @@ einsum = Primitive(
     "einsum",
     _einsum_numpy,
     _einsum_aval,
+    runs=_einsum_runs,
     linear="each",
     transpose=_einsum_transpose,
     batch=_einsum_batch,

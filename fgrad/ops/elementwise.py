@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fgrad.ops.logic import is_equal, is_less, is_less_equal, step
-from fgrad.primitive import Primitive, Sample, elementwise, elementwise_aval
+from fgrad.ops.select import where
+from fgrad.primitive import Primitive, Sample, elementwise
 from fgrad.trace import type_of
 
 POSITIVE = ((0.2, 2.0),)
@@ -168,36 +169,6 @@ fmod: Primitive = elementwise(
 )
 
 # --- selection
-
-
-def _where_numpy(condition: Any, x: Any, y: Any) -> Any:
-    return np.where(condition, x, y)[()]
-
-
-def _where_jax(xla: Any, condition: Any, x: Any, y: Any) -> Any:
-    values = xla.cast(condition, bool), *xla.cast_all(x, y)
-    return xla.lax.select(*map(xla.spread, values))
-
-
-def _where_transpose(ct: Any, condition: Any, x: Any, y: Any) -> Any:
-    return None, where(condition, ct, 0.0), where(condition, 0.0, ct)
-
-
-where: Primitive = Primitive(
-    "where",
-    _where_numpy,
-    elementwise_aval(_where_numpy),
-    linear=((1, 2),),
-    transpose=_where_transpose,
-    elementwise=True,
-    scalar="{1} if {0} else {2}",
-    jax=_where_jax,
-    samples=lambda: [
-        Sample((np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, 4.0]))),
-        Sample((np.array([[True], [False]]), np.ones(3), np.float64(2.0))),
-        Sample((np.array([True, False]), np.ones(2, "float32"), 0.0)),
-    ],
-)
 
 
 def _pick(t: Any, chosen: Any, other: Any) -> Any:

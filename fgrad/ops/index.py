@@ -21,9 +21,9 @@ from fgrad.ops.at import (
 )
 from fgrad.ops.batched_index import batched_path, batched_slot, element
 from fgrad.ops.batching import spread
-from fgrad.ops.elementwise import where
 from fgrad.ops.index_jax import add_jax, index_jax, is_last_jax, scatter_jax, update_jax
 from fgrad.ops.index_source import index_lines, scatter_lines, write_lines
+from fgrad.ops.select import where
 from fgrad.primitive import Primitive, Sample
 from fgrad.trace import Tracer, type_of
 
@@ -263,6 +263,7 @@ scatter: Primitive = Primitive(
     linear=((0,),),
     transpose=_scatter_transpose,
     jax=scatter_jax,
+    slot=0,
     statements=scatter_lines,
     batch=_scatter_batch,
     accumulate=(index_add, ("at", "path")),
@@ -307,6 +308,7 @@ index_update: Primitive = Primitive(
     batch=_index_update_batch,
     in_place=_index_update_in_place,
     jax=update_jax,
+    slot=1,
     statements=write_lines("="),
     samples=_update_samples,
 )

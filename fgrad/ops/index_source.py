@@ -29,7 +29,10 @@ def _follow_text(name: str, path: Steps) -> str:
     for step, items in path:
         params = dict(items)
         if step == "index":
+            name = _follow_text(name, params.get("path", ()))
             name = f"{name}[{_index_text(params['at'], ())}]"
+        elif step == "diagonal":
+            name = f"np.einsum({params['subscripts']!r}, {name})"
         elif step in ("real", "imag"):
             name = f"{name}.{step}"
         elif step == "broadcast_to":
@@ -40,14 +43,16 @@ def _follow_text(name: str, path: Steps) -> str:
     return name
 
 
-_STEPS = ("index", "real", "imag", "broadcast_to", "transpose", "reshape")
+_STEPS = {"index", "real", "imag", "broadcast_to", "transpose", "reshape", "diagonal"}
 
 
 def _is_static(path: Steps) -> bool:
-    """Whether no step has a path, or operands, of its own."""
+    """Whether no step has operands of its own."""
     for step, items in path:
         params = dict(items)
-        if step not in _STEPS or "path" in params or "$" in params.get("at", ()):
+        if step not in _STEPS or "$" in params.get("at", ()):
+            return False
+        if not _is_static(params.get("path", ())):
             return False
     return True
 
@@ -101,11 +106,8 @@ def scatter_lines(
     aval = Aval(params["shape"], params["dtype"])
     assignment = "+=" if has_repeats(params["at"], avals[1:]) else "="
     write = _write(out, aval, ins[0], ins[1:], params, assignment, avals[1:])
-    return (
-        None
-        if write is None
-        else [f"{out} = np.zeros({_shape_and_dtype(params)})", write]
-    )
+    zeros = f"{out} = np.zeros({_shape_and_dtype(params)})"
+    return None if write is None else [zeros, write]
 
 
 def write_lines(assignment: str) -> Any:
@@ -114,10 +116,10 @@ def write_lines(assignment: str) -> Any:
     ) -> list[str] | None:
         write = _write(out, avals[0], ins[1], ins[2:], params, assignment, avals[2:])
         order = ", order='C'" if "path" in params else ""
-        if write is None or not in_place:
-            return (
-                None if write is None else [f"{out} = np.array({ins[0]}{order})", write]
-            )
+        if write is None:
+            return None
+        if not in_place:
+            return [f"{out} = np.array({ins[0]}{order})", write]
         return [f"{out} = np.asarray({out}{order})", write] if order else [write]
 
     return lines

@@ -132,11 +132,16 @@ gcd = _plain("gcd", np.gcd, 2, "", samples=_integer_samples, jax=_gcd_jax)
 lcm = _plain("lcm", np.lcm, 2, "", samples=_integer_samples, jax=_lcm_jax)
 
 
-def _step_numpy(x: Any, y: Any) -> Any:
+def _step_numpy(x: Any, y: Any, out: Any = None) -> Any:
     """1 where x > y, 1/2 where they are equal, 0 elsewhere."""
     dtype = np.result_type(x, y, np.float16)
-    twice = np.add(np.greater_equal(x, y), np.greater(x, y), dtype=np.int8)
-    return np.multiply(twice, 0.5, dtype=dtype)
+    reaches, exceeds = np.greater_equal(x, y), np.greater(x, y)
+    twice = reaches.view(np.int8) + exceeds.view(np.int8)
+    if out is None:
+        return twice.astype(dtype) * dtype.type(0.5)
+    np.copyto(out, twice)
+    out *= dtype.type(0.5)
+    return out
 
 
 def _step_jax(xla: Any, x: Any, y: Any) -> Any:
@@ -146,5 +151,10 @@ def _step_jax(xla: Any, x: Any, y: Any) -> Any:
 
 
 step: Primitive = elementwise(
-    "step", _step_numpy, ranges=_PAIR, is_constant=True, jax=_step_jax
+    "step",
+    _step_numpy,
+    ranges=_PAIR,
+    is_constant=True,
+    takes_out=True,
+    jax=_step_jax,
 )

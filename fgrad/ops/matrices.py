@@ -7,10 +7,11 @@ import numpy as np
 from fgrad.ir import Aval
 from fgrad.ops.contract import swap_last
 from fgrad.ops.einsum import diagonal
-from fgrad.ops.elementwise import absolute, conjugate, real, where
+from fgrad.ops.elementwise import absolute, conjugate, real
 from fgrad.ops.index import index
 from fgrad.ops.logic import is_less_equal
 from fgrad.ops.reduce import sum_
+from fgrad.ops.select import where
 from fgrad.ops.structure import reshape
 from fgrad.primitive import Sample, linear
 from fgrad.trace import type_of

@@ -51,7 +51,7 @@ def _cumsum_numpy(x: Any, *, axis: int, reverse: bool) -> Any:
     if not reverse:
         return np.add.accumulate(x, axis=axis)
     backwards = (slice(None),) * axis + (slice(None, None, -1),)
-    out = np.empty(x.shape, _scan_aval(np.add)(Aval(x.shape, x.dtype), axis=axis).dtype)
+    out = np.empty(x.shape, np.add.accumulate(np.zeros(1, x.dtype)).dtype)
     np.add.accumulate(x[backwards], axis=axis, out=out[backwards])
     return out
 
@@ -108,8 +108,18 @@ def _recurrence_aval(a: Aval, b: Aval, *, axis: int) -> Aval:
 
 
 def _recurrence_numpy(a: Any, b: Any, *, axis: int) -> Any:
+    b = np.array(b, np.result_type(a, b))
+    before = (slice(None),) * axis
+    length, width = b.shape[axis], 1
     with np.errstate(all="ignore"):
-        return _solve_recurrence(a, np.array(b, np.result_type(a, b)), axis)
+        factors = a[(*before, slice(1, None))]
+        while width < length:
+            b[(*before, slice(width, None))] += factors * b[(*before, slice(-width))]
+            if 2 * width < length:
+                older = factors[(*before, slice(-width))]
+                factors = factors[(*before, slice(width, None))] * older
+            width *= 2
+    return b
 
 
 def _recurrence_jax(xla: Any, a: Any, b: Any, *, axis: int) -> Any:

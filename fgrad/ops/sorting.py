@@ -11,11 +11,11 @@ import numpy as np
 
 from fgrad.ir import Aval
 from fgrad.ops.batching import Flags, spread
-from fgrad.ops.elementwise import where
 from fgrad.ops.index import index
 from fgrad.ops.logic import is_less
 from fgrad.ops.reduce import any_
 from fgrad.ops.scan import take_along
+from fgrad.ops.select import where
 from fgrad.ops.structure import concatenate, reshape
 from fgrad.primitive import Primitive, Sample, shift_axis
 from fgrad.trace import type_of

@@ -180,7 +180,10 @@ def conform_to(ct: Any, aval: Aval) -> Any:
     return ct if found.dtype == aval.dtype else astype(ct, dtype=aval.numpy_dtype.name)
 
 
-def _astype_numpy(x: Any, *, dtype: str) -> Any:
+def _astype_numpy(x: Any, *, dtype: str, out: Any = None) -> Any:
+    if out is not None:
+        np.copyto(out, x, casting="unsafe")
+        return out
     # A Python number becomes a NumPy scalar, an array is always copied.
     return x.astype(dtype) if hasattr(x, "astype") else np.asarray(x).astype(dtype)[()]
 
@@ -193,6 +196,7 @@ astype: Primitive = linear(
     elementwise=True,
     jax=lambda xla, x, *, dtype: xla.cast(x, dtype),
     scales=(0,),
+    takes_out=True,
     scalar=lambda dtype, **_: "{0}" if dtype == "float64" else None,
     samples=lambda: [
         Sample((np.ones((2, 3), "float32"),), {"dtype": "float64"}),
@@ -247,7 +251,7 @@ def _concatenate_transpose(ct: Any, *parts: Any, axis: int) -> Any:
 
 concatenate: Primitive = linear(
     "concatenate",
-    lambda *parts, axis: np.concatenate(parts, axis=axis),
+    lambda *parts, axis, out=None: np.concatenate(parts, axis=axis, out=out),
     _concatenate_aval,
     _concatenate_transpose,
     groups="all",

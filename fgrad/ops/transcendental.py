@@ -7,9 +7,19 @@ from typing import Any
 import numpy as np
 
 from fgrad.ir import PYTHON_NUMBERS
-from fgrad.ops.elementwise import NONZERO, POSITIVE, WIDE, real, square, where
-from fgrad.ops.logic import is_equal, is_less, is_less_equal
+from fgrad.ops.elementwise import (
+    NONZERO,
+    POSITIVE,
+    WIDE,
+    maximum,
+    minimum,
+    real,
+    square,
+)
+from fgrad.ops.logic import is_equal, is_less_equal
+from fgrad.ops.select import where
 from fgrad.primitive import Primitive, Sample, elementwise
+from fgrad.trace import type_of
 
 # --- powers
 
@@ -185,8 +195,9 @@ logaddexp2: Primitive = elementwise(
 
 
 def _difference(x: Any, out: Any) -> Any:
-    # x - out where both are the same infinity: the derivative there is 1, or 0 at -inf
-    return where(is_equal(x, out), where(is_less(x, -1e308), x, 0.0), x - out)
+    # x - out is NaN where both are infinite; the derivative is 1 at inf, and 0 at -inf
+    largest = float(np.finfo(type_of(out).numpy_dtype).max)
+    return minimum(x, largest) - maximum(minimum(out, largest), -largest)
 
 
 def _softmax_term(x: Any, out: Any) -> Any:

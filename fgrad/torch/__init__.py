@@ -34,60 +34,45 @@ PyTorch.
 from __future__ import annotations
 
 import difflib
+import importlib
+import math
 from typing import Any
 
-from fgrad.torch import autograd, indexing, inplace
-from fgrad.torch.arithmetic import (
-    add,
-    div,
-    floor_divide,
-    mul,
-    neg,
-    pow,
-    reciprocal,
-    remainder,
-    result_type,
-    rsub,
-    sub,
+from fgrad.torch import (
+    arithmetic,
+    attributes,
+    autograd,
+    comparison,
+    conversion,
+    creation,
+    cumulative,
+    environment,
+    extrema,
+    filling,
+    gathering,
+    indexing,
+    inplace,
+    joining,
+    legacy,
+    linalg,
+    logical,
+    pairs,
+    pointwise,
+    products,
+    random,
+    ranges,
+    rearranging,
+    reductions,
+    return_types,
+    rounding,
+    searching,
+    shapes,
+    sorting,
+    special,
+    statistics,
+    triangles,
 )
-from fgrad.torch.autograd import (
-    enable_grad,
-    is_grad_enabled,
-    no_grad,
-    set_grad_enabled,
-)
-from fgrad.torch.comparison import (
-    allclose,
-    eq,
-    equal,
-    ge,
-    gt,
-    le,
-    logical_not,
-    lt,
-    ne,
-)
-from fgrad.torch.conversion import (
-    clone,
-    from_numpy,
-    is_floating_point,
-    is_tensor,
-    numel,
-)
-from fgrad.torch.creation import (
-    arange,
-    as_tensor,
-    empty,
-    empty_like,
-    eye,
-    full,
-    full_like,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)
+from fgrad.torch.direct import add_direct_variants
 from fgrad.torch.dtypes import (
     bool_,
     dtype,
@@ -103,169 +88,118 @@ from fgrad.torch.dtypes import (
     set_default_dtype,
     uint8,
 )
-from fgrad.torch.pointwise import (
-    abs,
-    clamp,
-    cos,
-    exp,
-    isfinite,
-    isinf,
-    isnan,
-    log,
-    relu,
-    sigmoid,
-    sin,
-    sqrt,
-    square,
-    tanh,
+from fgrad.torch.inplace import add_in_place_variants
+from fgrad.torch.modes import (
+    enable_grad,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
 )
 from fgrad.torch.printing import set_printoptions
-from fgrad.torch.products import dot, matmul, mm
-from fgrad.torch.random import (
-    Generator,
-    manual_seed,
-    rand,
-    rand_like,
-    randn,
-    randn_like,
-)
-from fgrad.torch.reductions import max, mean, min, sum
-from fgrad.torch.registry import install_methods
-from fgrad.torch.shapes import (
-    flatten,
-    permute,
-    reshape,
-    squeeze,
-    t,
-    transpose,
-    unbind,
-    unsqueeze,
-)
+from fgrad.torch.registry import FUNCTIONS, install_methods
 from fgrad.torch.size import Size, device
 from fgrad.torch.tensor import Tensor
 
+_REGISTERING = (  # imported for the functions and methods that they register
+    arithmetic,
+    attributes,
+    comparison,
+    conversion,
+    creation,
+    cumulative,
+    environment,
+    extrema,
+    filling,
+    gathering,
+    indexing,
+    inplace,
+    joining,
+    legacy,
+    logical,
+    pairs,
+    pointwise,
+    products,
+    ranges,
+    rearranging,
+    reductions,
+    rounding,
+    searching,
+    shapes,
+    sorting,
+    statistics,
+    triangles,
+)
+add_in_place_variants()
+add_direct_variants()
 install_methods()
-subtract, multiply, divide, true_divide = sub, mul, div, div
-absolute, negative, clip, swapaxes, ravel = abs, neg, clamp, transpose, flatten
+globals().update(FUNCTIONS)
 bool = bool_
 short, int, long = int16, int32, int64
 half, float, double = float16, float32, float64
+inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
+__version__ = environment.VERSION
+_LAYERS = [  # functions of the module that are layers
+    "batch_norm", "bilinear", "celu", "conv1d", "conv2d", "conv_transpose2d",
+    "cosine_similarity", "dropout", "embedding", "group_norm", "layer_norm",
+    "max_pool2d", "pairwise_distance", "prelu", "rms_norm", "rrelu", "selu",
+    "threshold",
+]  # fmt: skip
+_LAZY = {  # where names are that are imported when they are first used
+    "func": "",
+    "load": "serialization",
+    "nn": "",
+    "optim": "",
+    "save": "serialization",
+    "utils": "",
+    "vmap": "func",
+    **dict.fromkeys(_LAYERS, "nn.functional"),
+}
 
 __all__ = [
-    "Generator",
     "Size",
     "Tensor",
-    "abs",
-    "absolute",
-    "add",
-    "allclose",
-    "arange",
-    "as_tensor",
     "autograd",
     "bool",
-    "clamp",
-    "clip",
-    "clone",
-    "cos",
     "device",
-    "div",
-    "divide",
-    "dot",
     "double",
     "dtype",
-    "empty",
-    "empty_like",
+    "e",
     "enable_grad",
-    "eq",
-    "equal",
-    "exp",
-    "eye",
-    "flatten",
     "float",
     "float16",
     "float32",
     "float64",
-    "floor_divide",
-    "from_numpy",
-    "full",
-    "full_like",
-    "ge",
     "get_default_dtype",
-    "gt",
     "half",
+    "inf",
     "int",
     "int8",
     "int16",
     "int32",
     "int64",
-    "is_floating_point",
     "is_grad_enabled",
-    "is_tensor",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "le",
-    "log",
-    "logical_not",
+    "linalg",
     "long",
-    "lt",
-    "manual_seed",
-    "matmul",
-    "max",
-    "mean",
-    "min",
-    "mm",
-    "mul",
-    "multiply",
-    "ne",
-    "neg",
-    "negative",
+    "nan",
     "no_grad",
-    "numel",
-    "ones",
-    "ones_like",
-    "permute",
-    "pow",
+    "pi",
     "promote_types",
-    "rand",
-    "rand_like",
-    "randn",
-    "randn_like",
-    "ravel",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "reshape",
-    "result_type",
-    "rsub",
+    "random",
+    "return_types",
     "set_default_dtype",
     "set_grad_enabled",
     "set_printoptions",
     "short",
-    "sigmoid",
-    "sin",
-    "sqrt",
-    "square",
-    "squeeze",
-    "sub",
-    "subtract",
-    "sum",
-    "swapaxes",
-    "t",
-    "tanh",
-    "tensor",
-    "transpose",
-    "true_divide",
+    "special",
     "uint8",
-    "unbind",
-    "unsqueeze",
-    "zeros",
-    "zeros_like",
 ]
-_METHOD_MODULES = (indexing, inplace)  # imported for the methods they register
+__all__ += FUNCTIONS
 
 
 def __getattr__(name: str) -> Any:
-    near = difflib.get_close_matches(name, __all__, n=3, cutoff=0.6)
+    if name in _LAZY:
+        module = importlib.import_module(f"fgrad.torch.{_LAZY[name] or name}")
+        return getattr(module, name) if _LAZY[name] else module
+    near = difflib.get_close_matches(name, [*__all__, *_LAZY], n=3, cutoff=0.6)
     hint = f"; near: {', '.join(near)}" if near else ""
     raise AttributeError(f"module 'fgrad.torch' has no attribute '{name}'{hint}")

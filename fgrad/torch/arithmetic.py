@@ -13,7 +13,7 @@ from fgrad.torch.conversion import convert
 from fgrad.torch.dtypes import dtype, of_number, promoted
 from fgrad.torch.graph import apply
 from fgrad.torch.inplace import in_place
-from fgrad.torch.registry import METHODS, method
+from fgrad.torch.registry import METHODS, function, operation
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
 NUMBERS = (bool, int, float)
@@ -37,6 +37,7 @@ def as_number_or_tensor(value: Any) -> Any:
     return NotImplemented
 
 
+@function("result_type")
 def result_type(tensor1: Operand, tensor2: Operand) -> dtype:
     """The dtype of an operation between tensors and numbers."""
     return promoted(
@@ -74,7 +75,7 @@ def binary(
     try:
         return apply(name, function, x, y)  # type: ignore[no-any-return]
     except ValueError as error:
-        raise _shape_error(x, y) or RuntimeError(str(error)) from error
+        raise shape_error(x, y) or RuntimeError(str(error)) from error
 
 
 def _fit_as_they_are(x: Operand, y: Operand) -> bool:
@@ -101,7 +102,7 @@ def _casting(
     return lambda u, v: function(cast(u, casts[0]), cast(v, casts[1]))
 
 
-def _shape_error(x: Any, y: Any) -> RuntimeError | None:
+def shape_error(x: Any, y: Any) -> RuntimeError | None:
     """PyTorch's complaint about shapes that do not broadcast, if they do not."""
     first, second = (getattr(z, "shape", ()) for z in (x, y))
     ndim = max(len(first), len(second))
@@ -116,14 +117,14 @@ def _shape_error(x: Any, y: Any) -> RuntimeError | None:
     return None
 
 
-@method("add")
+@operation("add")
 def add(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
     """``input + alpha * other``"""
     scaled = operator.add if alpha == 1 else lambda x, y: x + alpha * y
     return binary("AddBackward0", scaled, input, other)
 
 
-@method("sub", "subtract")
+@operation("sub", "subtract")
 def sub(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
     """``input - alpha * other``"""
     _refuse_bool_difference(input, other)
@@ -131,6 +132,7 @@ def sub(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
     return binary("SubBackward0", scaled, input, other)
 
 
+@function("rsub")
 def rsub(input: Tensor, other: Operand) -> Tensor:
     """``other - input``, for a number ``other``."""
     _refuse_bool_difference(input, other)
@@ -154,15 +156,27 @@ def _refuse_bool_difference(x: Operand, y: Operand) -> None:
         )
 
 
-@method("mul", "multiply")
+@operation("mul", "multiply")
 def mul(input: Operand, other: Operand) -> Tensor:
     """``input * other``"""
     return binary("MulBackward0", operator.mul, input, other)
 
 
-@method("div", "divide", "true_divide")
-def div(input: Operand, other: Operand) -> Tensor:
-    """``input / other``; integers give the default dtype."""
+@operation("div", "divide", "true_divide")
+def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> Tensor:
+    """``input / other``; integers give the default dtype.
+
+    Args:
+        input: a tensor or a number.
+        other: a tensor or a number.
+        rounding_mode: ``"trunc"`` rounds towards zero, ``"floor"`` down; the dtype of
+            integers is kept then, and the gradient is zero.
+
+    Raises:
+        RuntimeError: another mode.
+    """
+    if rounding_mode is not None:
+        return _rounded_div(input, other, rounding_mode)
     is_float = any(
         isinstance(x, Tensor) and x._array.dtype.kind == "f" for x in (input, other)
     )
@@ -170,7 +184,28 @@ def div(input: Operand, other: Operand) -> Tensor:
     return binary("DivBackward0", operator.truediv, input, other, target)
 
 
-@method("reciprocal")
+def _rounded_div(x: Operand, y: Operand, mode: str) -> Tensor:
+    if mode not in ("trunc", "floor"):
+        raise RuntimeError(
+            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but "
+            f"found '{mode}'"
+        )
+    target = result_type(x, y)
+    _refuse_integer_zero(x, y, target)
+    compute = np.floor_divide if mode == "floor" else _truncated_quotient
+
+    def divide(u: Any, v: Any) -> Any:
+        # PyTorch's result has a gradient, of zero
+        return np.where(np.True_, compute(u, v), u).astype(target.numpy, copy=False)
+
+    return binary("DivBackward2", divide, x, y, target)
+
+
+def _truncated_quotient(x: Any, y: Any) -> Any:
+    return np.trunc(np.true_divide(x, y))
+
+
+@operation("reciprocal")
 def reciprocal(input: Tensor) -> Tensor:
     """``1 / input``"""
     x = require_tensor("reciprocal", input)
@@ -190,7 +225,7 @@ def _refuse_integer_zero(x: Operand, y: Operand, target: dtype) -> None:
         raise RuntimeError("ZeroDivisionError")
 
 
-@method("floor_divide")
+@operation("floor_divide")
 def floor_divide(input: Operand, other: Operand) -> Tensor:
     """``input // other``; it has no gradient, and `backward` through it raises."""
     target = result_type(input, other)
@@ -200,7 +235,7 @@ def floor_divide(input: Operand, other: Operand) -> Tensor:
     return binary(name, operator.floordiv, input, other, target)
 
 
-@method("remainder")
+@operation("remainder")
 def remainder(input: Operand, other: Operand) -> Tensor:
     """``input % other``, with the sign of ``other``."""
     target = result_type(input, other)
@@ -210,7 +245,7 @@ def remainder(input: Operand, other: Operand) -> Tensor:
     return binary(name, operator.mod, input, other, target)
 
 
-@method("pow")
+@operation("pow")
 def pow(input: Operand, exponent: Operand) -> Tensor:
     """``input ** exponent``"""
     target = result_type(input, exponent)
@@ -243,7 +278,7 @@ def _power(x: Any, y: Any) -> Any:
     return x**y if not isinstance(x, int | float) else np.power(x, y)
 
 
-@method("neg", "negative", "__neg__")
+@operation("neg", "negative", "__neg__")
 def neg(input: Tensor) -> Tensor:
     """``-input``"""
     x = require_tensor("neg", input)

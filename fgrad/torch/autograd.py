@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from fgrad.torch.registry import method
 from fgrad.torch.tensor import Tensor, accumulate
 
 __all__ = [
+    "Variable",
     "backward",
     "enable_grad",
     "grad",
@@ -175,3 +177,22 @@ def grad(
         if gradient is None and not allow_unused:
             raise RuntimeError(UNUSED.format(number))
     return tuple(found)
+
+
+class _VariableType(type):
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, Tensor)
+
+
+class Variable(metaclass=_VariableType):
+    """The legacy name: ``Variable(x, requires_grad=True)`` is a tensor."""
+
+    def __new__(cls, data: Tensor, requires_grad: bool = False) -> Any:
+        """The tensor that shares the memory of ``data``."""
+        return data.detach().requires_grad_(requires_grad)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "functional":
+        return importlib.import_module("fgrad.torch.jacobians")
+    raise AttributeError(f"module 'fgrad.torch.autograd' has no attribute '{name}'")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch.arithmetic import Operand, binary, operator_of, result_type
-from fgrad.torch.registry import METHODS, method
+from fgrad.torch.registry import FUNCTIONS, METHODS, operation
 from fgrad.torch.tensor import Tensor, make
 
 
@@ -22,7 +22,7 @@ def _comparison(
 
     compare.__name__ = name
     compare.__doc__ = f"Elementwise ``{name}``, a tensor of booleans."
-    METHODS[name] = compare
+    METHODS[name] = FUNCTIONS[name] = compare
     METHODS[f"__{name}__"] = operator_of(compare)
     return compare
 
@@ -35,14 +35,14 @@ gt = _comparison("gt", operator.gt)
 ge = _comparison("ge", operator.ge)
 
 
-@method("equal")
+@operation("equal")
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two tensors have the same shape and elements."""
     x, y = input._array, other._array
     return x.shape == y.shape and bool(np.all(x == y))
 
 
-@method("allclose")
+@operation("allclose")
 def allclose(
     input: Tensor,
     other: Tensor,
@@ -56,7 +56,7 @@ def allclose(
     return bool(np.allclose(input._array, other._array, rtol, atol, equal_nan))
 
 
-@method("logical_not")
+@operation("logical_not")
 def logical_not(input: Tensor) -> Tensor:
     """Whether elements are zero."""
     return make(np.logical_not(input._array))

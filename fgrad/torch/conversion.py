@@ -10,7 +10,7 @@ import numpy as np
 from fgrad.torch import dtypes
 from fgrad.torch.dtypes import as_dtype, dtype
 from fgrad.torch.graph import apply
-from fgrad.torch.registry import METHODS, method
+from fgrad.torch.registry import METHODS, function, method, operation
 from fgrad.torch.size import axis_of, device
 from fgrad.torch.tensor import Array, Tensor, make
 
@@ -56,6 +56,7 @@ def numpy(self: Tensor) -> Array:
     return self._array
 
 
+@function("from_numpy")
 def from_numpy(ndarray: Any) -> Tensor:
     """A tensor that shares the memory of an array."""
     if not isinstance(ndarray, np.ndarray):
@@ -139,7 +140,8 @@ def dim(self: Tensor) -> int:
     return self._array.ndim
 
 
-@method("numel", "nelement")
+@operation("numel")
+@method("nelement")
 def numel(input: Tensor) -> int:
     """The number of elements."""
     return input._array.size
@@ -151,18 +153,19 @@ def element_size(self: Tensor) -> int:
     return self._array.itemsize
 
 
+@function("is_tensor")
 def is_tensor(obj: Any) -> bool:
     """Whether an object is a tensor."""
     return isinstance(obj, Tensor)
 
 
-@method("is_floating_point")
+@operation("is_floating_point")
 def is_floating_point(input: Tensor) -> bool:
     """Whether the elements are floating-point numbers."""
     return input.dtype.is_floating_point
 
 
-@method("clone")
+@operation("clone")
 def clone(input: Tensor) -> Tensor:
     """A copy; gradients flow through it."""
     return apply("CloneBackward0", lambda x: x.copy(order="K"), input)  # type: ignore[no-any-return]
@@ -205,6 +208,10 @@ def cpu(self: Tensor) -> Tensor:
 @method("type")
 def type_(self: Tensor, target: Any = None) -> Any:
     """The legacy name of the type, such as ``torch.FloatTensor``; or as `to`."""
+    if isinstance(target, str | type):
+        name = target if isinstance(target, str) else target.__name__
+        kinds: Any = {f"{each.kind}Tensor": each for each in dtypes.ALL}
+        return convert(self, kinds.get(name.removeprefix("torch."), target))
     if target is not None:
         return convert(self, as_dtype(target))
     return f"torch.{self.dtype.kind}Tensor"
@@ -219,6 +226,7 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 _CASTS = {
     "bool": dtypes.bool_,
     "byte": dtypes.uint8,
+    "char": dtypes.int8,
     "short": dtypes.int16,
     "int": dtypes.int32,
     "long": dtypes.int64,

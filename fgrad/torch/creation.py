@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from fgrad.torch import dtypes
 from fgrad.torch.dtypes import as_dtype, get_default_dtype, of_number
+from fgrad.torch.registry import METHODS, function, method
 from fgrad.torch.size import device as device_of
 from fgrad.torch.size import size_arguments
 from fgrad.torch.tensor import Tensor, make, require_tensor
@@ -63,7 +63,7 @@ def _no_number(nested: list[Any]) -> str:
     return f"'{type(nested[0]).__name__}' object cannot be interpreted as an integer"
 
 
-def _plain(data: Any) -> Any:
+def plain(data: Any) -> Any:
     """Nested sequences with tensors in them replaced by Python numbers."""
     if isinstance(data, Tensor):
         if data._array.size != 1:
@@ -72,7 +72,7 @@ def _plain(data: Any) -> Any:
             )
         return data._array.item()
     if isinstance(data, list | tuple):
-        return [_plain(element) for element in data]
+        return [plain(element) for element in data]
     return data
 
 
@@ -88,7 +88,7 @@ def _to_array(data: Any, dtype: Any) -> Any:
         array = np.array(data, wanted)
         dtypes.of_numpy(array.dtype)
         return array
-    data = _plain(data)
+    data = plain(data)
     if isinstance(data, str):
         raise TypeError("new(): invalid data type 'str'")
     _check_ragged(data)
@@ -108,6 +108,7 @@ def _to_array(data: Any, dtype: Any) -> Any:
         return array if wanted is None else array.astype(wanted)
 
 
+@function("tensor")
 def tensor(
     data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -123,6 +124,7 @@ def tensor(
     return finish(_to_array(data, dtype), requires_grad, device)
 
 
+@function("as_tensor")
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor of the data, sharing memory where that is possible."""
     if isinstance(data, Tensor):
@@ -134,10 +136,11 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return finish(_to_array(data, dtype), False, device)
 
 
-def _dtype_or_default(dtype: Any) -> Any:
+def dtype_or_default(dtype: Any) -> Any:
     return (get_default_dtype() if dtype is None else as_dtype(dtype)).numpy
 
 
+@function("ones")
 def ones(
     *size: Any,
     dtype: Any = None,
@@ -147,9 +150,10 @@ def ones(
 ) -> Tensor:
     """Ones of a shape, given as numbers or as one sequence."""
     shape = size_arguments("ones", size, kw.get("size"))
-    return finish(np.ones(shape, _dtype_or_default(dtype)), requires_grad, device)
+    return finish(np.ones(shape, dtype_or_default(dtype)), requires_grad, device)
 
 
+@function("zeros")
 def zeros(
     *size: Any,
     dtype: Any = None,
@@ -159,9 +163,10 @@ def zeros(
 ) -> Tensor:
     """Zeros of a shape, given as numbers or as one sequence."""
     shape = size_arguments("zeros", size, kw.get("size"))
-    return finish(np.zeros(shape, _dtype_or_default(dtype)), requires_grad, device)
+    return finish(np.zeros(shape, dtype_or_default(dtype)), requires_grad, device)
 
 
+@function("empty")
 def empty(
     *size: Any,
     dtype: Any = None,
@@ -171,9 +176,10 @@ def empty(
 ) -> Tensor:
     """A tensor to be filled; the elements are zeros."""
     shape = size_arguments("empty", size, kw.get("size"))
-    return finish(np.zeros(shape, _dtype_or_default(dtype)), requires_grad, device)
+    return finish(np.zeros(shape, dtype_or_default(dtype)), requires_grad, device)
 
 
+@function("full")
 def full(
     size: Any,
     fill_value: Any,
@@ -188,12 +194,13 @@ def full(
             "full(): argument 'size' (position 1) must be tuple of ints, not "
             f"{type(size).__name__}"
         )
-    value = _plain(fill_value)
+    value = plain(fill_value)
     wanted = of_number(value) if dtype is None else as_dtype(dtype)
     shape = size_arguments("full", (size,))
     return finish(np.full(shape, value).astype(wanted.numpy), requires_grad, device)
 
 
+@function("eye")
 def eye(
     n: int,
     m: int | None = None,
@@ -203,39 +210,7 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """The identity matrix, with m columns if given."""
-    return finish(np.eye(n, m, dtype=_dtype_or_default(dtype)), requires_grad, device)
-
-
-def arange(
-    start: Any,
-    end: Any = None,
-    step: Any = 1,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Numbers from ``start`` (0 if only the end is given) to before ``end``.
-
-    Raises:
-        RuntimeError: the step is zero, or leads away from the end.
-    """
-    start, end = (0, start) if end is None else (start, end)
-    start, end, step = map(_plain, (start, end, step))
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if (end - start) / step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    is_whole = all(isinstance(x, int) for x in (start, end, step))
-    if dtype is None:
-        wanted = np.dtype(np.int64) if is_whole else get_default_dtype().numpy
-    else:
-        wanted = as_dtype(dtype).numpy
-    if is_whole:
-        array = np.arange(start, end, step)
-    else:
-        array = start + np.arange(math.ceil((end - start) / step)) * step
-    return finish(array.astype(wanted), requires_grad, device)
+    return finish(np.eye(n, m, dtype=dtype_or_default(dtype)), requires_grad, device)
 
 
 def _like(name: str, input: Any, dtype: Any) -> tuple[Tensor, Any]:
@@ -243,6 +218,7 @@ def _like(name: str, input: Any, dtype: Any) -> tuple[Tensor, Any]:
     return x, x._array.dtype if dtype is None else as_dtype(dtype).numpy
 
 
+@function("ones_like")
 def ones_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -251,6 +227,7 @@ def ones_like(
     return finish(np.ones(x._array.shape, wanted), requires_grad, device)
 
 
+@function("zeros_like")
 def zeros_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -259,6 +236,7 @@ def zeros_like(
     return finish(np.zeros(x._array.shape, wanted), requires_grad, device)
 
 
+@function("empty_like")
 def empty_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -267,6 +245,7 @@ def empty_like(
     return finish(np.zeros(x._array.shape, wanted), requires_grad, device)
 
 
+@function("full_like")
 def full_like(
     input: Tensor,
     fill_value: Any,
@@ -277,5 +256,62 @@ def full_like(
 ) -> Tensor:
     """One value in the shape and dtype of another tensor."""
     x, wanted = _like("full_like", input, dtype)
-    array = np.full(x._array.shape, _plain(fill_value)).astype(wanted)
+    array = np.full(x._array.shape, plain(fill_value)).astype(wanted)
     return finish(array, requires_grad, device)
+
+
+@function("scalar_tensor")
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor without axes of a number, in the default dtype."""
+    return finish(np.array(s, dtype_or_default(dtype)), requires_grad, device)
+
+
+def _new_dtype(self: Tensor, dtype: Any) -> Any:
+    return self.dtype if dtype is None else dtype
+
+
+@method("new_tensor")
+def new_tensor(
+    self: Tensor,
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor with a copy of the data, in the dtype of this one."""
+    data = data._array if isinstance(data, Tensor) else data
+    array = _to_array(data, _new_dtype(self, dtype))
+    return finish(array, requires_grad, device)
+
+
+@method("new_full")
+def new_full(self: Tensor, size: Any, fill_value: Any, **named: Any) -> Tensor:
+    """As `full`, in the dtype of this tensor."""
+    return full(
+        size, fill_value, dtype=_new_dtype(self, named.pop("dtype", None)), **named
+    )
+
+
+def _new(name: str, create: Any) -> None:
+    def new(self: Tensor, *size: Any, **named: Any) -> Tensor:
+        named["dtype"] = _new_dtype(self, named.get("dtype"))
+        return create(*size, **named)  # type: ignore[no-any-return]
+
+    new.__name__ = new.__qualname__ = f"new_{name}"
+    new.__doc__ = f"As `{name}`, in the dtype of this tensor."
+    METHODS[new.__name__] = new
+
+
+for _name, _create in (("zeros", zeros), ("ones", ones), ("empty", empty)):
+    _new(_name, _create)
+
+
+@method("new")
+def new(self: Tensor, *data: Any) -> Tensor:
+    """A legacy constructor, in the dtype of this tensor: of a size, or of data."""
+    if len(data) == 1 and not isinstance(data[0], int):
+        return new_tensor(self, data[0])
+    return zeros(*(data or (0,)), dtype=self.dtype)

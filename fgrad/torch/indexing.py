@@ -224,7 +224,7 @@ def getitem(self: Tensor, key: Any) -> Tensor:
 
 
 @method("__setitem__")
-def setitem(self: Tensor, key: Any, value: Any) -> None:
+def setitem(self: Tensor, key: Any, value: Any, node: str = "CopySlices") -> None:
     """``self[key] = value``"""
     check_writable_through_view(self)
     index = Index(self._array.shape, key)
@@ -235,7 +235,7 @@ def setitem(self: Tensor, key: Any, value: Any) -> None:
     source = value if isinstance(value, Tensor) else make(np.asarray(value))
     _check_slot(self, index, source)
     if STATE.enabled and (self._requires or source._requires):
-        written = apply("CopySlices", lambda x, v: _written(x, v, index), self, source)
+        written = apply(node, lambda x, v: _written(x, v, index), self, source)
         overwrite(self, written)
         return
     with np.errstate(all="ignore"):

@@ -169,7 +169,12 @@ def _suffixes(tensor: Tensor) -> list[str]:
 @method("__repr__", "__str__")
 def format_tensor(self: Tensor) -> str:
     """The text of a tensor."""
-    prefix = "tensor(" if type(self) is Tensor else f"{type(self).__name__}("
+    kind = type(self).__name__
+    return format_as("tensor(" if type(self) is Tensor else f"{kind}(", self)
+
+
+def format_as(prefix: str, self: Tensor) -> str:
+    """The text of a tensor that begins with a prefix."""
     indent, array = len(prefix), self._array
     is_summary = array.size > OPTIONS.threshold
     if array.size:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch.graph import apply
-from fgrad.torch.registry import method
+from fgrad.torch.registry import function, method, operation
+from fgrad.torch.statistics import vector_norm
 from fgrad.torch.tensor import Tensor, require_tensor
 
 _NODES = {
@@ -18,7 +19,7 @@ _NODES = {
 }
 
 
-@method("matmul")
+@operation("matmul")
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The product over the last axis and the last but one, as NumPy's ``@``.
 
@@ -41,7 +42,7 @@ def _folded(first: tuple[int, ...], second: tuple[int, ...]) -> str:
     return "TransposeBackward0" if is_vector else "CloneBackward0"
 
 
-@method("mm")
+@operation("mm")
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
     x, y = require_tensor("mm", input), require_tensor("mm", mat2, 2)
@@ -51,7 +52,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     return matmul(x, y)
 
 
-@method("dot")
+@operation("dot")
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The dot product of two vectors."""
     x, y = require_tensor("dot", input), require_tensor("dot", tensor, 2)
@@ -136,3 +137,201 @@ def _check_batches(first: tuple[int, ...], second: tuple[int, ...]) -> None:
                 f"The size of tensor a ({a}) must match the size of tensor b ({b}) at "
                 f"non-singleton dimension {ndim + axis}"
             )
+
+
+def _require_rank(name: str, x: Tensor, rank: int) -> None:
+    if x._array.ndim != rank:
+        raise RuntimeError(f"{name} must be a {rank}D tensor")
+
+
+@operation("mv")
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix and a vector."""
+    x, y = require_tensor("mv", input), require_tensor("mv", vec, 2)
+    if x._array.ndim != 2 or y._array.ndim != 1:
+        ranks = f"{y._array.ndim}, {x._array.ndim}, {y._array.ndim}"
+        raise RuntimeError(f"vector + matrix @ vector expected, got {ranks}")
+    return matmul(x, y)
+
+
+@operation("bmm")
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of matrices, one for each in the first axis."""
+    x, y = require_tensor("bmm", input), require_tensor("bmm", mat2, 2)
+    _require_rank("batch1", x, 3)
+    _require_rank("batch2", y, 3)
+    first, second = x._array.shape, y._array.shape
+    if first[0] != second[0] or first[2] != second[1]:
+        raise RuntimeError(
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{first[0]}, {first[2]}] but got: [{second[0]}, {second[1]}]."
+        )
+    _check_dtypes(x, y)
+    return apply("BmmBackward0", np.matmul, x, y)  # type: ignore[no-any-return]
+
+
+def _check_dtypes(x: Tensor, y: Tensor) -> None:
+    if x._array.dtype != y._array.dtype:
+        raise RuntimeError(_dtype_mismatch(x, y))
+
+
+def _sum_with_product(z: Any, x: Any, y: Any, beta: Any, alpha: Any) -> Any:
+    product = np.matmul(x, y)
+    if alpha != 1:
+        product = alpha * product
+    return product + (z if beta == 1 else beta * z)
+
+
+@operation("addmm")
+def addmm(
+    input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
+    """``beta * input + alpha * (mat1 @ mat2)``"""
+    z, x, y = (require_tensor("addmm", t) for t in (input, mat1, mat2))
+    for name, matrix in (("mat1", x), ("mat2", y)):
+        if matrix._array.ndim != 2:
+            raise RuntimeError(
+                f"{name} must be a matrix, got {matrix._array.ndim}-D tensor"
+            )
+    _check(x, y)
+    node = "AddmmBackward0"
+    return apply(node, _sum_with_product, z, x, y, beta, alpha)  # type: ignore[no-any-return]
+
+
+@operation("addmv")
+def addmv(
+    input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
+    """``beta * input + alpha * (mat @ vec)``"""
+    z, x, y = (require_tensor("addmv", t) for t in (input, mat, vec))
+    _check(x, y)
+    node = "AddmvBackward0"
+    return apply(node, _sum_with_product, z, x, y, beta, alpha)  # type: ignore[no-any-return]
+
+
+@operation("baddbmm")
+def baddbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
+    """``beta * input + alpha * bmm(batch1, batch2)``"""
+    z, x, y = (require_tensor("baddbmm", t) for t in (input, batch1, batch2))
+    _require_rank("batch1", x, 3)
+    _require_rank("batch2", y, 3)
+    _check(x, y)
+    node = "BaddbmmBackward0"
+    return apply(node, _sum_with_product, z, x, y, beta, alpha)  # type: ignore[no-any-return]
+
+
+@operation("outer", "ger")
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """The products of all pairs of elements of two vectors."""
+    x, y = require_tensor("outer", input), require_tensor("outer", vec2, 2)
+    for name, vector in (("self", x), ("vec2", y)):
+        if vector._array.ndim != 1:
+            raise RuntimeError(
+                f"outer: Expected 1-D argument {name}, but got {vector._array.ndim}-D"
+            )
+    return x.unsqueeze(1) * y  # type: ignore[no-any-return]
+
+
+@operation("addr")
+def addr(
+    input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1
+) -> Tensor:
+    """``beta * input + alpha * outer(vec1, vec2)``"""
+
+    def compute(z: Any, x: Any, y: Any, b: Any, a: Any) -> Any:
+        return b * z + a * (x[:, None] * y)
+
+    return apply("AddrBackward0", compute, input, vec1, vec2, beta, alpha)  # type: ignore[no-any-return]
+
+
+@operation("inner")
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """The sums of products over the last axes."""
+    x, y = require_tensor("inner", input), require_tensor("inner", other, 2)
+    if not x._array.ndim or not y._array.ndim:
+        return x * y  # type: ignore[operator, no-any-return]
+    return apply("ViewBackward0", np.inner, x, y)  # type: ignore[no-any-return]
+
+
+@operation("vdot")
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """The dot product of two vectors."""
+    x, y = require_tensor("vdot", input), require_tensor("vdot", other, 2)
+    return apply("VdotBackward0", np.dot, x, y)  # type: ignore[no-any-return]
+
+
+@function("tensordot")
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+    """Sums of products over several axes: the last and first, or those listed."""
+    axes: Any = dims if isinstance(dims, int) else tuple(map(tuple, dims))
+    return apply("ViewBackward0", lambda u, v: np.tensordot(u, v, axes), a, b)  # type: ignore[no-any-return]
+
+
+@function("kron")
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """The Kronecker product."""
+    return apply("UnsafeViewBackward0", np.kron, input, other)  # type: ignore[no-any-return]
+
+
+@function("einsum")
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """Sums of products by Einstein's convention.
+
+    Raises:
+        RuntimeError: the equation does not fit the operands.
+
+    >>> import fgrad.torch as torch
+    >>> torch.einsum("ij,j->i", torch.eye(2), torch.tensor([3.0, 4.0]))
+    tensor([3., 4.])
+    """
+    is_list = len(operands) == 1 and isinstance(operands[0], list | tuple)
+    given = operands[0] if is_list else operands
+    names = equation.replace(" ", "").split("->")[0].split(",")
+    if len(names) != len(given):
+        more = "more" if len(names) < len(given) else "fewer"
+        raise RuntimeError(
+            f"einsum(): {more} operands were provided than specified in the equation"
+        )
+    for k, (subscripts, x) in enumerate(zip(names, given, strict=True)):
+        if "." not in subscripts and len(subscripts) != x._array.ndim:
+            raise RuntimeError(
+                "einsum(): the number of subscripts in the equation "
+                f"({len(subscripts)}) does not match the number of dimensions "
+                f"({x._array.ndim}) for operand {k} and no ellipsis was given"
+            )
+    node = _einsum_node(equation, names)
+    try:
+        return apply(node, lambda *us: np.einsum(equation, *us), *given)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise RuntimeError(f"einsum(): {error}") from error
+
+
+def _einsum_node(equation: str, names: list[str]) -> str:
+    """PyTorch's name: it sums, multiplies or calls ``bmm``, as the letters tell."""
+    letters = set("".join(names)) - set(".")
+    kept = set(equation.split("->")[1]) if "->" in equation else letters
+    if len(names) == 1:
+        return "PermuteBackward0" if letters <= kept else "SumBackward1"
+    shared = set.intersection(*map(set, names)) - kept
+    return "ViewBackward0" if shared else "MulBackward0"
+
+
+@operation("cross")
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The vector product along an axis of length 3: the first, or the one named."""
+    shape = np.broadcast_shapes(input._array.shape, other._array.shape)
+    axis = shape.index(3) if dim is None else dim
+    node = "LinalgCrossBackward0"
+    return apply(node, lambda u, v: np.cross(u, v, axis=axis), input, other)  # type: ignore[no-any-return]
+
+
+@function("cdist")
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
+    """The ``p``-norms of the differences of all pairs of rows."""
+
+    def compute(u: Any, v: Any) -> Any:
+        return vector_norm(u[..., :, None, :] - v[..., None, :, :], p, (-1,), False)
+
+    return apply("CdistBackward0", compute, x1, x2)  # type: ignore[no-any-return]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from fgrad.torch.creation import finish
 from fgrad.torch.dtypes import as_dtype, dtype, get_default_dtype
+from fgrad.torch.registry import function, operation
 from fgrad.torch.size import size_arguments
-from fgrad.torch.tensor import Tensor, require_tensor
+from fgrad.torch.tensor import Tensor, make, require_tensor
 
 
+@function("Generator")
 class Generator:
     """A source of random numbers; the same seed gives the same numbers."""
 
@@ -35,10 +39,24 @@ class Generator:
         """The seed that the numbers started from."""
         return self._seed
 
+    def get_state(self) -> Tensor:
+        """The state, as a tensor of bytes."""
+        state = {"seed": self._seed, **self.numpy.bit_generator.state}
+        text = json.dumps(state).encode()
+        return make(np.frombuffer(text, np.uint8).copy())
+
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Go back to a state that `get_state` gave."""
+        state = json.loads(new_state._array.tobytes())
+        self.manual_seed(state.pop("seed"))
+        self.numpy.bit_generator.state = state
+        return self
+
 
 default_generator = Generator()
 
 
+@function("manual_seed")
 def manual_seed(seed: int) -> Generator:
     """Start the default generator over from a seed."""
     return default_generator.manual_seed(seed)
@@ -57,6 +75,7 @@ def _draw(
     return np.asarray(values).astype(wanted.numpy, copy=False)
 
 
+@function("rand")
 def rand(
     *size: Any,
     generator: Generator | None = None,
@@ -71,6 +90,7 @@ def rand(
     return finish(_draw("rand", shape, wanted, generator), requires_grad, device)
 
 
+@function("randn")
 def randn(
     *size: Any,
     generator: Generator | None = None,
@@ -85,6 +105,7 @@ def randn(
     return finish(_draw("randn", shape, wanted, generator), requires_grad, device)
 
 
+@function("rand_like")
 def rand_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -94,6 +115,7 @@ def rand_like(
     return finish(_draw("rand", x.shape, wanted, None), requires_grad, device)
 
 
+@function("randn_like")
 def randn_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -101,3 +123,190 @@ def randn_like(
     x = require_tensor("randn_like", input)
     wanted = x.dtype if dtype is None else as_dtype(dtype)
     return finish(_draw("randn", x.shape, wanted, None), requires_grad, device)
+
+
+def _source(generator: Generator | None) -> np.random.Generator:
+    return (generator or default_generator).numpy
+
+
+@function("randint")
+def randint(
+    *bounds: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    **named: Any,
+) -> Tensor:
+    """Integers drawn evenly from ``[low, high)``: ``randint(low, high, size)``.
+
+    Raises:
+        TypeError: the size is missing.
+        RuntimeError: there is no integer to draw.
+    """
+    given = list(bounds)
+    size = named.pop("size", None)
+    if size is None:
+        if len(given) < 2 or not isinstance(given[-1], Sequence):
+            raise TypeError(
+                "randint() takes (high, size) or (low, high, size), with a sequence as "
+                f"the size; got {tuple(bounds)}"
+            )
+        size = given.pop()
+    high = named.pop("high", None)
+    low = named.pop("low", None)
+    if high is None:
+        high = given.pop()
+    if low is None:
+        low = given.pop() if given else 0
+    if low >= high:
+        raise RuntimeError(
+            "random_ expects 'from' to be less than 'to', but got from="
+            f"{low} >= to={high}"
+        )
+    shape = size_arguments("randint", (size,))
+    values = _source(generator).integers(int(low), int(high), shape)
+    wanted = np.dtype(np.int64) if dtype is None else as_dtype(dtype).numpy
+    return finish(np.asarray(values).astype(wanted), requires_grad, device)
+
+
+@function("randint_like")
+def randint_like(
+    input: Tensor, *bounds: int, dtype: Any = None, **named: Any
+) -> Tensor:
+    """As `randint`, in the shape and dtype of another tensor."""
+    x = require_tensor("randint_like", input)
+    wanted = x.dtype if dtype is None else dtype
+    return randint(*bounds, size=tuple(x.shape), dtype=wanted, **named)
+
+
+@function("randperm")
+def randperm(
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The numbers below ``n`` in random order."""
+    if not isinstance(n, int):
+        raise TypeError(
+            f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}"
+        )
+    wanted = np.dtype(np.int64) if dtype is None else as_dtype(dtype).numpy
+    values = _source(generator).permutation(n).astype(wanted)
+    return finish(values, requires_grad, device)
+
+
+@function("normal")
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal numbers of given means and deviations: tensors, or numbers and a size.
+
+    Raises:
+        RuntimeError: a deviation is negative.
+    """
+    centre, spread = (z._array if isinstance(z, Tensor) else z for z in (mean, std))
+    if np.any(np.asarray(spread) < 0):
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {spread:g}")
+    if size is None:
+        if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+            raise TypeError("normal() takes tensors, or two numbers and a size")
+        shape = np.broadcast_shapes(np.shape(centre), np.shape(spread))
+    else:
+        shape = size_arguments("normal", (size,))
+    tensors = [z for z in (mean, std) if isinstance(z, Tensor)]
+    wanted = tensors[0].dtype if tensors else get_default_dtype()
+    wanted = wanted if dtype is None else as_dtype(dtype)
+    values = _draw("randn", shape, wanted, generator) * spread + centre
+    return finish(np.asarray(values).astype(wanted.numpy), requires_grad, device)
+
+
+@operation("bernoulli")
+def bernoulli(
+    input: Tensor, p: Any = None, *, generator: Generator | None = None
+) -> Tensor:
+    """Ones with the probabilities that the elements give, zeros else.
+
+    Raises:
+        RuntimeError: an element is no probability.
+    """
+    x = require_tensor("bernoulli", input)
+    chance = x._array if p is None else np.broadcast_to(p, x._array.shape)
+    if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
+        raise RuntimeError(
+            "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this "
+            "error message be improved?  If so, please report an enhancement request "
+            "to PyTorch.)"
+        )
+    hits = _source(generator).random(x._array.shape) < chance
+    return finish(np.asarray(hits).astype(x._array.dtype))
+
+
+@operation("multinomial")
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Indices drawn with given weights, for each row.
+
+    Raises:
+        RuntimeError: a weight is negative, or there are too few to draw from.
+    """
+    x = require_tensor("multinomial", input)
+    weights = np.asarray(x._array, np.float64)
+    if not np.all(np.isfinite(weights)) or np.any(weights < 0):
+        raise RuntimeError(
+            "probability tensor contains either `inf`, `nan` or element < 0"
+        )
+    rows = np.atleast_2d(weights)
+    if np.any(rows.sum(-1) <= 0):
+        raise RuntimeError(
+            "invalid multinomial distribution (sum of probabilities <= 0)"
+        )
+    if not replacement and num_samples > rows.shape[-1]:
+        raise RuntimeError(
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement"
+        )
+    source = _source(generator)
+    if replacement:
+        ends = np.cumsum(rows / rows.sum(-1, keepdims=True), -1)
+        draws = source.random((len(rows), num_samples))
+        found = np.sum(draws[..., None] >= ends[:, None, :-1], -1)
+    else:
+        # the largest keys u ** (1 / w): Efraimidis and Spirakis, 2006
+        keys = np.log(source.random(rows.shape)) / np.where(rows > 0, rows, 1e-300)
+        found = np.argsort(-keys, -1, kind="stable")[:, :num_samples]
+    shape = (*x._array.shape[:-1], num_samples)
+    return finish(np.asarray(found, np.int64).reshape(shape))
+
+
+@function("poisson")
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Numbers drawn from Poisson distributions of given rates."""
+    values = _source(generator).poisson(input._array)
+    return finish(np.asarray(values).astype(input._array.dtype))
+
+
+@function("seed")
+def seed() -> int:
+    """Start the default generator over from a seed that the system gives."""
+    return default_generator.seed()
+
+
+@function("initial_seed")
+def initial_seed() -> int:
+    """The seed that the default generator started from."""
+    return default_generator.initial_seed()

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch.conversion import clone
 from fgrad.torch.graph import apply
-from fgrad.torch.registry import METHODS, method
+from fgrad.torch.registry import METHODS, method, operation
 from fgrad.torch.size import axes_of, axis_of
 from fgrad.torch.tensor import Tensor, require_tensor
 
@@ -77,7 +76,7 @@ def view(self: Tensor, *shape: Any) -> Tensor:
     return _reshaped("ViewBackward0", self, target)
 
 
-@method("reshape")
+@operation("reshape")
 def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
     """Another shape: a view where the memory allows it, else a copy."""
     x = require_tensor("reshape", input)
@@ -86,20 +85,138 @@ def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
     return _reshaped("ViewBackward0" if is_view else "UnsafeViewBackward0", x, target)
 
 
-@method("flatten", "ravel")
-def flatten(input: Tensor) -> Tensor:
-    """All elements in one axis."""
+@operation("flatten")
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Consecutive axes as one: all by default.
+
+    Raises:
+        RuntimeError: the first comes after the last.
+    """
     x = require_tensor("flatten", input)
+    shape = x._array.shape
+    first, last = axis_of(start_dim, len(shape)), axis_of(end_dim, len(shape))
+    if first > last:
+        raise RuntimeError(
+            "flatten() has invalid args: start_dim cannot come after end_dim"
+        )
+    if not shape:
+        return reshape(x, 1)
+    if first == last:
+        return x
+    length = math.prod(shape[first : last + 1])
+    return reshape(x, *shape[:first], length, *shape[last + 1 :])
+
+
+@operation("ravel")
+def ravel(input: Tensor) -> Tensor:
+    """All elements in one axis."""
+    x = require_tensor("ravel", input)
     return x if x._array.ndim == 1 else reshape(x, -1)
+
+
+@method("expand")
+def expand(self: Tensor, *size: Any) -> Tensor:
+    """A view with axes of length 1 (and new ones in front) repeated; -1 keeps a length.
+
+    Raises:
+        RuntimeError: an axis has another length than 1.
+    """
+    flat = size[0] if len(size) == 1 and isinstance(size[0], Sequence) else size
+    lengths = [operator.index(n) for n in flat]
+    own = self._array.shape
+    if len(lengths) < len(own):
+        raise RuntimeError(
+            f"expand(torch.{self.dtype.kind}Tensor{{{list(own)}}}, size={lengths}): "
+            f"the number of sizes provided ({len(lengths)}) must be greater or equal "
+            f"to the number of dimensions in the tensor ({len(own)})"
+        )
+    new = len(lengths) - len(own)
+    target = tuple(
+        own[k - new] if n == -1 and k >= new else n for k, n in enumerate(lengths)
+    )
+    for k in reversed(range(len(own))):
+        if own[k] not in (1, target[k + new]):
+            raise RuntimeError(
+                f"The expanded size of the tensor ({target[k + new]}) must match the "
+                f"existing size ({own[k]}) at non-singleton dimension {k + new}.  "
+                f"Target sizes: {lengths}.  Tensor sizes: {list(own)}"
+            )
+    return apply(  # type: ignore[no-any-return]
+        "ExpandBackward0", lambda u: np.broadcast_to(u, target), self, view=True
+    )
+
+
+@operation("broadcast_to")
+def broadcast_to(input: Tensor, size: Any) -> Tensor:
+    """As ``expand``."""
+    return expand(require_tensor("broadcast_to", input), size)
+
+
+@method("expand_as")
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """Expanded to the shape of another tensor."""
+    return expand(self, other._array.shape)
+
+
+@method("view_as")
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """The same memory in the shape of another tensor."""
+    return view(self, other._array.shape)
+
+
+@method("reshape_as")
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """The elements in the shape of another tensor."""
+    return reshape(self, other._array.shape)
+
+
+@operation("narrow")
+def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """A view of ``length`` slices along an axis.
+
+    Raises:
+        RuntimeError: they are more than there are.
+    """
+    x = require_tensor("narrow", input)
+    axis = axis_of(dim, x._array.ndim)
+    total, first = x._array.shape[axis], int(start)
+    if first + length > total:
+        raise RuntimeError(
+            f"start ({first}) + length ({length}) exceeds dimension size ({total})."
+        )
+    first = first if first >= 0 else first + total
+    where = (*(slice(None),) * axis, slice(first, first + length))
+    return apply("SliceBackward0", lambda u: u[where], x, view=True)  # type: ignore[no-any-return]
+
+
+@operation("select")
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """A view of one slice along an axis.
+
+    Raises:
+        IndexError: there is no such slice.
+    """
+    x = require_tensor("select", input)
+    axis = axis_of(dim, x._array.ndim)
+    length = x._array.shape[axis]
+    if not -length <= index < length:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size "
+            f"{list(x.shape)} at dimension {axis}"
+        )
+    where = (*(slice(None),) * axis, index)
+    return apply("SelectBackward0", lambda u: u[(*where, ...)], x, view=True)  # type: ignore[no-any-return]
 
 
 @method("contiguous")
 def contiguous(self: Tensor) -> Tensor:
     """The elements in C order in memory; itself where they are."""
-    return self if self._array.flags.c_contiguous else clone(self)
+    if self._array.flags.c_contiguous:
+        return self
+    return apply("CloneBackward0", lambda x: x.copy(order="C"), self)  # type: ignore[no-any-return]
 
 
-@method("permute")
+@operation("permute")
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """The axes in another order."""
     x = require_tensor("permute", input)
@@ -118,7 +235,7 @@ def _transposed(node: str, x: Tensor, axes: Sequence[int]) -> Tensor:
     return apply(node, lambda u: np.transpose(u, order), x, view=True)  # type: ignore[no-any-return]
 
 
-@method("transpose", "swapaxes")
+@operation("transpose", "swapaxes", "swapdims")
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two axes exchanged."""
     x = require_tensor("transpose", input)
@@ -129,7 +246,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return _transposed("TransposeBackward0", x, axes)
 
 
-@method("t")
+@operation("t")
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; a vector or number itself.
 
@@ -157,10 +274,16 @@ def _matrices_transposed(self: Tensor) -> Tensor:
 
 
 METHODS["T"] = property(_all_reversed)
-METHODS["mT"] = property(_matrices_transposed)
+METHODS["mT"] = METHODS["H"] = METHODS["mH"] = property(_matrices_transposed)
 
 
-@method("squeeze")
+@operation("adjoint")
+def adjoint(input: Tensor) -> Tensor:
+    """The last two axes exchanged."""
+    return transpose(require_tensor("adjoint", input), -2, -1)
+
+
+@operation("squeeze")
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Axes of length 1 left out: all, or those named."""
     x = require_tensor("squeeze", input)
@@ -175,7 +298,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     return _reshaped(f"SqueezeBackward{number}", x, kept)
 
 
-@method("unsqueeze")
+@operation("unsqueeze")
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A new axis of length 1."""
     x = require_tensor("unsqueeze", input)
@@ -184,7 +307,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return _reshaped("UnsqueezeBackward0", x, tuple(shape))
 
 
-@method("unbind")
+@operation("unbind")
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along an axis."""
     x = require_tensor("unbind", input)

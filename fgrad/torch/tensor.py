@@ -335,3 +335,8 @@ def require_tensor(function: str, value: Any, position: int = 1) -> Tensor:
         f"{function}(): argument '{name}' (position {position}) must be Tensor, not "
         f"{full}"
     )
+
+
+def adopt(tensor: Tensor, source: Tensor) -> None:
+    """Make a tensor of a subclass share the memory of another one, as a new leaf."""
+    _initialise(tensor, source._array, source._storage, None)

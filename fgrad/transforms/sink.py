@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fgrad.ir import Atom, Eqn, Lit, Program
-from fgrad.ops.elementwise import add, subtract, where
+from fgrad.ops.elementwise import add, subtract
 from fgrad.ops.logic import logical_and, logical_not, logical_or
 from fgrad.ops.reduce import any_, sum_
+from fgrad.ops.select import where
 from fgrad.ops.structure import broadcast_to
 from fgrad.passes import Emitter
 

@@ -21,6 +21,7 @@ from fgrad.ops.batching import spread
 from fgrad.passes import reads_of
 from fgrad.primitive import Primitive
 from fgrad.record import read_path
+from fgrad.rewrites.bands import with_unit_seeds
 from fgrad.trace import (
     Params,
     Path,
@@ -123,20 +124,20 @@ class Tape:
         executable, given = derived(self._path, "vjp", outs, self._inputs)
         return self._fill(self._run(executable, list(seeds.values())), given)
 
-    def pull_back_batch(self, leaf: int, cts: Any) -> list[Any]:
-        """Cotangents of the inputs for a batch of cotangents of one leaf."""
+    def pull_back_units(self, leaf: int) -> list[Any]:
+        """Cotangents of the inputs for all unit vectors of one leaf, stacked."""
+        aval = self.out_avals[leaf]
+        assert aval is not None
         key = "vjp", (self.outs[leaf],), self._inputs
-        results, given = self._run_batch(key, cts)
-        return self._fill(results, given, type_of(cts).shape[:1])
+        results, given = self._run_units(key, aval)
+        return self._fill(results, given, (aval.size,))
 
-    def push_forward_batch(
-        self, number: int, tangents: Any, leaves: Numbers
-    ) -> list[Any]:
-        """Tangents of result ``leaves`` for a batch of tangents of one input."""
+    def push_forward_units(self, number: int, leaves: Numbers) -> list[Any]:
+        """Tangents of result ``leaves`` for all unit vectors of one input, stacked."""
         key = "jvp", tuple(self.outs[leaf] for leaf in leaves), (number,)
-        results, given = self._run_batch(key, tangents)
+        results, given = self._run_units(key, self.avals[number])
         found = iter(results)
-        size = type_of(tangents).shape[:1]
+        size = (self.avals[number].size,)
         return [
             next(found) if is_given else zeros(self.out_avals[leaf], size)
             for leaf, is_given in zip(leaves, given, strict=True)
@@ -158,24 +159,24 @@ class Tape:
         executable, given = derived(self._path, *key)
         return self._fill(self._run(executable, list(tangents.values())), given)
 
-    def curve_batch(self, number: int, tangents: Any) -> list[Any]:
-        """The same for a batch of tangents of one input."""
+    def curve_units(self, number: int) -> list[Any]:
+        """The same for all unit vectors of one input, stacked."""
         key = "curvature", (self.outs[0],), (number,)
-        results, given = self._run_batch(key, tangents)
-        return self._fill(results, given, type_of(tangents).shape[:1])
+        aval = self.avals[number]
+        results, given = self._run_units(key, aval)
+        return self._fill(results, given, (aval.size,))
 
-    def _run_batch(self, key: Any, batch: Any) -> tuple[list[Any], Flags]:
+    def _run_units(self, key: Any, aval: Aval) -> tuple[list[Any], Flags]:
         executable, given = derived(self._path, *key)
-        size = type_of(batch).shape[0]
-        program = executable.program
+        program, size = executable.program, aval.size
         if any(eqn.prim.inlines for eqn in program.eqns):
             saved = self._trace.saved  # a rule of the user's may branch on them
             flags = (*(False for _ in saved), True)
             call = functools.partial(evaluate, program)
-            results = run_mapped(call, size, [*saved, batch], flags)
+            results = run_mapped(call, size, [*saved, unit_vectors(aval)], flags)
             return [spread(size, out, m) for out, m in results], given
-        executable, _ = derived_batch(self._path, key, size)
-        return self._run(executable, [batch]), given
+        executable, takes_seeds = derived_units(self._path, key, size)
+        return self._run(executable, [unit_vectors(aval)] if takes_seeds else []), given
 
     def gradient(self) -> list[Any]:
         """The gradient of the first leaf, a number; frees what the tape saved."""
@@ -264,18 +265,29 @@ def derived(
     return found
 
 
-def derived_batch(
+def unit_vectors(aval: Aval) -> Any:
+    """A batch of arrays of a type: one for each element, with a one there."""
+    ones = np.eye(aval.size, dtype=aval.numpy_dtype)
+    return ones.reshape((aval.size, *aval.shape))
+
+
+def derived_units(
     path: Path, key: tuple[str, Numbers, Numbers], size: int
-) -> tuple[Executable, Flags]:
-    """A derived program that runs on a batch of its last argument."""
+) -> tuple[Executable, bool]:
+    """A derived program for all unit vectors in place of its last argument.
+
+    The flag says whether it takes them as last argument; it does not where it is the
+    shorter for knowing them.
+    """
     found = path.ends.get((*key, size))
     if found is None:
-        executable, given = derived(path, *key)
-        program = executable.program
+        program = derived(path, *key)[0].program
         mapped = (*(False for _ in program.ins[1:]), True)
         every = tuple(True for _ in program.outs)
         whole, _ = batch_program(program, size, mapped, every)
-        found = path.ends[(*key, size)] = Executable(whole), given
+        sparse = with_unit_seeds(whole)
+        executable = Executable(whole if sparse is None else sparse)
+        found = path.ends[(*key, size)] = executable, sparse is None
     return found
 
 

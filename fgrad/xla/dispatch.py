@@ -13,7 +13,7 @@ import numpy as np
 
 from fgrad.checks import CHECKS
 from fgrad.ir import PYTHON_NUMBERS, Aval
-from fgrad.signature import MISS, Constant, Dispatcher, Writer, no_dispatcher
+from fgrad.signature import Constant, Dispatcher, Writer
 from fgrad.xla.arrays import is_jax_array, is_jax_tracer
 from fgrad.xla.paths import OtherTypes
 
@@ -25,6 +25,11 @@ def kind_tests(name: str, value: Any, constant: Constant) -> str | None:
     is_array = type(value) is np.ndarray or isinstance(value, np.generic)
     is_known = is_array or is_jax_array(value) or type(value) in PYTHON_NUMBERS
     return "" if is_known and not is_jax_tracer(value) else None
+
+
+def _unwritten(*args: Any, **kwargs: Any) -> Any:
+    """Stands for what takes a call, until it is known."""
+    raise AssertionError(args)
 
 
 class Entry:
@@ -41,7 +46,7 @@ class Entry:
             self._writer.visit_part(f"args[{position}]", value)
         self._types: list[tuple[Sequence[Aval], Run]] = []
         self._served = 0  # by code that was replaced
-        self.dispatch: Dispatcher = no_dispatcher
+        self.dispatch: Dispatcher = _unwritten
 
     @property
     def is_complete(self) -> bool:
@@ -51,7 +56,7 @@ class Entry:
     @property
     def hits(self) -> int:
         """How many calls it served."""
-        is_new = self.dispatch is no_dispatcher
+        is_new = self.dispatch is _unwritten
         return self._served + (0 if is_new else self.dispatch.__globals__["hits"])
 
     def hand_on(self, following: Dispatcher) -> None:
@@ -68,29 +73,30 @@ class Entry:
         self._served = self.hits
         writer = self._writer
         parts = self._parts()
-        scope = dict(writer.scope, following=no_dispatcher, hits=0, MISS=MISS)
+        scope = dict(writer.scope, following=_unwritten, hits=0)
         scope |= {"OtherTypes": OtherTypes, "checks": CHECKS}
         scope["table"] = {
             tuple(getattr(avals[k], name) for k, name in parts): run
             for avals, run in self._types
         }
         scope["run"] = self._types[-1][1]
-        lines = ["global hits", "if checks: return MISS"]
-        lines += [f"if len(args) != {self._count}: return following(args)"]
+        other = "return following(self, *args, **kwargs)"
+        lines = ["global hits"]
+        lines += [f"if len(args) != {self._count} or kwargs or checks: {other}"]
         lines += writer.lines
         if parts:
             key = "".join(f"{writer.leaves[k]}.{name}, " for k, name in parts)
             lines += [f"run = table.get(({key}))"]
-            lines += ["if run is None: return following(args)"]
+            lines += [f"if run is None: {other}"]
         lines += [
             "try:",
             f"    result = run({', '.join(writer.leaves)})",
             "except OtherTypes:",
-            "    return following(args)",
+            f"    {other}",
             "hits += 1",
             "return result",
         ]
-        source = "\n    ".join(["def dispatch(args):", *lines]) + "\n"
+        source = "\n    ".join(["def dispatch(self, *args, **kwargs):", *lines]) + "\n"
         exec(compile(source, "<fgrad dispatcher>", "exec"), scope)
         self.dispatch = scope["dispatch"]
 

@@ -8,7 +8,7 @@ import functools
 import threading
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,9 +19,7 @@ from fgrad.compiled import Signature, trace_path
 from fgrad.errors import JitError
 from fgrad.ir import Aval
 from fgrad.lower.jax import import_jax
-from fgrad.signature import MISS, Dispatcher, no_dispatcher
-from fgrad.splitting import Split, Splitter
-from fgrad.statics import Marked
+from fgrad.statics import Arguments, Marked
 from fgrad.trace import Tracer
 from fgrad.xla.arrays import as_argument, aval_of_argument, is_jax_array
 from fgrad.xla.demand import Demand, EnclosingTrace
@@ -46,7 +44,7 @@ class Shardings:
         """Whether they are those that the arguments have."""
         return self._ins is None and self.outs is None
 
-    def of(self, split: Split) -> list[Any] | None:
+    def of(self, split: Arguments) -> list[Any] | None:
         """The sharding of each leaf of the arguments.
 
         Raises:
@@ -54,7 +52,7 @@ class Shardings:
         """
         if self._ins is None:
             return None
-        args, named = split.moving
+        args, named = split.given
         is_many = isinstance(self._ins, tuple | list)
         ins = tuple(self._ins) if is_many else self._ins
         found = tree.prefix_leaves(ins, tuple(args), "in_shardings")
@@ -66,7 +64,8 @@ class XlaSignature:
 
     Args:
         name: of the function.
-        split: arguments with this structure.
+        split: arguments with this structure, whose leaves are forgotten.
+        donated: the donated arguments, if there are any.
         avals: the types of the leaves.
         kinds: for each leaf whether it is an array of jax.
         shardings: of arguments and results.
@@ -76,7 +75,8 @@ class XlaSignature:
     def __init__(
         self,
         name: str,
-        split: Split,
+        split: Arguments,
+        donated: Marked | None,
         avals: Sequence[Aval],
         kinds: Sequence[bool],
         shardings: Shardings,
@@ -88,8 +88,9 @@ class XlaSignature:
         self._name, self._call, self._max_paths = name, split.call, max_paths
         self._is_jax = any(kinds)
         self._is_wide = not all(kinds)
-        self._donated = split.donated()
+        self._donated = split.donated(donated)
         self._in_shardings, self._out_shardings = shardings.of(split), shardings.outs
+        split.forget_leaves()
 
     def run(self, *values: Any) -> Any:
         """The result, by the path that was taken last, and from there by others."""
@@ -146,7 +147,15 @@ class XlaSignature:
 
 
 class XlaJitted:
-    """What ``jit(backend="jax")`` returns: call it like the function."""
+    """What ``jit(backend="jax")`` returns: call it like the function.
+
+    Each is of a class of its own, whose ``__call__`` begins with tests that are made
+    for the arguments it has seen, as in `fgrad.jitting.Jitted`.
+    """
+
+    def __new__(cls, *_: Any) -> "XlaJitted":
+        own = type(cls.__name__, (cls,), {"__module__": cls.__module__})
+        return cast("XlaJitted", super().__new__(own))
 
     def __init__(
         self,
@@ -160,24 +169,14 @@ class XlaJitted:
         functools.update_wrapper(self, f)
         self._f = f
         self._name = getattr(f, "__name__", type(f).__name__)
-        self._static = static
-        self._split = Splitter(f, static, donated)
+        self._static, self._donated = static, donated
         self._max_paths, self._shardings = max_paths, shardings
         self._signatures: dict[Any, XlaSignature] = {}
-        self._dispatch: Dispatcher = no_dispatcher  # tries the entries in turn
         self._entries: dict[Any, Entry] = {}
         self._calls = 0  # that no code told
         self._misses = 0  # of signatures that are forgotten
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            out = self._dispatch(args)
-            if out is not MISS:
-                return out
-        return self._call(args, kwargs)
-
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A call whose types no dispatcher knows."""
         split = self._split(args, kwargs)
         if any(type(leaf) is Tracer for leaf in split.leaves):
             return self._f(*args, **kwargs)
@@ -190,8 +189,9 @@ class XlaJitted:
         key = structure, avals
         signature = self._signatures.get(key)
         if signature is None:
+            marks = split, self._donated
             settings = self._shardings, self._max_paths
-            signature = XlaSignature(self._name, split, avals, kinds, *settings)
+            signature = XlaSignature(self._name, *marks, avals, kinds, *settings)
         try:
             out = signature.run(*values)
         except EnclosingTrace:
@@ -225,11 +225,12 @@ class XlaJitted:
 
     def _chain(self) -> None:
         """Let each entry hand on what it does not know to the next."""
-        following: Dispatcher = no_dispatcher
+        own: Any = type(self)
+        following = XlaJitted.__call__
         for entry in self._entries.values():
             entry.hand_on(following)
             following = entry.dispatch
-        self._dispatch = following
+        own.__call__ = following
 
     def __get__(self, instance: Any, owner: Any) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -246,8 +247,9 @@ class XlaJitted:
         """
         split = self._split(args, kwargs)
         program, treedef, avals = trace_split(split)
+        donated = split.donated(self._donated)
         layouts = self._shardings.of(split), self._shardings.outs
-        path = XlaPath(program, treedef, True, split.donated(), *layouts)
+        path = XlaPath(program, treedef, True, donated, *layouts)
         return Lowered(path, split, avals, self._name)
 
     def cache_info(self) -> JitInfo:
@@ -263,12 +265,16 @@ class XlaJitted:
         self._misses += sum(s.misses for s in self._signatures.values())
         self._signatures = {}
         self._entries = {}
-        self._dispatch = no_dispatcher
+        if "__call__" in vars(type(self)):
+            del type(self).__call__
+
+    def _split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        return Arguments(self._f, args, kwargs, self._static)
 
 
-def _interpret(name: str, split: Split, values: Sequence[Any]) -> Any:
+def _interpret(name: str, split: Arguments, values: Sequence[Any]) -> Any:
     """The result by NumPy, operation by operation, each of which is looked at."""
-    signature = Signature(name, split.call, split.labels, (), _no_trace)
+    signature = Signature(name, split, (), _no_trace)
     plain = [np.asarray(x)[()] if is_jax_array(x) else x for x in values]
     _, out = trace_path(signature, plain)
     if not any(map(is_jax_array, values)):

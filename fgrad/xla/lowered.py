@@ -9,7 +9,7 @@ from fgrad import tree
 from fgrad.errors import BackendError
 from fgrad.ir import Aval, Program
 from fgrad.lower.jax import import_jax
-from fgrad.splitting import Split
+from fgrad.statics import Arguments
 from fgrad.xla.arrays import as_argument, aval_of_argument
 from fgrad.xla.demand import Demand
 from fgrad.xla.paths import XlaPath, is_native, trace_types
@@ -25,7 +25,7 @@ def is_type(x: Any) -> bool:
     )
 
 
-def trace_split(split: Split) -> tuple[Program, tree.TreeDef, list[Aval]]:
+def trace_split(split: Arguments) -> tuple[Program, tree.TreeDef, list[Aval]]:
     """The program for arguments of which some may be types.
 
     Raises:
@@ -49,7 +49,7 @@ class Lowered:
     """
 
     def __init__(
-        self, path: XlaPath, split: Split, avals: Sequence[Aval], name: str
+        self, path: XlaPath, split: Arguments, avals: Sequence[Aval], name: str
     ) -> None:
         self.program = path.program
         self._path, self._split, self._avals, self._name = path, split, avals, name
@@ -112,7 +112,7 @@ class Lowered:
         jax = import_jax()
         from jax import export  # noqa: PLC0415 (jax does not import it by itself)
 
-        _, treedef = tree.flatten(self._split.moving)
+        _, treedef = tree.flatten(self._split.given)
         args, named = tree.unflatten(treedef, self._types())
         if not is_native(treedef):
             raise BackendError(

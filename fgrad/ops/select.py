@@ -1,0 +1,73 @@
+"""``where``: elements of one operand or of another."""
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.primitive import Primitive, Sample, elementwise_aval
+
+UNPREDICTABLE = 1 << 13  # elements from which NumPy's select waits for its branches
+_CHARS = "df"  # of the dtypes whose bits are selected
+
+
+def _where_numpy(condition: Any, x: Any, y: Any, out: Any = None) -> Any:
+    if type(condition) is np.ndarray and condition.size >= UNPREDICTABLE:
+        char = np.result_type(x, y).char
+        shape = np.broadcast_shapes(condition.shape, np.shape(x), np.shape(y))
+        if char in _CHARS and condition.dtype == bool and shape == condition.shape:
+            out = np.empty(shape, char) if out is None else out
+            return _select(condition, x, y, char, out)
+    chosen = np.where(condition, x, y)[()]
+    if out is None:
+        return chosen
+    np.copyto(out, chosen)
+    return out
+
+
+def _select(condition: Any, x: Any, y: Any, char: str, out: Any) -> Any:
+    """``np.where`` without branches: a mask of bits, all 0 or all 1.
+
+    For a condition that changes often this takes a fifth of the time.
+    """
+    first, second = np.asarray(x, char), np.asarray(y, char)
+    mask = out.view(np.int64 if char == "d" else np.int32)
+    mask[...] = condition
+    if first.ndim == 0 and first == 0 and not np.signbit(first):
+        mask -= 1
+        mask &= second.view(mask.dtype)
+        return out
+    np.negative(mask, out=mask)
+    if second.ndim == 0 and second == 0 and not np.signbit(second):
+        mask &= first.view(mask.dtype)
+        return out
+    second = second.view(mask.dtype)
+    mask &= first.view(mask.dtype) ^ second
+    mask ^= second
+    return out
+
+
+def _where_jax(xla: Any, condition: Any, x: Any, y: Any) -> Any:
+    values = xla.cast(condition, bool), *xla.cast_all(x, y)
+    return xla.lax.select(*map(xla.spread, values))
+
+
+def _where_transpose(ct: Any, condition: Any, x: Any, y: Any) -> Any:
+    return None, where(condition, ct, 0.0), where(condition, 0.0, ct)
+
+
+where: Primitive = Primitive(
+    "where",
+    _where_numpy,
+    elementwise_aval(_where_numpy),
+    linear=((1, 2),),
+    transpose=_where_transpose,
+    elementwise=True,
+    scalar="{1} if {0} else {2}",
+    takes_out=True,
+    jax=_where_jax,
+    samples=lambda: [
+        Sample((np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, 4.0]))),
+        Sample((np.array([[True], [False]]), np.ones(3), np.float64(2.0))),
+        Sample((np.array([True, False]), np.ones(2, "float32"), 0.0)),
+    ],
+)

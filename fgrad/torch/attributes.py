@@ -1,0 +1,120 @@
+"""What a tensor tells of its memory and its place in the graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.joining import tensor_split
+from fgrad.torch.reductions import sum as sum_of
+from fgrad.torch.registry import METHODS, function, method, operation
+from fgrad.torch.shapes import reshape
+from fgrad.torch.size import axis_of, size_arguments
+from fgrad.torch.tensor import Tensor
+
+
+@method("stride")
+def stride(self: Tensor, dim: int | None = None) -> Any:
+    """How many elements lie between neighbours along each axis, or one."""
+    steps = tuple(step // self._array.itemsize for step in self._array.strides)
+    return steps if dim is None else steps[axis_of(dim, self._array.ndim)]
+
+
+@method("is_contiguous")
+def is_contiguous(self: Tensor) -> bool:
+    """Whether the elements are in C order in memory."""
+    return self._array.flags.c_contiguous
+
+
+@method("data_ptr")
+def data_ptr(self: Tensor) -> int:
+    """The address of the first element."""
+    address: int = self._array.__array_interface__["data"][0]
+    return address
+
+
+@method("storage_offset")
+def storage_offset(self: Tensor) -> int:
+    """How many elements of its memory come before the first one."""
+    owner = self._array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    start: int = owner.__array_interface__["data"][0]
+    return (data_ptr(self) - start) // self._array.itemsize
+
+
+@operation("detach_")
+def detach_(input: Tensor) -> Tensor:
+    """Make the tensor a leaf that is not recorded.
+
+    Raises:
+        RuntimeError: it is a view.
+    """
+    if input._base is not None:
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using "
+            "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view "
+            "is set as True, gradients are views of DDP buckets, and hence detach_() "
+            "cannot be called on these gradients. To fix this error, please refer to "
+            "the Optimizer.zero_grad() function in torch/optim/optimizer.py as the "
+            "solution."
+        )
+    input._node, input._requires = None, False
+    return input
+
+
+@method("__contains__")
+def _contains(self: Tensor, element: Any) -> bool:
+    value = element._array if isinstance(element, Tensor) else element
+    return bool(np.any(self._array == value))
+
+
+@method("__reversed__")
+def _reversed(self: Tensor) -> Any:
+    return self.flip(0) if self._array.ndim else self
+
+
+@function("detach")
+def detach(input: Tensor) -> Tensor:
+    """The same memory as a tensor that is not recorded."""
+    return Tensor.detach(input)
+
+
+@operation("conj", "resolve_conj", "resolve_neg")
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate: the tensor itself, complex ones are not there yet."""
+    return input
+
+
+@operation("hsplit")
+def hsplit(input: Tensor, indices_or_sections: Any) -> Any:
+    """Parts along the second axis; of vectors along the first."""
+    return tensor_split(input, indices_or_sections, min(1, input._array.ndim - 1))
+
+
+@operation("vsplit")
+def vsplit(input: Tensor, indices_or_sections: Any) -> Any:
+    """Parts along the first axis."""
+    return tensor_split(input, indices_or_sections, 0)
+
+
+@method("sum_to_size")
+def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """The sum over the axes that were broadcast from a shape."""
+    shape = size_arguments("sum_to_size", size)
+    new = self._array.ndim - len(shape)
+    axes = [
+        k + new for k, n in enumerate(shape) if n == 1 != self._array.shape[k + new]
+    ]
+    summed = sum_of(self, (*range(new), *axes), True) if new or axes else self
+    return reshape(summed, shape)
+
+
+METHODS["itemsize"] = property(lambda self: self._array.itemsize)
+METHODS["nbytes"] = property(lambda self: self._array.nbytes)
+METHODS["is_cuda"] = property(lambda self: False)
+METHODS["is_sparse"] = property(lambda self: False)
+METHODS["retains_grad"] = property(lambda self: self._retains)
+METHODS["_version"] = property(lambda self: self._storage.version)
+METHODS["real"] = property(lambda self: self)

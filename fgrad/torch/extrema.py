@@ -1,0 +1,230 @@
+"""Extrema over axes: values, where they are, or both.
+
+The values are gathered at the indices that PyTorch returns, so that one element, not
+all that tie, receives the gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch import return_types
+from fgrad.torch.pairs import maximum, minimum
+from fgrad.torch.recording import one, several
+from fgrad.torch.registry import FUNCTIONS, METHODS, numpy_names, operation
+from fgrad.torch.size import axes_of, axis_of
+from fgrad.torch.tensor import Array, Tensor, make, require_tensor
+
+_ALL: Any = object()
+
+
+def _check_any(name: str, x: Tensor) -> None:
+    if not x._array.size:
+        raise RuntimeError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
+        )
+
+
+def _check_axis(name: str, x: Tensor, dim: int) -> int:
+    axis = axis_of(dim, x._array.ndim)
+    if x._array.ndim and not x._array.shape[axis]:
+        raise IndexError(
+            f"{name}(): Expected reduction dim {axis} to have non-zero size."
+        )
+    return axis
+
+
+def taken(x: Any, indices: Array, axis: int) -> Any:
+    """The elements of an array at indices along an axis; both may have no axes."""
+    return np.take_along_axis(x, indices, axis) if x.ndim else x * 1
+
+
+def pick(
+    types: Any, node: str, x: Tensor, indices: Array, axis: int, keepdim: bool
+) -> Any:
+    """The values at one index per line along an axis, and the indices."""
+    lines = np.expand_dims(indices, axis) if x._array.ndim else indices
+
+    def compute(u: Any) -> Any:
+        found = taken(u, lines, axis)
+        return found if keepdim or not u.ndim else np.squeeze(found, axis)
+
+    shown = lines if keepdim else indices
+    return types(one(node, compute, x), make(np.asarray(shown, np.int64)))
+
+
+def _extremum(name: str, pair: Any, whole: Any, where: Any) -> Any:
+    kind = name.capitalize()
+
+    def compute(
+        input: Tensor, dim: Any = _ALL, keepdim: bool = False, **kw: Any
+    ) -> Any:
+        x = require_tensor(name, input)
+        dim = kw.pop("other", dim)
+        if isinstance(dim, Tensor):
+            return pair(x, dim)
+        if dim is _ALL:
+            _check_any(name, x)
+            return one(f"{kind}Backward1", whole, x)
+        if not isinstance(dim, int | np.integer) or kw:
+            raise TypeError(
+                f"{name}() received an invalid combination of arguments: it takes "
+                f"(input), (input, dim, keepdim) or (input, other), got dim={dim!r}"
+            )
+        axis = _check_axis(name, x, int(dim))
+        indices = where(x._array, axis=axis) if x._array.ndim else np.asarray(0)
+        types = getattr(return_types, name)
+        return pick(types, f"{kind}Backward0", x, indices, axis, keepdim)
+
+    compute.__name__ = compute.__qualname__ = name
+    METHODS[name] = FUNCTIONS[name] = numpy_names(compute)
+    return METHODS[name]
+
+
+max = _extremum("max", maximum, np.max, np.argmax)
+max.__doc__ = """The largest element: of all, of lines along an axis, or of two tensors.
+
+Without an axis elements that tie share the gradient; along an axis the first takes it.
+"""
+min = _extremum("min", minimum, np.min, np.argmin)
+min.__doc__ = "The smallest element; as `max`."
+
+
+def _all_that_tie(name: str, compute: Any) -> Any:
+    def apply_extremum(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+        x = require_tensor(name, input)
+        if not x._array.size and dim == ():
+            raise IndexError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() "
+                "== 0. Specify the reduction dim with the 'dim' argument."
+            )
+        axes = axes_of(dim, x._array.ndim)
+        node = f"{name.capitalize()}Backward0"
+        return one(node, lambda u: compute(u, axis=axes, keepdims=keepdim), x)
+
+    apply_extremum.__name__ = apply_extremum.__qualname__ = name
+    METHODS[name] = FUNCTIONS[name] = numpy_names(apply_extremum)
+    return METHODS[name]
+
+
+amax = _all_that_tie("amax", np.max)
+amax.__doc__ = "The largest element over axes; elements that tie share the gradient."
+amin = _all_that_tie("amin", np.min)
+amin.__doc__ = "The smallest element over axes; elements that tie share the gradient."
+
+
+@operation("aminmax")
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The smallest and the largest element, of all or along an axis."""
+    x = require_tensor("aminmax", input)
+    axes = axes_of(dim, x._array.ndim)
+
+    def compute(u: Any) -> Any:
+        low = np.min(u, axis=axes, keepdims=keepdim)
+        return low, np.max(u, axis=axes, keepdims=keepdim)
+
+    return return_types.aminmax(*several("AminmaxBackward0", compute, x))
+
+
+def _position(name: str, where: Any) -> Any:
+    def find(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+        x = require_tensor(name, input)
+        if x._array.dtype == bool:
+            raise RuntimeError(f"{name}(): does not support bool input")
+        if dim is None:
+            if not x._array.size:
+                raise IndexError(
+                    f"{name}(): Expected reduction dim to be specified for "
+                    "input.numel() == 0."
+                )
+            found = np.asarray(where(x._array))
+            return make(found.reshape((1,) * x._array.ndim) if keepdim else found)
+        axis = _check_axis(name, x, dim)
+        if not x._array.ndim:
+            return make(np.asarray(0))
+        return make(np.asarray(where(x._array, axis=axis, keepdims=keepdim)))
+
+    find.__name__ = find.__qualname__ = name
+    METHODS[name] = FUNCTIONS[name] = numpy_names(find)
+    return METHODS[name]
+
+
+argmax = _position("argmax", np.argmax)
+argmax.__doc__ = "The index of the largest element, of all or along an axis."
+argmin = _position("argmin", np.argmin)
+argmin.__doc__ = "The index of the smallest element, of all or along an axis."
+
+
+def order(array: Array, axis: int, descending: bool = False) -> Array:
+    """The indices that sort an array stably; NaN counts as the largest."""
+    if not array.ndim:
+        return np.asarray(0)
+    if not descending:
+        return np.argsort(array, axis=axis, kind="stable")
+    turned = np.argsort(np.flip(array, axis), axis=axis, kind="stable")
+    return array.shape[axis] - 1 - np.flip(turned, axis)  # type: ignore[no-any-return]
+
+
+def _middle(array: Array, axis: int, ignore_nan: bool) -> Array:
+    """The index of the lower median of each line, or of its first NaN."""
+    ranks = order(array, axis)
+    nans = np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool)
+    count = array.shape[axis]
+    valid = count - np.sum(nans, axis=axis, keepdims=True)
+    middle = (np.maximum(valid, 1) - 1) // 2
+    indices = np.take_along_axis(ranks, middle, axis)
+    if not ignore_nan:
+        first = np.argmax(nans, axis=axis, keepdims=True)
+        indices = np.where(np.any(nans, axis=axis, keepdims=True), first, indices)
+    return np.squeeze(indices, axis)
+
+
+def _median(name: str, ignore_nan: bool) -> Any:
+    kind = name.capitalize()
+
+    def compute(input: Tensor, dim: Any = _ALL, keepdim: bool = False) -> Any:
+        x = require_tensor(name, input)
+        if x._array.dtype == bool:
+            raise NotImplementedError("\"median_cpu\" not implemented for 'Bool'")
+        if dim is _ALL:
+            if not x._array.size:
+                return x.sum() * float("nan")
+            place = _middle(x._array.ravel(), 0, ignore_nan)
+            return one(f"{kind}Backward0", lambda u: np.ravel(u)[int(place)], x)
+        axis = _check_axis(name, x, dim)
+        indices = (
+            _middle(x._array, axis, ignore_nan) if x._array.ndim else np.asarray(0)
+        )
+        types = getattr(return_types, name)
+        return pick(types, f"{kind}Backward1", x, indices, axis, keepdim)
+
+    compute.__name__ = compute.__qualname__ = name
+    METHODS[name] = FUNCTIONS[name] = numpy_names(compute)
+    return METHODS[name]
+
+
+median = _median("median", False)
+median.__doc__ = "The median, of an even count the lower one; with indices of an axis."
+nanmedian = _median("nanmedian", True)
+nanmedian.__doc__ = "As `median`, of what is not NaN."
+
+
+@operation("mode")
+@numpy_names
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
+    """The most frequent value of each line along an axis, the smallest of several."""
+    x = require_tensor("mode", input)
+    axis = _check_axis("mode", x, dim)
+    indices: Any = np.asarray(0)
+    if x._array.ndim:
+        indices = np.apply_along_axis(_most_frequent, axis, x._array)
+    return pick(return_types.mode, "ModeBackward0", x, indices, axis, keepdim)
+
+
+def _most_frequent(line: Array) -> int:
+    values, counts = np.unique(line, return_counts=True)
+    best = values[np.argmax(counts)]
+    return int(np.flatnonzero(line == best)[-1])

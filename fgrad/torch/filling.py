@@ -1,0 +1,109 @@
+"""Random numbers into existing tensors: ``x.normal_()``, ``x.uniform_(-1, 1)``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.inplace import check_writable, copy_
+from fgrad.torch.random import Generator, default_generator
+from fgrad.torch.registry import method
+from fgrad.torch.tensor import Tensor, make
+
+
+def _refill(self: Tensor, values: Any) -> Tensor:
+    check_writable(self)
+    return copy_(self, make(np.asarray(values).astype(self._array.dtype)))
+
+
+def _numpy(generator: Generator | None) -> np.random.Generator:
+    return (generator or default_generator).numpy
+
+
+@method("uniform_")
+def uniform_(
+    self: Tensor,
+    from_: float = 0.0,
+    to: float = 1.0,
+    *,
+    generator: Generator | None = None,
+    **named: float,
+) -> Tensor:
+    """Numbers drawn evenly between two.
+
+    Args:
+        self: the tensor to fill.
+        from_: the lower bound, ``from`` as a keyword.
+        to: the upper bound.
+        generator: the source of random numbers.
+        named: ``a`` and ``b``, or ``from``.
+
+    Raises:
+        RuntimeError: the bounds are in the wrong order.
+    """
+    low, high = named.get("from", named.get("a", from_)), named.get("b", to)
+    if low > high:
+        raise RuntimeError(
+            "uniform_ expects to return a [from, to) range, but found from="
+            f"{low:g} > to={high:g}"
+        )
+    draws = _numpy(generator).random(self._array.shape, self._array.dtype.type)
+    return _refill(self, low + (high - low) * draws)
+
+
+@method("normal_")
+def normal_(
+    self: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal numbers of a mean and a deviation.
+
+    Raises:
+        RuntimeError: the deviation is negative.
+    """
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+    draws = _numpy(generator).standard_normal(self._array.shape, np.float64)
+    return _refill(self, mean + std * draws)
+
+
+@method("log_normal_")
+def log_normal_(
+    self: Tensor,
+    mean: float = 1.0,
+    std: float = 2.0,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Numbers whose logarithms are normal."""
+    return _refill(self, _numpy(generator).lognormal(mean, std, self._array.shape))
+
+
+@method("exponential_")
+def exponential_(
+    self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Numbers drawn from an exponential distribution of a rate."""
+    return _refill(self, _numpy(generator).exponential(1 / lambd, self._array.shape))
+
+
+@method("bernoulli_")
+def bernoulli_(
+    self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
+) -> Tensor:
+    """Ones with a probability (or those of a tensor), zeros else."""
+    chance = p._array if isinstance(p, Tensor) else p
+    return _refill(self, _numpy(generator).random(self._array.shape) < chance)
+
+
+@method("random_")
+def random_(self: Tensor, *bounds: int, generator: Generator | None = None) -> Tensor:
+    """Integers drawn evenly: below a bound, or between two."""
+    info = np.iinfo(self._array.dtype) if self._array.dtype.kind in "iu" else None
+    largest = info.max if info is not None else 2 ** np.finfo(self._array.dtype).nmant
+    low, high = (0, *bounds) if len(bounds) == 1 else bounds or (0, largest)
+    return _refill(self, _numpy(generator).integers(low, high, self._array.shape))

@@ -1,0 +1,328 @@
+"""Reading and writing at indices along an axis: gather, scatter, index_*, masked_*."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fgrad.numpy
+from fgrad.torch.conversion import convert
+from fgrad.torch.recording import one
+from fgrad.torch.registry import numpy_names, operation
+from fgrad.torch.size import axis_of
+from fgrad.torch.tensor import Array, Tensor, require_tensor
+
+
+def changeable(x: Any) -> Any:
+    """A copy of an array that the trace that runs can write into."""
+    copied = fgrad.numpy.zeros(x.shape, x.dtype)
+    copied[...] = x
+    return copied
+
+
+def _indices(name: str, index: Tensor) -> Array:
+    array = require_tensor(name, index)._array
+    if array.dtype not in (np.int32, np.int64):
+        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
+    return array
+
+
+def _check_bounds(array: Array, axis: int, length: int) -> None:
+    wrong = array[(array < 0) | (array >= length)]
+    if wrong.size:
+        raise RuntimeError(
+            f"index {int(wrong.flat[0])} is out of bounds for dimension {axis} with "
+            f"size {length}"
+        )
+
+
+def _places(index: Array, axis: int) -> tuple[Any, ...]:
+    """An index for each axis, such that only that of ``axis`` is given."""
+    lines = np.ogrid[tuple(slice(n) for n in index.shape)]
+    return tuple(index if k == axis else line for k, line in enumerate(lines))
+
+
+def _axis_and_places(
+    name: str, x: Tensor, dim: int, index: Tensor
+) -> tuple[int, tuple[Any, ...]]:
+    axis = axis_of(dim, x._array.ndim)
+    array = _indices(name, index)
+    if not x._array.ndim or not array.ndim:
+        _check_bounds(array, axis, len(x._array) if x._array.ndim else 1)
+        return axis, () if not x._array.ndim else (array,)
+    if array.ndim != x._array.ndim:
+        raise RuntimeError(
+            "Index tensor must have the same number of dimensions as "
+            f"{'input' if name == 'gather' else 'self'} tensor"
+        )
+    _check_bounds(array, axis, x._array.shape[axis])
+    for k, (n, m) in enumerate(zip(array.shape, x._array.shape, strict=True)):
+        if k != axis and n > m:
+            raise RuntimeError(
+                f"Size does not match at dimension {k} expected index "
+                f"{list(index.shape)} to be no larger than self {list(x.shape)} apart "
+                f"from dimension {axis}"
+            )
+    return axis, _places(array, axis)
+
+
+@operation("gather")
+@numpy_names
+def gather(
+    input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False
+) -> Tensor:
+    """``out[i][j] = input[index[i][j]][j]``, for axis 0 of two.
+
+    Raises:
+        RuntimeError: an index is out of bounds, or the shapes do not fit.
+    """
+    x = require_tensor("gather", input)
+    _, places = _axis_and_places("gather", x, dim, index)
+    return one("GatherBackward0", lambda u: u[places] if places else u * 1, x)
+
+
+@operation("take_along_dim")
+@numpy_names
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """Elements at indices along an axis; shapes broadcast."""
+    x = require_tensor("take_along_dim", input)
+    array = indices._array
+    axis = None if dim is None else axis_of(dim, x._array.ndim)
+    return one("GatherBackward0", lambda u: np.take_along_axis(u, array, axis), x)
+
+
+def _source(x: Tensor, src: Any, index: Tensor) -> Any:
+    """What is written: a number, or the part of a tensor that the index covers."""
+    if not isinstance(src, Tensor):
+        return src
+    if x._array.dtype != src._array.dtype:
+        raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
+    part = tuple(slice(n) for n in index._array.shape)
+    return src[part] if src._array.shape != index._array.shape else src  # type: ignore[index]
+
+
+@operation("scatter")
+@numpy_names
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, **named: Any
+) -> Tensor:
+    """A copy with ``out[index[i][j]][j] = src[i][j]``, for axis 0 of two.
+
+    Args:
+        input: a tensor.
+        dim: the axis of the indices.
+        index: where to write.
+        src: what to write: a tensor or a number.
+        named: ``value``, another name of ``src``; ``reduce="add"``.
+
+    Raises:
+        RuntimeError: an index is out of bounds, or the shapes do not fit.
+        NotImplementedError: another reduction than a sum.
+    """
+    x = require_tensor("scatter", input)
+    src = named.get("value", src)
+    if named.get("reduce") is not None:
+        if named["reduce"] != "add":
+            raise NotImplementedError("scatter() has reduce='add' only; see gather")
+        if not isinstance(src, Tensor):
+            src = x.new_full(index._array.shape, src)
+        return scatter_add(x, dim, index, src)
+    _, places = _axis_and_places("scatter", x, dim, index)
+
+    def compute(u: Any, v: Any) -> Any:
+        changed = changeable(u)
+        changed[places] = v
+        return changed
+
+    node = "ScatterBackward0" if isinstance(src, Tensor) else "ScatterBackward1"
+    return one(node, compute, x, _source(x, src, index))
+
+
+@operation("scatter_add")
+@numpy_names
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """As `scatter`, but adds; repeated indices add up."""
+    x = require_tensor("scatter_add", input)
+    _, places = _axis_and_places("scatter_add", x, dim, index)
+
+    def compute(u: Any, v: Any) -> Any:
+        changed = changeable(u)
+        np.add.at(changed, places, v)
+        return changed
+
+    return one("ScatterAddBackward0", compute, x, _source(x, src, index))
+
+
+def _line(name: str, x: Tensor, dim: int, index: Tensor) -> tuple[int, Any]:
+    """An axis, and the index of slices along it."""
+    axis = axis_of(dim, x._array.ndim)
+    array = np.atleast_1d(require_tensor(name, index)._array)
+    if array.ndim > 1:
+        raise IndexError(f"{name}(): Index is supposed to be a vector")
+    length = x._array.shape[axis] if x._array.ndim else 1
+    if array.size and not (array.min() >= 0 and array.max() < length):
+        raise IndexError("index out of range in self")
+    return axis, (*(slice(None),) * axis, array)
+
+
+@operation("index_select")
+@numpy_names
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Slices along an axis.
+
+    Raises:
+        IndexError: there is no such slice, or the index has several axes.
+    """
+    x = require_tensor("index_select", input)
+    _, where = _line("index_select", x, dim, index)
+    node = "IndexSelectBackward0"
+    return one(node, lambda u: u[where] if u.ndim else u * 1, x)
+
+
+@operation("index_add")
+@numpy_names
+def index_add(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1
+) -> Tensor:
+    """A copy with slices added along an axis; repeated ones add up."""
+    x = require_tensor("index_add", input)
+    _, where = _line("index_add", x, dim, index)
+    if x._array.dtype != source._array.dtype:
+        raise RuntimeError(
+            f"index_add_(): self ({x.dtype.kind}) and source ({source.dtype.kind}) "
+            "must have the same scalar type"
+        )
+
+    def compute(u: Any, v: Any, factor: Any) -> Any:
+        changed = changeable(u)
+        np.add.at(changed, where, v * factor)
+        return changed
+
+    return one("IndexAddBackward0", compute, x, source, alpha)
+
+
+@operation("index_copy")
+@numpy_names
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """A copy with slices along an axis replaced."""
+    x = require_tensor("index_copy", input)
+    _, where = _line("index_copy", x, dim, index)
+    return one("IndexCopyBackward0", _write_at(where), x, source)
+
+
+@operation("index_fill")
+@numpy_names
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """A copy with slices along an axis set to a number."""
+    x = require_tensor("index_fill", input)
+    _, where = _line("index_fill", x, dim, index)
+    return one("IndexFillBackward0", _write_at(where), x, value)
+
+
+def _write_at(where: Any) -> Any:
+    def compute(u: Any, v: Any) -> Any:
+        changed = changeable(u)
+        changed[where] = v
+        return changed
+
+    return compute
+
+
+@operation("index_put")
+def index_put(
+    input: Tensor, indices: Any, values: Tensor, accumulate: bool = False
+) -> Tensor:
+    """A copy with elements at index tensors replaced, or added to."""
+    x = require_tensor("index_put", input)
+    where = tuple(each._array for each in indices)
+
+    def compute(u: Any, v: Any) -> Any:
+        changed = changeable(u)
+        if accumulate:
+            np.add.at(changed, where, v)
+        else:
+            changed[where] = v
+        return changed
+
+    return one("IndexPutBackward0", compute, x, values)
+
+
+@operation("take")
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """Elements of the flat tensor.
+
+    Raises:
+        IndexError: an index is out of range.
+    """
+    x = require_tensor("take", input)
+    where = index._array
+    size = x._array.size
+    wrong = where[(where < -size) | (where >= size)]
+    if wrong.size:
+        raise IndexError(
+            f"out of range: tried to access index {int(wrong.flat[0])} on a tensor of "
+            f"{size} elements."
+        )
+    return one("TakeBackward0", lambda u: np.ravel(u)[where], x)
+
+
+def _mask(message: str, mask: Any) -> Array:
+    if not isinstance(mask, Tensor) or mask._array.dtype not in (bool, np.uint8):
+        found = mask.dtype.cpp if isinstance(mask, Tensor) else type(mask).__name__
+        raise RuntimeError(message.format(found))
+    return mask._array.astype(bool, copy=False)
+
+
+@operation("masked_fill")
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """A copy with a number where the mask is true.
+
+    Raises:
+        RuntimeError: the mask does not consist of booleans, or the value is not one
+            number.
+    """
+    x = require_tensor("masked_fill", input)
+    chosen = _mask(
+        "masked_fill_ only supports boolean masks, but got mask with dtype {}", mask
+    )
+    is_tensor = isinstance(value, Tensor)
+    if is_tensor and value._array.ndim:
+        raise RuntimeError(
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor "
+            f"with {value._array.ndim} dimension(s)."
+        )
+    filling = convert(value, x.dtype) if is_tensor else value
+    wanted = x._array.dtype
+
+    def compute(u: Any, v: Any) -> Any:
+        return np.where(chosen, v, u).astype(wanted, copy=False)
+
+    return one(f"MaskedFillBackward{int(is_tensor)}", compute, x, filling)
+
+
+@operation("masked_select")
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where the mask is true, as a vector."""
+    x = require_tensor("masked_select", input)
+    chosen = _mask("masked_select: expected BoolTensor for mask", mask)
+    shape = np.broadcast_shapes(x._array.shape, chosen.shape)
+    where = np.broadcast_to(chosen, shape).nonzero()
+    node = "MaskedSelectBackward0"
+    return one(node, lambda u: np.broadcast_to(u, shape)[where].reshape(-1), x)
+
+
+@operation("masked_scatter")
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """A copy with consecutive elements of another tensor where the mask is true."""
+    x = require_tensor("masked_scatter", input)
+    chosen = _mask("masked_scatter_ only supports boolean masks, but got {}", mask)
+    where = np.broadcast_to(chosen, x._array.shape).nonzero()
+    count = where[0].size if where else 1
+
+    def compute(u: Any, v: Any) -> Any:
+        changed = changeable(u)
+        changed[where] = np.ravel(v)[:count]
+        return changed
+
+    return one("MaskedScatterBackward0", compute, x, source)

@@ -1,0 +1,169 @@
+"""One step of a recurrent network: functions of arrays, and modules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.creation import empty, zeros
+from fgrad.torch.nn import init
+from fgrad.torch.nn.module import Module
+from fgrad.torch.nn.parameter import Parameter
+from fgrad.torch.pointwise import sigmoid_of
+from fgrad.torch.recording import several
+from fgrad.torch.tensor import Tensor
+
+# A step takes what the input gives (its product with the weights), the state, and the
+# weights and bias of the state; it returns the new state, of which the first part is
+# the output.
+State = tuple[Any, ...]
+Step = Callable[[Any, State, Any, Any], State]
+
+
+def _from_state(hidden: Any, weight: Any, bias: Any) -> Any:
+    product = hidden @ weight.T
+    return product if bias is None else product + bias
+
+
+def tanh_step(given: Any, state: State, weight: Any, bias: Any) -> State:
+    """A step of an Elman network."""
+    return (np.tanh(given + _from_state(state[0], weight, bias)),)
+
+
+def relu_step(given: Any, state: State, weight: Any, bias: Any) -> State:
+    """A step of an Elman network with rectified units."""
+    total = given + _from_state(state[0], weight, bias)
+    return (np.where(total <= 0, 0.0, total),)
+
+
+def lstm_step(given: Any, state: State, weight: Any, bias: Any) -> State:
+    """A step of a long short-term memory."""
+    hidden, cell = state
+    gates = given + _from_state(hidden, weight, bias)
+    width = cell.shape[-1]
+    enter, forget, new, leave = (
+        gates[..., k * width : (k + 1) * width] for k in range(4)
+    )
+    cell = sigmoid_of(forget) * cell + sigmoid_of(enter) * np.tanh(new)
+    return sigmoid_of(leave) * np.tanh(cell), cell
+
+
+def gru_step(given: Any, state: State, weight: Any, bias: Any) -> State:
+    """A step of a gated recurrent unit."""
+    (hidden,) = state
+    recurrent = _from_state(hidden, weight, bias)
+    width = hidden.shape[-1]
+    parts = [slice(k * width, (k + 1) * width) for k in range(3)]
+    reset, update = (
+        sigmoid_of(given[..., part] + recurrent[..., part]) for part in parts[:2]
+    )
+    new = np.tanh(given[..., parts[2]] + reset * recurrent[..., parts[2]])
+    return (new + update * (hidden - new),)
+
+
+class _Cell(Module):
+    """One step as a module; a subclass gives the step and the number of gates."""
+
+    gates: int
+    states = 1
+    node: str
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        rows = self.gates * hidden_size
+        self.weight_ih = Parameter(empty(rows, input_size, dtype=dtype))
+        self.weight_hh = Parameter(empty(rows, hidden_size, dtype=dtype))
+        for name in ("bias_ih", "bias_hh"):
+            value = Parameter(empty(rows, dtype=dtype)) if bias else None
+            self.register_parameter(name, value)
+        for parameter in self.parameters():
+            init.uniform_within(parameter, hidden_size)
+
+    def _step(self) -> Step:
+        raise NotImplementedError
+
+    def _advance(self, input: Tensor, state: Any) -> tuple[Tensor, ...]:
+        x = input
+        if x._array.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"input has inconsistent input_size: got {x._array.shape[-1]} expected "
+                f"{self.input_size}"
+            )
+        if state is None:
+            shape = (*x._array.shape[:-1], self.hidden_size)
+            state = (zeros(shape, dtype=x.dtype),) * self.states
+        step = self._step()
+
+        def compute(u: Any, w: Any, v: Any, b: Any, c: Any, *before: Any) -> State:
+            return step(_from_state(u, w, b), before, v, c)
+
+        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        return several(self.node, compute, x, *weights, *state)
+
+    def extra_repr(self) -> str:
+        text = f"{self.input_size}, {self.hidden_size}"
+        return text if self.bias else f"{text}, bias={self.bias}"
+
+
+class RNNCell(_Cell):
+    """A step of an Elman network."""
+
+    gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, device, dtype)
+        self.nonlinearity = nonlinearity
+        self.node = "TanhBackward0" if nonlinearity == "tanh" else "ReluBackward0"
+
+    def _step(self) -> Step:
+        return tanh_step if self.nonlinearity == "tanh" else relu_step
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        return self._advance(input, None if hx is None else (hx,))[0]
+
+    def extra_repr(self) -> str:
+        more = f", nonlinearity={self.nonlinearity}"
+        return super().extra_repr() + (more if self.nonlinearity != "tanh" else "")
+
+
+class LSTMCell(_Cell):
+    """A step of a long short-term memory; the state is a pair."""
+
+    gates, states, node = 4, 2, "MulBackward0"
+
+    def _step(self) -> Step:
+        return lstm_step
+
+    def forward(self, input: Tensor, hx: Any = None) -> tuple[Tensor, Tensor]:
+        hidden, cell = self._advance(input, hx)
+        return hidden, cell
+
+
+class GRUCell(_Cell):
+    """A step of a gated recurrent unit."""
+
+    gates, node = 3, "AddBackward0"
+
+    def _step(self) -> Step:
+        return gru_step
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        return self._advance(input, None if hx is None else (hx,))[0]

@@ -1,0 +1,227 @@
+"""Losses of classes: ``nll_loss``, ``cross_entropy``, margins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.nn.functional.losses import check_reduction, node_of, reduced
+from fgrad.torch.recording import one
+from fgrad.torch.statistics import log_softmax_of
+from fgrad.torch.tensor import Array, Tensor, require_tensor
+
+
+def _classes(name: str, x: Tensor, target: Tensor, ignore_index: int) -> Array:
+    """The classes, after the checks that PyTorch makes.
+
+    Raises:
+        ValueError: the batches differ.
+        RuntimeError: the classes are no int64 numbers.
+        IndexError: there is no such class.
+    """
+    classes, shape = target._array, x._array.shape
+    lead = shape[:1] if len(shape) > 1 else ()
+    if len(shape) > 1 and classes.shape[:1] != lead:
+        found = classes.shape[0] if classes.ndim else 0
+        raise ValueError(
+            f"Expected input batch_size ({shape[0]}) to match target batch_size "
+            f"({found})."
+        )
+    if classes.dtype not in (np.int64, np.uint8):
+        raise RuntimeError(
+            f"expected target dtype to be Long or Byte, but got {target.dtype.kind}"
+        )
+    if classes.shape != (*lead, *shape[2:]):
+        raise RuntimeError(
+            f"Expected target size {[*lead, *shape[2:]]}, got {list(classes.shape)}"
+        )
+    count = shape[1] if len(shape) > 1 else shape[0]
+    wrong = classes[((classes < 0) | (classes >= count)) & (classes != ignore_index)]
+    if wrong.size:
+        raise IndexError(f"Target {int(wrong.flat[0])} is out of bounds.")
+    return classes
+
+
+def _picked(
+    logs: Any, classes: Array, weight: Any, ignore_index: int, reduction: str
+) -> Any:
+    """The weighted mean of ``-logs`` at classes; axis 1 is that of the classes."""
+    is_counted = classes != ignore_index
+    safe = np.where(is_counted, classes, 0).astype(np.intp)
+    lines = np.ogrid[tuple(slice(n) for n in classes.shape)]
+    where = (lines[0], safe, *lines[1:]) if classes.ndim else (safe,)
+    values = -logs[where]
+    if weight is None and bool(np.all(is_counted)):
+        return reduced(values, reduction)
+    weights = np.ones(classes.shape) if weight is None else weight[safe]
+    weights = np.where(is_counted, weights, 0.0).astype(logs.dtype)
+    if reduction == "mean":
+        return np.sum(values * weights) / np.sum(weights)
+    return reduced(values * weights, reduction)
+
+
+def _nll_node(x: Tensor) -> str:
+    return "NllLossBackward0" if x._array.ndim < 3 else "NllLoss2DBackward0"
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The negative logarithms of probabilities at classes.
+
+    Args:
+        input: logarithms, ``(batch, classes, ...)`` or ``(classes,)``.
+        target: classes, ``(batch, ...)`` or a number.
+        weight: for each class.
+        size_average: no longer in use.
+        ignore_index: a class that does not count.
+        reduce: no longer in use.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        IndexError: there is no such class.
+    """
+    x = require_tensor("nll_loss", input)
+    check_reduction(reduction)
+    classes = _classes("nll_loss", x, target, ignore_index)
+    weights = None if weight is None else weight._array
+
+    def compute(u: Any) -> Any:
+        return _picked(u, classes, weights, ignore_index, reduction)
+
+    return one(_nll_node(x), compute, x)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    ignore_index: int = -100,
+    reduce: Any = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """The cross entropy of the softmax of logits with classes, or probabilities.
+
+    Args:
+        input: logits, ``(batch, classes, ...)`` or ``(classes,)``.
+        target: classes, ``(batch, ...)``; or probabilities, as the logits.
+        weight: for each class.
+        size_average: no longer in use.
+        ignore_index: a class that does not count.
+        reduce: no longer in use.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+        label_smoothing: this much of the target is spread over all classes.
+
+    Raises:
+        IndexError: there is no such class.
+    """
+    x = require_tensor("cross_entropy_loss", input)
+    check_reduction(reduction)
+    axis = 1 if x._array.ndim > 1 else 0
+    weights = None if weight is None else weight._array
+    if x._array.shape == target._array.shape and target.dtype.is_floating_point:
+        return _with_probabilities(x, target, weights, reduction, label_smoothing)
+    classes = _classes("cross_entropy", x, target, ignore_index)
+
+    def compute(u: Any) -> Any:
+        logs = log_softmax_of(u, axis)
+        loss = _picked(logs, classes, weights, ignore_index, reduction)
+        if not label_smoothing:
+            return loss
+        spread = _spread(logs, classes, weights, ignore_index, axis, reduction)
+        return (1 - label_smoothing) * loss + label_smoothing / u.shape[axis] * spread
+
+    return one("AddBackward0" if label_smoothing else _nll_node(x), compute, x)
+
+
+def _spread(
+    logs: Any, classes: Array, weight: Any, ignored: int, axis: int, reduction: str
+) -> Any:
+    """The loss summed over all classes, as `_picked` reduces."""
+    is_counted = classes != ignored
+    shape = [-1 if k == axis else 1 for k in range(logs.ndim)]
+    scaled = logs if weight is None else logs * weight.reshape(shape)
+    values = np.where(is_counted, -np.sum(scaled, axis=axis), 0.0)
+    if reduction != "mean":
+        return reduced(values, reduction)
+    if weight is None:
+        return np.sum(values) / np.sum(is_counted).astype(logs.dtype)
+    total = np.sum(np.where(is_counted, weight[np.where(is_counted, classes, 0)], 0))
+    return np.sum(values) / total.astype(logs.dtype)
+
+
+def _with_probabilities(
+    x: Tensor, target: Tensor, weight: Any, reduction: str, smoothing: float
+) -> Tensor:
+    axis = 1 if x._array.ndim > 1 else 0
+    count = x._array.shape[axis]
+    shape = [-1 if k == axis else 1 for k in range(x._array.ndim)]
+    rows = x._array.size // count
+
+    def compute(u: Any, v: Any) -> Any:
+        logs = log_softmax_of(u, axis)
+        chances = v * (1 - smoothing) + smoothing / count if smoothing else v
+        scaled = logs if weight is None else logs * weight.reshape(shape)
+        values = -np.sum(scaled * chances, axis=axis)
+        return (
+            np.sum(values) / rows if reduction == "mean" else reduced(values, reduction)
+        )
+
+    return one("DivBackward1", compute, x, target)
+
+
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """How far other classes come within a margin of the right one."""
+    x = require_tensor("multi_margin_loss", input)
+    classes = np.atleast_1d(target._array)
+    weights = None if weight is None else weight._array
+
+    def compute(u: Any) -> Any:
+        rows = u if u.ndim > 1 else u[None]
+        lines = np.arange(len(classes))
+        gaps = np.maximum(margin - rows[lines, classes][:, None] + rows, 0.0)
+        gaps = gaps if p == 1 else gaps**p
+        if weights is not None:
+            gaps = gaps * weights[classes][:, None]
+        others = np.arange(rows.shape[1]) != classes[:, None]
+        losses = np.sum(np.where(others, gaps, 0.0), 1) / rows.shape[1]
+        return reduced(losses if u.ndim > 1 else losses[0], reduction)
+
+    return one("MultiMarginLossBackward0", compute, x)
+
+
+def multilabel_soft_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The mean over classes of binary cross entropies of logits."""
+    weights = 1.0 if weight is None else weight._array
+
+    def compute(u: Any, v: Any) -> Any:
+        losses = (v * np.logaddexp(-u, 0.0) + (1 - v) * np.logaddexp(u, 0.0)) * weights
+        return reduced(np.sum(losses, -1) / u.shape[-1], reduction)
+
+    node = node_of("multilabel", check_reduction(reduction), "DivBackward0")
+    return one(node, compute, input, target)

@@ -1,0 +1,267 @@
+"""Convolutions, as matrix products of weights with windows.
+
+The windows of a sample are gathered to a matrix, ``(channels * window, positions)``, so
+that a convolution, forward and backward, is a product of matrices.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+import fgrad.numpy
+from fgrad.torch.nn.functional.windows import each, output_length, padded, slices
+from fgrad.torch.recording import one
+from fgrad.torch.tensor import Tensor, require_tensor
+
+Sizes = tuple[int, ...]
+UNEVEN = (
+    "Using padding='same' with even kernel lengths and odd dilation may require a "
+    "zero-padded copy of the input be created"
+)
+
+
+def _gathered(x: Any, size: Sizes, stride: Sizes, dilation: Sizes, out: Sizes) -> Any:
+    """The windows of ``(N, C, ...)``: ``(N, C * window, positions)``."""
+    batch, channels = x.shape[:2]
+    if math.prod(size) == 1 and set(stride) == {1}:
+        return x.reshape(batch, channels, -1)
+    parts = [x[index] for index in slices(size, stride, dilation, out)]
+    return np.stack(parts, 2).reshape(batch, channels * len(parts), -1)
+
+
+def _convolved(x: Any, weight: Any, stride: Sizes, dilation: Sizes, groups: int) -> Any:
+    size = weight.shape[2:]
+    lengths = zip(x.shape[2:], size, stride, dilation, strict=True)
+    out = tuple(output_length(*axis) for axis in lengths)
+    batch, channels = x.shape[0], weight.shape[0]
+    columns = _gathered(x, size, stride, dilation, out)
+    if groups == 1:
+        product = weight.reshape(channels, -1) @ columns
+    else:
+        rows = weight.reshape(groups, channels // groups, -1)
+        product = rows @ columns.reshape(batch, groups, -1, columns.shape[-1])
+    return product.reshape(batch, channels, *out)
+
+
+def _check(name: str, x: Tensor, weight: Tensor, ndim: int, groups: int) -> None:
+    shape = x._array.shape
+    if len(shape) not in (ndim + 1, ndim + 2):
+        raise RuntimeError(
+            f"Expected {ndim + 1}D (unbatched) or {ndim + 2}D (batched) input to "
+            f"{name}, but got input of size: {list(shape)}"
+        )
+    if x._array.dtype != weight._array.dtype:
+        raise RuntimeError(
+            f"expected scalar type {x.dtype.kind} but found {weight.dtype.kind}"
+        )
+
+
+def _check_channels(x: Tensor, shape: Any, weight: Tensor, groups: int) -> None:
+    wanted = weight._array.shape[1] * groups
+    if shape[1] != wanted:
+        raise RuntimeError(
+            f"Given groups={groups}, weight of size {list(weight.shape)}, expected "
+            f"input{list(shape)} to have {wanted} channels, but got {shape[1]} "
+            "channels instead"
+        )
+
+
+def _paddings(
+    padding: Any, size: Sizes, dilation: Sizes, stride: Sizes
+) -> list[tuple[int, int]]:
+    """How much to add before and after each axis."""
+    if padding == "valid":
+        return [(0, 0)] * len(size)
+    if padding == "same":
+        if any(s != 1 for s in stride):
+            raise RuntimeError(
+                "padding='same' is not supported for strided convolutions"
+            )
+        totals = [d * (k - 1) for d, k in zip(dilation, size, strict=True)]
+        if any(total % 2 for total in totals):
+            warnings.warn(UNEVEN, UserWarning, stacklevel=4)
+        return [(total // 2, total - total // 2) for total in totals]
+    return [(p, p) for p in each(padding, len(size))]
+
+
+def _convolution(
+    ndim: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> Tensor:
+    name = f"conv{ndim}d"
+    x = require_tensor(name, input)
+    _check(name, x, weight, ndim, groups)
+    steps, spread = each(stride, ndim), each(dilation, ndim)
+    size = weight._array.shape[2:]
+    pads = _paddings(padding, size, spread, steps)
+    is_single = x._array.ndim == ndim + 1
+    shape = (1, *x._array.shape) if is_single else x._array.shape
+    _check_channels(x, shape, weight, groups)
+    lengths = [n + sum(p) for n, p in zip(shape[2:], pads, strict=True)]
+    extents = [d * (k - 1) + 1 for d, k in zip(spread, size, strict=True)]
+    if any(n < m for n, m in zip(lengths, extents, strict=True)):
+        inner, outer = (" x ".join(map(str, each)) for each in (lengths, extents))
+        raise RuntimeError(
+            f"Calculated padded input size per channel: ({inner}). Kernel size: "
+            f"({outer}). Kernel size can't be greater than actual input size"
+        )
+
+    def compute(u: Any, w: Any, *rest: Any) -> Any:
+        batch = u[None] if is_single else u
+        out = _convolved(padded(batch, pads), w, steps, spread, groups)
+        if rest:
+            out = out + rest[0].reshape(-1, *(1,) * ndim)
+        return out[0] if is_single else out
+
+    biases = () if bias is None else (bias,)
+    node = "SqueezeBackward1" if is_single else "ConvolutionBackward0"
+    return one(node, compute, x, weight, *biases)
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The convolution of ``(N, C, L)`` with weights ``(out, C / groups, k)``."""
+    return _convolution(1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The convolution of ``(N, C, H, W)`` with weights ``(out, C / groups, h, w)``.
+
+    Raises:
+        RuntimeError: the shapes or dtypes do not fit.
+    """
+    return _convolution(2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The convolution of ``(N, C, D, H, W)``."""
+    return _convolution(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+def _spread_out(
+    x: Any, weight: Any, stride: Sizes, dilation: Sizes, groups: int, full: Sizes
+) -> Any:
+    """The transpose of `_convolved`: each element adds its window to the output."""
+    batch, channels, *lengths = x.shape
+    size = weight.shape[2:]
+    rows = weight.reshape(groups, channels // groups, -1)
+    columns = np.moveaxis(x, 1, 0).reshape(groups, channels // groups, -1)
+    product = np.swapaxes(rows, -1, -2) @ columns
+    parts = product.reshape(-1, math.prod(size), batch, *lengths)
+    out = fgrad.numpy.zeros((parts.shape[0], batch, *full), x.dtype)
+    for k, index in enumerate(slices(size, stride, dilation, tuple(lengths))):
+        out[index] = out[index] + parts[:, k]
+    return np.moveaxis(out, 0, 1)
+
+
+def _transposed(
+    ndim: int,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
+) -> Tensor:
+    name = f"conv_transpose{ndim}d"
+    x = require_tensor(name, input)
+    _check(name, x, weight, ndim, groups)
+    steps, spread = each(stride, ndim), each(dilation, ndim)
+    pads, more = each(padding, ndim), each(output_padding, ndim)
+    size = weight._array.shape[2:]
+    is_single = x._array.ndim == ndim + 1
+    shape = (1, *x._array.shape) if is_single else x._array.shape
+    if shape[1] != weight._array.shape[0]:
+        raise RuntimeError(
+            f"Given transposed=1, weight of size {list(weight.shape)}, expected input"
+            f"{list(shape)} to have {weight._array.shape[0]} channels, but got "
+            f"{shape[1]} channels instead"
+        )
+    full = tuple(
+        (n - 1) * s + d * (k - 1) + 1 + m
+        for n, s, d, k, m in zip(shape[2:], steps, spread, size, more, strict=True)
+    )
+    inside = tuple(slice(p, n - p) for p, n in zip(pads, full, strict=True))
+    lengths = [n - 2 * p for p, n in zip(pads, full, strict=True)]
+    if min(lengths) < 1:
+        given, found = (" x ".join(map(str, each)) for each in (shape[2:], lengths))
+        raise RuntimeError(
+            f"Given input size per channel: ({given}). Calculated output size per "
+            f"channel: ({found}). Output size is too small"
+        )
+
+    def compute(u: Any, w: Any, *rest: Any) -> Any:
+        batch = u[None] if is_single else u
+        out = _spread_out(batch, w, steps, spread, groups, full)[(..., *inside)]
+        if rest:
+            out = out + rest[0].reshape(-1, *(1,) * ndim)
+        return out[0] if is_single else out
+
+    biases = () if bias is None else (bias,)
+    node = "SqueezeBackward1" if is_single else "ConvolutionBackward0"
+    return one(node, compute, x, weight, *biases)
+
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """The transpose of `conv1d`, of weights ``(C, out / groups, k)``."""
+    rest = (stride, padding, output_padding, groups, dilation)
+    return _transposed(1, input, weight, bias, *rest)
+
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """The transpose of `conv2d`, of weights ``(C, out / groups, h, w)``."""
+    rest = (stride, padding, output_padding, groups, dilation)
+    return _transposed(2, input, weight, bias, *rest)

@@ -1,0 +1,273 @@
+"""Pooling: the largest or the mean of each window."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.nn.functional.windows import each, output_length, padded, slices
+from fgrad.torch.recording import one
+from fgrad.torch.tensor import Tensor, make, require_tensor
+
+Sizes = tuple[int, ...]
+
+
+class _Windows:
+    """The windows of a pooling over the last axes of a shape.
+
+    Attributes:
+        out: how many windows there are along each axis.
+        pads: what is to be added before and after each axis.
+    """
+
+    def __init__(
+        self, ndim: int, x: Tensor, size: Any, stride: Any, padding: Any, ceil: bool
+    ) -> None:
+        self.x = x
+        self.size = each(size, ndim)
+        self.stride = self.size if stride in (None, ()) else each(stride, ndim)
+        self.before = each(padding, ndim)
+        self.lengths = x._array.shape[-ndim:]
+        if any(p > k / 2 for p, k in zip(self.before, self.size, strict=True)):
+            raise RuntimeError(
+                "pad should be at most half of effective kernel size, but got pad="
+                f"{max(self.before)}, kernel_size={max(self.size)} and dilation=1"
+            )
+
+    def lay_out(self, dilation: Sizes, ceil: bool) -> None:
+        """Find how many windows there are, and the padding that they need."""
+        self.dilation = dilation
+        out, pads = [], []
+        axes = zip(
+            self.lengths, self.size, self.stride, self.before, dilation, strict=True
+        )
+        for n, k, s, p, d in axes:
+            count = output_length(n + 2 * p, k, s, d, ceil)
+            if ceil and (count - 1) * s >= n + p:
+                count -= 1  # a window must begin inside
+            out.append(count)
+            pads.append((p, max(p, (count - 1) * s + d * (k - 1) + 1 - n - p)))
+        if min(out) < 1:
+            self._refuse(out)
+        self.out, self.pads = tuple(out), pads
+
+    def _refuse(self, out: list[int]) -> None:
+        lead = self.x._array.shape[-len(out) - 1]
+        given = "x".join(map(str, (lead, *self.lengths)))
+        found = "x".join(map(str, (lead, *out)))
+        raise RuntimeError(
+            f"Given input size: ({given}). Calculated output size: ({found}). Output "
+            "size is too small"
+        )
+
+    def parts(self, x: Any) -> list[Any]:
+        """For each offset in a window the elements of all windows there."""
+        indices = slices(self.size, self.stride, self.dilation, self.out)
+        return [x[index] for index in indices]
+
+
+def _check_rank(name: str, x: Tensor, ndim: int) -> None:
+    if x._array.ndim not in (ndim + 1, ndim + 2):
+        raise RuntimeError(
+            f"{name}() Expected {ndim + 1}D or {ndim + 2}D input tensor, but got "
+            f"{list(x.shape)}"
+        )
+
+
+def _max_pool(
+    ndim: int,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    return_indices: bool,
+) -> Any:
+    name = f"max_pool{ndim}d"
+    x = require_tensor(name, input)
+    _check_rank(name, x, ndim)
+    windows = _Windows(ndim, x, kernel_size, stride, padding, ceil_mode)
+    windows.lay_out(each(dilation, ndim), ceil_mode)
+    lowest = -np.inf if x.dtype.is_floating_point else np.iinfo(x._array.dtype).min
+
+    def stacked(u: Any) -> Any:
+        return np.stack(windows.parts(padded(u, windows.pads, lowest)), -1)
+
+    # where the largest is: the first takes the gradient, as in PyTorch
+    best = np.argmax(stacked(x._array), -1)
+
+    def compute(u: Any) -> Any:
+        return np.take_along_axis(stacked(u), best[..., None], -1)[..., 0]
+
+    node = "SqueezeBackward1" if ndim == 1 else "MaxPool2DWithIndicesBackward0"
+    values = one(node, compute, x)
+    return (values, make(_flat_places(windows, best))) if return_indices else values
+
+
+def _flat_places(windows: _Windows, best: Any) -> Any:
+    """The places of the largest elements, counted through the unpadded input."""
+    ndim = len(windows.out)
+    offsets = np.unravel_index(best, windows.size)
+    places = np.zeros(best.shape, np.int64)
+    for axis in range(ndim):
+        shape = [-1 if k == axis else 1 for k in range(ndim)]
+        starts = (np.arange(windows.out[axis]) * windows.stride[axis]).reshape(shape)
+        steps = offsets[axis] * windows.dilation[axis] - windows.before[axis]
+        places = places * windows.lengths[axis] + starts + steps
+    return places
+
+
+def max_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window of the last axis."""
+    rest = (stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pool(1, input, kernel_size, *rest)
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window of the last two axes."""
+    rest = (stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pool(2, input, kernel_size, *rest)
+
+
+def _avg_pool(
+    ndim: int,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor: int | None,
+) -> Tensor:
+    name = f"avg_pool{ndim}d"
+    x = require_tensor(name, input)
+    _check_rank(name, x, ndim)
+    windows = _Windows(ndim, x, kernel_size, stride, padding, ceil_mode)
+    windows.lay_out((1,) * ndim, ceil_mode)
+    counts: Any = divisor or math.prod(windows.size)
+    if divisor is None and any(map(any, windows.pads)):
+        inside = np.ones(windows.lengths)
+        if count_include_pad:  # what `ceil_mode` adds does not count
+            own = [(p, min(p, after)) for p, (_, after) in _with(windows)]
+            rest = [
+                (0, after - q)
+                for (_, after), (_, q) in zip(windows.pads, own, strict=True)
+            ]
+            inside = np.pad(np.pad(inside, own, constant_values=1), rest)
+        else:
+            inside = padded(inside, windows.pads)
+        counts = sum(windows.parts(inside))
+        counts = counts.astype(x._array.dtype)
+
+    def compute(u: Any) -> Any:
+        return sum(windows.parts(padded(u, windows.pads))) / counts
+
+    node = "SqueezeBackward1" if ndim == 1 else f"AvgPool{ndim}DBackward0"
+    return one(node, compute, x)
+
+
+def _with(windows: _Windows) -> list[tuple[int, tuple[int, int]]]:
+    return list(zip(windows.before, windows.pads, strict=True))
+
+
+def avg_pool1d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window of the last axis."""
+    rest = (stride, padding, ceil_mode, count_include_pad, None)
+    return _avg_pool(1, input, kernel_size, *rest)
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window of the last two axes."""
+    rest = (stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _avg_pool(2, input, kernel_size, *rest)
+
+
+def _cells(lengths: Sizes, out: Sizes) -> Any:
+    """The windows of adaptive pooling, in order."""
+    axes = [
+        [slice(k * n // m, -(-(k + 1) * n // m)) for k in range(m)]
+        for n, m in zip(lengths, out, strict=True)
+    ]
+    return list(itertools.product(*axes))
+
+
+def _adaptive(ndim: int, node: str, x: Tensor, output_size: Any, kind: str) -> Tensor:
+    lengths = x._array.shape[-ndim:]
+    given = (
+        output_size if isinstance(output_size, tuple | list) else (output_size,) * ndim
+    )
+    out = tuple(n if m is None else m for n, m in zip(lengths, given, strict=True))
+    cells = _cells(lengths, out)
+
+    def compute(u: Any) -> Any:
+        if kind == "mean":
+            axes = tuple(range(-ndim, 0))
+            found = [np.mean(u[(..., *cell)], axis=axes) for cell in cells]
+        else:
+            found = [_first_largest(u[(..., *cell)], ndim) for cell in cells]
+        return np.stack(found, -1).reshape(*u.shape[:-ndim], *out)
+
+    return one(node, compute, x)
+
+
+def _first_largest(x: Any, ndim: int) -> Any:
+    flat = x.reshape(*x.shape[:-ndim], -1)
+    best = np.argmax(flat, -1)
+    return np.take_along_axis(flat, best[..., None], -1)[..., 0]
+
+
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of as many windows of the last axis as are asked for."""
+    return _adaptive(1, "SqueezeBackward1", input, output_size, "mean")
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of as many windows of the last two axes as are asked for."""
+    is_one = output_size in (1, (1, 1), [1, 1])
+    node = "MeanBackward1" if is_one else "AdaptiveAvgPool2DBackward0"
+    return _adaptive(2, node, input, output_size, "mean")
+
+
+def adaptive_max_pool1d(input: Tensor, output_size: Any) -> Tensor:
+    """The largest elements of as many windows as are asked for."""
+    return _adaptive(1, "SqueezeBackward1", input, output_size, "max")
+
+
+def adaptive_max_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """The largest elements of as many windows of the last two axes."""
+    return _adaptive(2, "AdaptiveMaxPool2DBackward0", input, output_size, "max")

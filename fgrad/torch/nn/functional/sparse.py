@@ -1,0 +1,121 @@
+"""Tables of vectors, and numbers as unit vectors."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+import fgrad
+from fgrad.torch.recording import one
+from fgrad.torch.tensor import Tensor, make, require_tensor
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """Rows of a table.
+
+    Args:
+        input: the numbers of rows.
+        weight: the table, ``(rows, width)``.
+        padding_idx: a row that gets no gradient.
+        max_norm: longer rows are shortened to it first, in the table itself.
+        norm_type: the norm that is meant.
+        scale_grad_by_freq: not supported.
+        sparse: gradients are dense all the same.
+
+    Raises:
+        IndexError: there is no such row.
+        RuntimeError: the numbers are no integers.
+        NotImplementedError: ``scale_grad_by_freq`` is set.
+    """
+    indices = require_tensor("embedding", input)
+    rows = indices._array
+    if rows.dtype not in (np.int64, np.int32):
+        raise RuntimeError(
+            "Expected tensor for argument #1 'indices' to have one of the following "
+            f"scalar types: Long, Int; but got torch.{indices.dtype.kind}Tensor "
+            "instead (while checking arguments for embedding)"
+        )
+    if scale_grad_by_freq:
+        raise NotImplementedError("embedding() without scale_grad_by_freq only")
+    count = weight._array.shape[0]
+    if rows.size and not (rows.min() >= 0 and rows.max() < count):
+        raise IndexError("index out of range in self")
+    if max_norm is not None:
+        _shorten(weight, np.unique(rows), max_norm, norm_type)
+    padding = None if padding_idx is None else padding_idx % count
+
+    def compute(table: Any) -> Any:
+        found = table[rows]
+        if padding is None:
+            return found
+        is_padding = (rows == padding)[..., None]
+        return np.where(is_padding, fgrad.stop_gradient(found), found)
+
+    return one("EmbeddingBackward0", compute, weight)
+
+
+def _shorten(weight: Tensor, rows: Any, max_norm: float, order: float) -> None:
+    table = weight._array
+    norms = np.linalg.norm(table[rows], order, axis=1, keepdims=True)
+    scale = np.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
+    table[rows] = table[rows] * scale.astype(table.dtype)
+    weight._storage.version += 1
+
+
+def embedding_bag(
+    input: Tensor, weight: Tensor, offsets: Any = None, mode: str = "mean"
+) -> Tensor:
+    """The mean, sum or largest of the rows of each bag: a row of ``input``."""
+    rows = input._array
+    ends: Any = None
+    if rows.ndim == 1:
+        ends = [*offsets._array.tolist(), rows.size]
+
+    def reduce(found: Any, axis: int) -> Any:
+        if mode == "max":
+            return np.max(found, axis=axis)
+        total = np.sum(found, axis=axis)
+        return total / found.shape[axis] if mode == "mean" else total
+
+    def compute(table: Any) -> Any:
+        found = table[rows]
+        if ends is None:
+            return reduce(found, 1)
+        bounds = itertools.pairwise(ends)
+        return np.stack([reduce(found[start:end], 0) for start, end in bounds])
+
+    return one("EmbeddingBagBackward0", compute, weight)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Unit vectors of the numbers of classes, in a new last axis.
+
+    Raises:
+        RuntimeError: a class is negative or too large, or no int64 number.
+    """
+    classes = require_tensor("one_hot", tensor)._array
+    if classes.dtype != np.int64:
+        raise RuntimeError(
+            "one_hot is only applicable to index tensor of type LongTensor."
+        )
+    if classes.size and classes.min() < 0:
+        raise RuntimeError("Class values must be non-negative.")
+    if num_classes == -1:
+        if not classes.size:
+            raise RuntimeError(
+                "Can not infer total number of classes from empty tensor."
+            )
+        num_classes = int(classes.max()) + 1
+    if classes.size and classes.max() >= num_classes:
+        raise RuntimeError("Class values must be smaller than num_classes.")
+    return make((classes[..., None] == np.arange(num_classes)).astype(np.int64))

@@ -1,0 +1,207 @@
+"""Padding, resizing, and images as columns of patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import fgrad.numpy
+from fgrad.torch.nn.functional.windows import each, output_length, padded, slices
+from fgrad.torch.recording import one
+from fgrad.torch.tensor import Array, Tensor, require_tensor
+
+_PADDED = {"reflect": "Reflection", "replicate": "Replication"}
+
+
+def pad(
+    input: Tensor,
+    pad: Sequence[int],
+    mode: str = "constant",
+    value: float | None = None,
+) -> Tensor:
+    """More elements around the last axes; negative numbers take elements away.
+
+    Args:
+        input: a tensor.
+        pad: how many before and after: the last axis first.
+        mode: ``"constant"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+        value: the constant, 0 by default.
+
+    Raises:
+        RuntimeError: the lengths do not come in pairs.
+        NotImplementedError: there is no such mode.
+    """
+    x = require_tensor("pad", input)
+    if len(pad) % 2:
+        raise RuntimeError("Padding length must be divisible by 2")
+    pairs = [(pad[k], pad[k + 1]) for k in range(0, len(pad), 2)][::-1]
+    if len(pairs) > x._array.ndim:
+        raise RuntimeError(
+            "Padding length should be less than or equal to two times the input "
+            f"dimension but got padding length {len(pad)} and input of dimension "
+            f"{x._array.ndim}"
+        )
+    if mode == "constant":
+        return _with_constants(x, pairs, 0.0 if value is None else value)
+    if mode not in ("reflect", "replicate", "circular"):
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    indices = [
+        _outside(n, before, after, mode)
+        for n, (before, after) in zip(x._array.shape[-len(pairs) :], pairs, strict=True)
+    ]
+
+    def compute(u: Any) -> Any:
+        for k, index in enumerate(indices):
+            u = np.take(u, index, axis=u.ndim - len(indices) + k)
+        return u
+
+    name = _PADDED.get(mode)
+    node = f"{name}Pad{len(pairs)}DBackward0" if name else "CopySlices"
+    return one(node, compute, x)
+
+
+def _with_constants(x: Tensor, pairs: list[tuple[int, int]], value: float) -> Tensor:
+    cuts = tuple(
+        slice(max(-before, 0), n - max(-after, 0))
+        for n, (before, after) in zip(x._array.shape[-len(pairs) :], pairs, strict=True)
+    )
+    added = [(max(before, 0), max(after, 0)) for before, after in pairs]
+    is_cut = any(before < 0 or after < 0 for before, after in pairs)
+
+    def compute(u: Any) -> Any:
+        inside = u[(..., *cuts)] if is_cut else u
+        widths = [(0, 0)] * (u.ndim - len(added)) + added
+        return np.pad(inside, widths, constant_values=value)
+
+    return one("ConstantPadNdBackward0", compute, x)
+
+
+def _outside(length: int, before: int, after: int, mode: str) -> Array:
+    """The indices that extend an axis."""
+    numpy_mode: Any = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    return np.pad(np.arange(length), (before, after), mode=numpy_mode[mode])
+
+
+def interpolate(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor:
+    """Resized along all axes but the first two: ``nearest``, ``linear``, ``bilinear``.
+
+    Raises:
+        NotImplementedError: there is no such mode here.
+    """
+    x = require_tensor("interpolate", input)
+    ndim = x._array.ndim - 2
+    lengths = x._array.shape[2:]
+    if not 1 <= ndim <= 3 or mode not in ("nearest", "linear", "bilinear"):
+        raise NotImplementedError(
+            f"interpolate() of {x._array.ndim}D tensors with mode {mode!r}: there are "
+            "'nearest', 'linear' (3D) and 'bilinear' (4D)"
+        )
+    if size is not None:
+        out, scales = (
+            each(size, ndim),
+            [n / m for n, m in zip(lengths, each(size, ndim), strict=True)],
+        )
+    else:
+        given = (
+            scale_factor
+            if isinstance(scale_factor, tuple | list)
+            else [scale_factor] * ndim
+        )
+        out = tuple(int(n * s) for n, s in zip(lengths, given, strict=True))
+        scales = [1 / s for s in given]
+    if mode == "nearest":
+        places = [
+            np.minimum((np.arange(m) * s).astype(np.intp), n - 1)
+            for n, m, s in zip(lengths, out, scales, strict=True)
+        ]
+        node = f"UpsampleNearest{ndim}DBackward0"
+        return one(node, lambda u: u[(slice(None), slice(None), *np.ix_(*places))], x)
+    weights = [
+        _linear_weights(n, m, s, bool(align_corners)).astype(x._array.dtype)
+        for n, m, s in zip(lengths, out, scales, strict=True)
+    ]
+
+    def compute(u: Any) -> Any:
+        u = u @ weights[-1].T
+        return u if ndim == 1 else weights[0] @ u
+
+    return one(f"Upsample{mode.capitalize()}{ndim}DBackward0", compute, x)
+
+
+def _linear_weights(length: int, count: int, scale: float, aligned: bool) -> Array:
+    """The matrix that interpolates linearly between ``length`` elements."""
+    if aligned:
+        places = np.arange(count) * ((length - 1) / max(count - 1, 1))
+    else:
+        places = np.maximum((np.arange(count) + 0.5) * scale - 0.5, 0.0)
+    low = np.minimum(places.astype(np.intp), length - 1)
+    high = np.minimum(low + 1, length - 1)
+    share = places - low
+    matrix = np.zeros((count, length))
+    np.add.at(matrix, (np.arange(count), low), 1 - share)
+    np.add.at(matrix, (np.arange(count), high), share)
+    return matrix
+
+
+def unfold(
+    input: Tensor,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Tensor:
+    """The patches of images ``(N, C, H, W)`` as columns ``(N, C * h * w, L)``."""
+    x = require_tensor("im2col", input)
+    size, spread, steps = each(kernel_size, 2), each(dilation, 2), each(stride, 2)
+    pads = [(p, p) for p in each(padding, 2)]
+    lengths = [n + 2 * p for n, (p, _) in zip(x._array.shape[-2:], pads, strict=True)]
+    axes = zip(lengths, size, steps, spread, strict=True)
+    out = tuple(output_length(*axis) for axis in axes)
+    lead = x._array.shape[:-3]
+    rows = x._array.shape[-3] * size[0] * size[1]
+
+    def compute(u: Any) -> Any:
+        whole = padded(u, pads)
+        parts = [whole[index] for index in slices(size, steps, spread, out)]
+        return np.stack(parts, -3).reshape(*lead, rows, -1)
+
+    return one("Im2ColBackward0", compute, x)
+
+
+def fold(
+    input: Tensor,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Tensor:
+    """The sum of patches, given as columns: the transpose of `unfold`."""
+    x = require_tensor("col2im", input)
+    size, spread, steps = each(kernel_size, 2), each(dilation, 2), each(stride, 2)
+    before, inside = each(padding, 2), each(output_size, 2)
+    full = [n + 2 * p for n, p in zip(inside, before, strict=True)]
+    axes = zip(full, size, steps, spread, strict=True)
+    out = tuple(output_length(*axis) for axis in axes)
+    lead, window = x._array.shape[:-2], size[0] * size[1]
+    channels = x._array.shape[-2] // window
+
+    def compute(u: Any) -> Any:
+        parts = u.reshape(*lead, channels, window, *out)
+        whole = fgrad.numpy.zeros((*lead, channels, *full), u.dtype)
+        for k, index in enumerate(slices(size, steps, spread, out)):
+            whole[index] = whole[index] + parts[..., k, :, :]
+        cut = (slice(p, p + n) for p, n in zip(before, inside, strict=True))
+        return whole[(..., *cut)]
+
+    return one("Col2ImBackward0", compute, x)

@@ -1,0 +1,240 @@
+"""``torch.nn.init``: initial values, written into tensors without being recorded."""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.modes import no_grad
+from fgrad.torch.random import Generator, default_generator
+from fgrad.torch.tensor import Tensor, make
+
+
+def _unrecorded(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    @functools.wraps(function)
+    def fill(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        with no_grad():
+            return function(tensor, *args, **kwargs)
+
+    return fill
+
+
+def uniform_within(tensor: Tensor, fan_in: int) -> Tensor:
+    """Numbers of magnitude below ``1 / sqrt(fan_in)``: PyTorch's choice for biases."""
+    bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0.0
+    return uniform_(tensor, -bound, bound)
+
+
+@_unrecorded
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Numbers drawn evenly from ``[a, b)``."""
+    return tensor.uniform_(a, b, generator=generator)  # type: ignore[no-any-return]
+
+
+@_unrecorded
+def normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal numbers."""
+    return tensor.normal_(mean, std, generator=generator)  # type: ignore[no-any-return]
+
+
+@_unrecorded
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal numbers, drawn again where they are outside of ``[a, b]``."""
+    source = (generator or default_generator).numpy
+    draws: Any = mean + std * source.standard_normal(tensor._array.shape)
+    wrong: Any = (draws < a) | (draws > b)
+    while wrong.any():
+        draws[wrong] = mean + std * source.standard_normal(int(wrong.sum()))
+        wrong = (draws < a) | (draws > b)
+    return tensor.copy_(make(draws.astype(tensor._array.dtype)))  # type: ignore[no-any-return]
+
+
+@_unrecorded
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """One number everywhere."""
+    return tensor.fill_(val)  # type: ignore[no-any-return]
+
+
+@_unrecorded
+def zeros_(tensor: Tensor) -> Tensor:
+    """Zeros."""
+    return tensor.fill_(0)  # type: ignore[no-any-return]
+
+
+@_unrecorded
+def ones_(tensor: Tensor) -> Tensor:
+    """Ones."""
+    return tensor.fill_(1)  # type: ignore[no-any-return]
+
+
+@_unrecorded
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix.
+
+    Raises:
+        ValueError: the tensor is no matrix.
+    """
+    if tensor._array.ndim != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    return tensor.copy_(make(np.eye(*tensor.shape, dtype=tensor._array.dtype)))  # type: ignore[no-any-return]
+
+
+def calculate_gain(nonlinearity: str, param: Any = None) -> float:
+    """How much to scale initial values for an activation.
+
+    Raises:
+        ValueError: the activation is not known.
+    """
+    gains = {
+        "tanh": 5.0 / 3,
+        "relu": math.sqrt(2.0),
+        "selu": 3.0 / 4,
+        "sigmoid": 1.0,
+        "linear": 1.0,
+    }
+    gains |= {f"conv{k}d": 1.0 for k in (1, 2, 3)}
+    gains |= {f"conv_transpose{k}d": 1.0 for k in (1, 2, 3)}
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else param
+        return math.sqrt(2.0 / (1 + slope**2))
+    if nonlinearity not in gains:
+        raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
+    return gains[nonlinearity]
+
+
+def _fans(tensor: Tensor) -> tuple[int, int]:
+    """How many inputs and outputs an element of the layer has."""
+    shape = tensor._array.shape
+    if len(shape) < 2:
+        raise ValueError(
+            "Fan in and fan out can not be computed for tensor with fewer than 2 "
+            "dimensions"
+        )
+    window = math.prod(shape[2:])
+    return shape[1] * window, shape[0] * window
+
+
+@_unrecorded
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Even numbers whose variance is ``2 / (inputs + outputs)``."""
+    bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+@_unrecorded
+def xavier_normal_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Normal numbers whose variance is ``2 / (inputs + outputs)``."""
+    std = gain * math.sqrt(2.0 / sum(_fans(tensor)))
+    return normal_(tensor, 0.0, std, generator)
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode.lower() not in ("fan_in", "fan_out"):
+        raise ValueError(
+            f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']"
+        )
+    fan = _fans(tensor)[mode.lower() == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+@_unrecorded
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Even numbers that keep the variance through an activation."""
+    if 0 in tensor._array.shape:
+        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+        return tensor
+    bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+@_unrecorded
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal numbers that keep the variance through an activation."""
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+@_unrecorded
+def orthogonal_(
+    tensor: Tensor, gain: float = 1, generator: Generator | None = None
+) -> Tensor:
+    """A matrix with orthogonal rows or columns.
+
+    Raises:
+        ValueError: there are fewer than two axes.
+    """
+    if tensor._array.ndim < 2:
+        raise ValueError("Only tensors with 2 or more dimensions are supported")
+    rows = tensor._array.shape[0]
+    flat = (generator or default_generator).numpy.standard_normal(
+        (rows, tensor._array.size // rows)
+    )
+    is_wide = flat.shape[0] < flat.shape[1]
+    orthogonal, upper = np.linalg.qr(flat.T if is_wide else flat)
+    orthogonal = orthogonal * np.sign(np.diag(upper))
+    values = (orthogonal.T if is_wide else orthogonal).reshape(tensor._array.shape)
+    return tensor.copy_(make((gain * values).astype(tensor._array.dtype)))  # type: ignore[no-any-return]
+
+
+@_unrecorded
+def sparse_(
+    tensor: Tensor,
+    sparsity: float,
+    std: float = 0.01,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal numbers, of which a share in each column is zero."""
+    normal_(tensor, 0.0, std, generator)
+    source = (generator or default_generator).numpy
+    rows = tensor._array.shape[0]
+    for column in range(tensor._array.shape[1]):
+        gone = source.permutation(rows)[: math.ceil(sparsity * rows)]
+        tensor._array[gone, column] = 0
+    return tensor
+
+
+@_unrecorded
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Convolution weights that pass channels on."""
+    shape = tensor._array.shape
+    tensor.fill_(0)
+    centre = tuple(n // 2 for n in shape[2:])
+    per_group = shape[0] // groups
+    for group in range(groups):
+        for k in range(min(per_group, shape[1])):
+            tensor._array[(group * per_group + k, k, *centre)] = 1
+    return tensor

@@ -1,0 +1,168 @@
+"""Embeddings and dropout as modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fgrad.torch.creation import empty
+from fgrad.torch.nn import functional as F
+from fgrad.torch.nn import init
+from fgrad.torch.nn.module import Module
+from fgrad.torch.nn.parameter import Parameter
+from fgrad.torch.tensor import Tensor
+
+
+class Embedding(Module):
+    """A table of vectors.
+
+    Args:
+        num_embeddings: the number of rows.
+        embedding_dim: their length.
+        padding_idx: a row of zeros that gets no gradient.
+        max_norm: longer rows are shortened when they are used.
+        norm_type: the norm that is meant.
+        scale_grad_by_freq: not supported.
+        sparse: gradients are dense all the same.
+        device: where the table lives.
+        dtype: its dtype.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise AssertionError("Padding_idx must be within num_embeddings")
+            padding_idx %= num_embeddings
+        self.padding_idx, self.max_norm = padding_idx, max_norm
+        self.norm_type, self.sparse = norm_type, sparse
+        self.scale_grad_by_freq = scale_grad_by_freq
+        given = empty(num_embeddings, embedding_dim, dtype=dtype)
+        table = given if _weight is None else _weight
+        self.weight = Parameter(table, requires_grad=not _freeze)
+        if _weight is None:
+            self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the table anew."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            init.zeros_(self.weight.detach()[self.padding_idx])  # type: ignore[index]
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
+    ) -> Embedding:
+        """An embedding of a table, which is not trained if ``freeze``."""
+        rows, columns = embeddings.shape
+        return cls(rows, columns, padding_idx, _weight=embeddings, _freeze=freeze)
+
+    def forward(self, input: Tensor) -> Tensor:
+        rest = (self.max_norm, self.norm_type, self.scale_grad_by_freq)
+        return F.embedding(input, self.weight, self.padding_idx, *rest)
+
+    def extra_repr(self) -> str:
+        text = f"{self.num_embeddings}, {self.embedding_dim}"
+        if self.padding_idx is not None:
+            text += f", padding_idx={self.padding_idx}"
+        if self.max_norm is not None:
+            text += f", max_norm={self.max_norm}"
+        return text
+
+
+class EmbeddingBag(Module):
+    """The mean, sum or largest of rows of a table, for each bag."""
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, mode: str = "mean"
+    ) -> None:
+        super().__init__()
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.mode = mode
+        self.weight = Parameter(empty(num_embeddings, embedding_dim))
+        init.normal_(self.weight)
+
+    def forward(self, input: Tensor, offsets: Tensor | None = None) -> Tensor:
+        return F.embedding_bag(input, self.weight, offsets, self.mode)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}"
+
+
+class _Dropout(Module):
+    function: Any
+
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(
+                f"dropout probability has to be between 0 and 1, but got {p}"
+            )
+        self.p, self.inplace = p, inplace
+
+    def forward(self, input: Tensor) -> Any:
+        return type(self).function(input, self.p, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class Dropout(_Dropout):
+    """Elements set to zero by chance in training."""
+
+    function = staticmethod(F.dropout)
+
+
+class Dropout1d(_Dropout):
+    """Channels of ``(N, C, L)`` set to zero by chance in training."""
+
+    function = staticmethod(F.dropout1d)
+
+
+class Dropout2d(_Dropout):
+    """Channels of ``(N, C, H, W)`` set to zero by chance in training."""
+
+    function = staticmethod(F.dropout2d)
+
+
+class AlphaDropout(_Dropout):
+    """Dropout that keeps the mean and variance of what `SELU` gives."""
+
+    function = staticmethod(F.alpha_dropout)
+
+
+class CosineSimilarity(Module):
+    """The cosine of the angle between vectors along an axis."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return F.cosine_similarity(x1, x2, self.dim, self.eps)
+
+
+class PairwiseDistance(Module):
+    """The ``p``-norm of differences over the last axis."""
+
+    def __init__(
+        self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+    ) -> None:
+        super().__init__()
+        self.norm, self.eps, self.keepdim = p, eps, keepdim
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return F.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)

@@ -1,0 +1,117 @@
+"""`state_dict` and `load_state_dict`: what a module holds, as a flat dictionary."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, namedtuple
+from typing import TYPE_CHECKING, Any
+
+from fgrad.torch.modes import no_grad
+from fgrad.torch.tensor import Tensor
+
+if TYPE_CHECKING:
+    from fgrad.torch.nn.module import Module
+
+
+class IncompatibleKeys(
+    namedtuple("_IncompatibleKeys", ["missing_keys", "unexpected_keys"])
+):
+    """The keys that did not match; empty lists where all did."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return "_" + super().__repr__()
+
+    __str__ = __repr__
+
+
+def collect(
+    module: Module, destination: Any, prefix: str, keep_vars: bool
+) -> dict[str, Any]:
+    """The parameters and persistent buffers of a module and its children."""
+    found: dict[str, Any] = OrderedDict() if destination is None else destination
+    for name, value in own_entries(module).items():
+        found[prefix + name] = value if keep_vars else value.detach()
+    for name, child in module._modules.items():
+        if child is not None:
+            child.state_dict(
+                destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars
+            )
+    return found
+
+
+def own_entries(module: Module) -> dict[str, Tensor]:
+    """The parameters and persistent buffers of a module itself."""
+    own = {**module._parameters, **module._buffers}
+    skipped = module._non_persistent_buffers_set
+    return {k: v for k, v in own.items() if v is not None and k not in skipped}
+
+
+def load(module: Module, state: Any, strict: bool, assign: bool) -> IncompatibleKeys:
+    """Copy the tensors of a dictionary into a module.
+
+    Raises:
+        TypeError: it is no dictionary.
+        RuntimeError: keys are missing or unexpected (if ``strict``), or shapes differ.
+    """
+    if not isinstance(state, dict):
+        raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}.")
+    missing: list[str] = []
+    errors: list[str] = []
+    known: set[str] = set()
+    for prefix, child in module.named_modules(remove_duplicate=False):
+        lead = f"{prefix}." if prefix else ""
+        for name, target in own_entries(child).items():
+            key = lead + name
+            known.add(key)
+            if key not in state:
+                missing.append(key)
+            else:
+                _load_one(child, name, key, target, state[key], assign, errors)
+    unexpected = [key for key in state if key not in known]
+    if strict:
+        if unexpected:
+            errors.insert(
+                0, f"Unexpected key(s) in state_dict: {_listed(unexpected)}. "
+            )
+        if missing:
+            errors.insert(0, f"Missing key(s) in state_dict: {_listed(missing)}. ")
+    if errors:
+        text = "\n\t".join(errors)
+        raise RuntimeError(
+            f"Error(s) in loading state_dict for {type(module).__name__}:\n\t{text}"
+        )
+    return IncompatibleKeys(missing, unexpected)
+
+
+def _listed(keys: list[str]) -> str:
+    return ", ".join(f'"{key}"' for key in keys)
+
+
+def _load_one(
+    module: Module,
+    name: str,
+    key: str,
+    target: Tensor,
+    value: Any,
+    assign: bool,
+    errors: list[str],
+) -> None:
+    if not isinstance(value, Tensor):
+        errors.append(
+            f'While copying the parameter named "{key}", expected torch.Tensor or '
+            f"Tensor-like object from checkpoint but received {type(value)}"
+        )
+    elif value._array.shape != target._array.shape:
+        errors.append(
+            f"size mismatch for {key}: copying a param with shape {value.shape} from "
+            f"checkpoint, the shape in current model is {target.shape}."
+        )
+    elif assign:
+        kind = type(target)
+        setattr(module, name, value if kind is Tensor else kind(value))
+    else:
+        with no_grad():
+            target.copy_(value.detach())

@@ -1,0 +1,94 @@
+"""``torch.nn.utils``: norms of gradients, parameters as a vector, padded sequences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.joining import cat
+from fgrad.torch.modes import no_grad
+from fgrad.torch.nn.utils import rnn as rnn
+from fgrad.torch.tensor import Tensor, make
+
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "get_total_norm",
+    "parameters_to_vector",
+    "rnn",
+    "vector_to_parameters",
+]
+
+
+def _gradients(parameters: Any) -> list[Tensor]:
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [x._grad for x in given if x._grad is not None]
+
+
+def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
+    """The norm of the norms of tensors."""
+    order = float(norm_type)
+    norms = [np.linalg.norm(x._array.ravel(), order) for x in tensors]
+    if not norms:
+        return make(np.float32(0.0))
+    total = np.linalg.norm(np.stack(norms), order)
+    return make(np.asarray(total, norms[0].dtype))
+
+
+def clip_grad_norm_(
+    parameters: Any,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
+    """Scale gradients so that their norm together is at most ``max_norm``.
+
+    Returns:
+        The norm before.
+
+    Raises:
+        RuntimeError: it is not finite, and ``error_if_nonfinite``.
+    """
+    gradients = _gradients(parameters)
+    total = get_total_norm(gradients, norm_type)
+    if error_if_nonfinite and not math.isfinite(total._array.item()):
+        raise RuntimeError(
+            f"The total norm of order {norm_type} for gradients from `parameters` is "
+            "non-finite, so it cannot be clipped. To disable this error and scale the "
+            "gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
+        )
+    scale = min(1.0, float(max_norm) / (total._array.item() + 1e-6))
+    with no_grad():
+        for gradient in gradients:
+            gradient.mul_(scale)
+    return total
+
+
+def clip_grad_value_(parameters: Any, clip_value: float) -> None:
+    """Limit the elements of gradients to ``[-clip_value, clip_value]``."""
+    with no_grad():
+        for gradient in _gradients(parameters):
+            gradient.clamp_(-clip_value, clip_value)
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All elements of parameters in one vector."""
+    return cat([x.view(-1) for x in parameters])
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Give parameters the elements of a vector.
+
+    Raises:
+        TypeError: it is no tensor.
+    """
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"expected torch.Tensor, but got: {type(vec)}")
+    start = 0
+    for x in parameters:
+        end = start + x._array.size
+        x.data = vec[start:end].view_as(x).data  # type: ignore[index]
+        start = end

@@ -1,0 +1,23 @@
+"""``torch.optim``: optimisers and schedulers, as plain Python over tensors."""
+
+from fgrad.torch.optim import lr_scheduler as lr_scheduler
+from fgrad.torch.optim.adam import Adam, Adamax, AdamW, NAdam
+from fgrad.torch.optim.lbfgs import LBFGS
+from fgrad.torch.optim.optimizer import Optimizer
+from fgrad.torch.optim.scaled import Adadelta, Adagrad, RMSprop, Rprop
+from fgrad.torch.optim.sgd import SGD
+
+__all__ = [
+    "LBFGS",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "Optimizer",
+    "RMSprop",
+    "Rprop",
+    "lr_scheduler",
+]

@@ -1,0 +1,213 @@
+"""Adam and its relatives: steps divided by the size that gradients had lately."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fgrad.torch.creation import tensor, zeros_like
+from fgrad.torch.optim.optimizer import (
+    Optimizer,
+    at_least_zero,
+    check_betas,
+    decayed,
+)
+from fgrad.torch.pairs import maximum
+
+
+def count_step(state: dict[str, Any], x: Any, *names: str) -> int:
+    """The number of the step; the first one creates averages of zero."""
+    if "step" not in state:
+        state["step"] = tensor(0.0)
+        for name in names:
+            state[name] = zeros_like(x)
+    state["step"].add_(1)
+    return int(state["step"]._array)
+
+
+class Adam(Optimizer):
+    """Adam.
+
+    Args:
+        params: parameters, or groups of them.
+        lr: the learning rate.
+        betas: the decay rates of the averages of gradients and of their squares.
+        eps: added to the root of the squares.
+        weight_decay: how much of the parameter is added to the gradient.
+        amsgrad: divide by the largest average so far.
+        maximize: go up, not down.
+        foreach: accepted, without effect.
+        capturable: accepted, without effect.
+        differentiable: accepted, without effect.
+        fused: accepted, without effect.
+        decoupled_weight_decay: as `AdamW`.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
+        check_betas(betas)
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults)
+
+    def update(
+        self, x: Any, gradient: Any, group: dict[str, Any], state: dict[str, Any]
+    ) -> None:
+        """One step for one parameter."""
+        names = ["exp_avg", "exp_avg_sq"]
+        names += ["max_exp_avg_sq"] if group["amsgrad"] else []
+        step = count_step(state, x, *names)
+        first, second = group["betas"]
+        if group["decoupled_weight_decay"]:
+            x.mul_(1 - group["lr"] * group["weight_decay"])
+        else:
+            gradient = decayed(x, gradient, group)
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        mean.lerp_(gradient, 1 - first)
+        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        if group["amsgrad"]:
+            largest = state["max_exp_avg_sq"]
+            square = largest.copy_(maximum(largest, square))
+        scale = math.sqrt(1 - second**step)
+        divisor = square.sqrt().div_(scale).add_(group["eps"])
+        x.addcdiv_(mean, divisor, value=-group["lr"] / (1 - first**step))
+
+
+class AdamW(Adam):
+    """Adam with a weight decay that is not part of the gradient."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        **flags: Any,
+    ) -> None:
+        flags["decoupled_weight_decay"] = True
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **flags)
+
+
+def _flags(**given: Any) -> dict[str, Any]:
+    known = {
+        "maximize": False,
+        "foreach": None,
+        "capturable": False,
+        "differentiable": False,
+    }
+    unknown = set(given) - set(known)
+    if unknown:
+        raise TypeError(f"unexpected keyword arguments {sorted(unknown)}")
+    return known | given
+
+
+class Adamax(Optimizer):
+    """Adam by the largest gradient, not the mean square."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        **flags: Any,
+    ) -> None:
+        at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
+        check_betas(betas)
+        options = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, options | _flags(**flags))
+
+    def update(
+        self, x: Any, gradient: Any, group: dict[str, Any], state: dict[str, Any]
+    ) -> None:
+        """One step for one parameter."""
+        step = count_step(state, x, "exp_avg", "exp_inf")
+        first, second = group["betas"]
+        gradient = decayed(x, gradient, group)
+        mean, largest = state["exp_avg"], state["exp_inf"]
+        mean.lerp_(gradient, 1 - first)
+        size = gradient.abs().add_(group["eps"])
+        largest.copy_(maximum(largest.mul_(second), size))
+        x.addcdiv_(mean, largest, value=-group["lr"] / (1 - first**step))
+
+
+class NAdam(Optimizer):
+    """Adam with Nesterov's momentum."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        **flags: Any,
+    ) -> None:
+        at_least_zero(lr=lr, eps=eps, weight_decay=weight_decay)
+        check_betas(betas)
+        options = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum_decay": momentum_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, options | _flags(**flags))
+
+    def update(
+        self, x: Any, gradient: Any, group: dict[str, Any], state: dict[str, Any]
+    ) -> None:
+        """One step for one parameter."""
+        if "mu_product" not in state:
+            state["mu_product"] = tensor(1.0)
+        step = count_step(state, x, "exp_avg", "exp_avg_sq")
+        first, second = group["betas"]
+        if group["decoupled_weight_decay"]:
+            x.mul_(1 - group["lr"] * group["weight_decay"])
+        else:
+            gradient = decayed(x, gradient, group)
+        decay = group["momentum_decay"]
+        share, ahead = (
+            first * (1 - 0.5 * 0.96 ** (k * decay)) for k in (step, step + 1)
+        )
+        state["mu_product"].mul_(share)
+        product = float(state["mu_product"]._array)
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        mean.lerp_(gradient, 1 - first)
+        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        divisor = square.div(1 - second**step).sqrt().add_(group["eps"])
+        rate = group["lr"]
+        x.addcdiv_(gradient, divisor, value=-rate * (1 - share) / (1 - product))
+        x.addcdiv_(mean, divisor, value=-rate * ahead / (1 - product * ahead))

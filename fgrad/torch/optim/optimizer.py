@@ -1,0 +1,213 @@
+"""The base of all optimisers: parameter groups, state, `state_dict`."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from fgrad.torch.modes import enable_grad, no_grad
+from fgrad.torch.nn.hooks import RemovableHandle
+from fgrad.torch.tensor import Tensor
+
+
+def at_least_zero(**values: float) -> None:
+    """Check options.
+
+    Raises:
+        ValueError: one is negative.
+    """
+    for name, value in values.items():
+        text = {"lr": "learning rate", "eps": "epsilon value"}.get(
+            name, f"{name} value"
+        )
+        if not value >= 0.0:
+            raise ValueError(f"Invalid {text}: {value}")
+
+
+def check_betas(betas: tuple[float, float]) -> None:
+    """Check the decay rates of Adam and its relatives.
+
+    Raises:
+        ValueError: one is outside of ``[0, 1)``.
+    """
+    for place, beta in enumerate(betas):
+        if not 0.0 <= beta < 1.0:
+            raise ValueError(f"Invalid beta parameter at index {place}: {beta}")
+
+
+class Optimizer:
+    """Changes parameters by their gradients; a subclass says how, in `update`.
+
+    Args:
+        params: tensors, or dictionaries with ``params`` and options of their own.
+        defaults: the options.
+
+    Attributes:
+        param_groups: dictionaries of the parameters and their options.
+        state: what is remembered for each parameter.
+        step_count: how many steps were made; schedulers look at it.
+    """
+
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        if isinstance(params, Tensor):
+            raise TypeError(
+                "params argument given to the optimizer should be an iterable of "
+                f"Tensors or dicts, but got {params.type()}"
+            )
+        self.defaults = defaults
+        self.state: dict[Any, dict[str, Any]] = defaultdict(dict)
+        self.param_groups: list[dict[str, Any]] = []
+        self.step_count = 0
+        self._before: dict[int, Any] = {}
+        self._after: dict[int, Any] = {}
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list")
+        if not isinstance(groups[0], dict):
+            groups = [{"params": groups}]
+        for group in groups:
+            self.add_param_group(dict(group))
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with options of their own.
+
+        Raises:
+            TypeError: what is given is no tensor.
+            ValueError: one is no leaf, or is there already.
+        """
+        given = param_group["params"]
+        params = [given] if isinstance(given, Tensor) else list(given)
+        params = [x[1] if isinstance(x, tuple) else x for x in params]
+        for x in params:
+            if not isinstance(x, Tensor):
+                raise TypeError(
+                    "optimizer can only optimize Tensors, but one of the params is "
+                    f"{type(x).__name__}"
+                )
+            if not x.is_leaf and not x._retains:
+                raise ValueError("can't optimize a non-leaf Tensor")
+        known = {id(x) for group in self.param_groups for x in group["params"]}
+        if known & {id(x) for x in params}:
+            raise ValueError("some parameters appear in more than one parameter group")
+        rest = {name: x for name, x in param_group.items() if name != "params"}
+        self.param_groups.append({"params": params, **self.defaults, **rest})
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters, or set them to zero."""
+        for group in self.param_groups:
+            for x in group["params"]:
+                if set_to_none:
+                    x._grad = None
+                elif x._grad is not None:
+                    x._grad.detach_().zero_()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Change the parameters by their gradients.
+
+        Args:
+            closure: computes the loss and the gradients anew; called first.
+
+        Returns:
+            What the closure returned.
+        """
+        self.step_count += 1
+        for hook in list(self._before.values()):
+            hook(self, (closure,), {})
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        with no_grad():
+            for group in self.param_groups:
+                sign = -1 if group.get("maximize") else 1
+                for x in group["params"]:
+                    if x._grad is not None:
+                        gradient = x._grad if sign == 1 else -x._grad
+                        self.update(x, gradient, group, self.state[x])
+                        if not self.state[x]:
+                            del self.state[x]
+        for hook in list(self._after.values()):
+            hook(self, (closure,), {})
+        return loss
+
+    def update(
+        self, x: Any, gradient: Any, group: dict[str, Any], state: dict[str, Any]
+    ) -> None:
+        """Change one parameter; a subclass defines it."""
+        raise NotImplementedError(
+            f"{type(self).__name__} defines neither update() nor step()"
+        )
+
+    def register_step_pre_hook(self, hook: Any) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` before each step."""
+        return RemovableHandle(self._before, hook)
+
+    def register_step_post_hook(self, hook: Any) -> RemovableHandle:
+        """Call ``hook(optimizer, args, kwargs)`` after each step."""
+        return RemovableHandle(self._after, hook)
+
+    def _numbers(self) -> dict[int, int]:
+        """The number of each parameter, by identity."""
+        params = [x for group in self.param_groups for x in group["params"]]
+        return {id(x): number for number, x in enumerate(params)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state and the options, with numbers in place of parameters."""
+        numbers = self._numbers()
+        groups = []
+        for group in self.param_groups:
+            packed = {name: x for name, x in group.items() if name != "params"}
+            packed["params"] = [numbers[id(x)] for x in group["params"]]
+            groups.append(packed)
+        state = {numbers[id(x)]: value for x, value in self.state.items()}
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over a copy of what `state_dict` gave.
+
+        Raises:
+            ValueError: the groups are others.
+        """
+        groups = copy.deepcopy(state_dict["param_groups"])
+        if len(groups) != len(self.param_groups):
+            raise ValueError(
+                "loaded state dict has a different number of parameter groups"
+            )
+        for own, new in zip(self.param_groups, groups, strict=True):
+            if len(own["params"]) != len(new["params"]):
+                raise ValueError(
+                    "loaded state dict contains a parameter group that doesn't match "
+                    "the size of optimizer's group"
+                )
+        by_number: dict[int, Any] = {}
+        for own, new in zip(self.param_groups, groups, strict=True):
+            by_number |= dict(zip(new["params"], own["params"], strict=True))
+            own.update({name: x for name, x in new.items() if name != "params"})
+        self.state = defaultdict(dict)
+        for number, value in copy.deepcopy(state_dict["state"]).items():
+            x = by_number[int(number)]
+            self.state[x] = {
+                name: _fitting(name, entry, x) for name, entry in value.items()
+            }
+
+    def __repr__(self) -> str:
+        text = f"{type(self).__name__} ("
+        for number, group in enumerate(self.param_groups):
+            text += f"\nParameter Group {number}\n"
+            names = sorted(name for name in group if name != "params")
+            text += "".join(f"    {name}: {group[name]}\n" for name in names)
+        return text + ")"
+
+
+def _fitting(name: str, value: Any, x: Any) -> Any:
+    """An entry of the state in the dtype of its parameter."""
+    is_array = isinstance(value, Tensor) and name != "step"
+    return value.to(x.dtype) if is_array else value
+
+
+def decayed(x: Any, gradient: Any, group: dict[str, Any]) -> Any:
+    """The gradient with that of the weight decay."""
+    decay = group["weight_decay"]
+    return gradient.add(x, alpha=decay) if decay else gradient

@@ -1,0 +1,213 @@
+"""Elementwise functions of two or three tensors, beside the operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch import dtypes
+from fgrad.torch.arithmetic import (
+    Operand,
+    as_number_or_tensor,
+    binary,
+    result_type,
+)
+from fgrad.torch.conversion import convert
+from fgrad.torch.recording import one
+from fgrad.torch.registry import FUNCTIONS, METHODS, function, method, operation
+from fgrad.torch.rounding import flat
+from fgrad.torch.statistics import vector_norm
+from fgrad.torch.tensor import Tensor, make, require_tensor
+
+
+def _smooth(name: str, node: str, compute: Any, doc: str, floating: bool = True) -> Any:
+    """A function of two tensors; with ``floating`` integers give the default dtype."""
+
+    def apply_pair(input: Tensor, other: Tensor) -> Tensor:
+        x = require_tensor(name, input)
+        y = require_tensor(name, other, 2)
+        target = result_type(x, y)
+        if floating and not target.is_floating_point:
+            target = dtypes.get_default_dtype()
+        return binary(node, compute, x, y, target)
+
+    apply_pair.__name__ = apply_pair.__qualname__ = name
+    apply_pair.__doc__ = doc
+    METHODS[name] = FUNCTIONS[name] = apply_pair
+    return apply_pair
+
+
+def _logaddexp2(x: Any, y: Any) -> Any:
+    return np.logaddexp2(x, y)
+
+
+maximum = _smooth(
+    "maximum", "MaximumBackward0", np.maximum, "The larger of two elements.", False
+)
+minimum = _smooth(
+    "minimum", "MinimumBackward0", np.minimum, "The smaller of two elements.", False
+)
+fmax = _smooth("fmax", "FmaxBackward0", np.fmax, "As `maximum`, but for NaN.", False)
+fmin = _smooth("fmin", "FminBackward0", np.fmin, "As `minimum`, but for NaN.", False)
+atan2 = _smooth(
+    "atan2", "Atan2Backward0", np.arctan2, "The angle of the point (other, input)."
+)
+METHODS["arctan2"] = FUNCTIONS["arctan2"] = atan2
+hypot = _smooth(
+    "hypot", "HypotBackward0", np.hypot, "``sqrt(input**2 + other**2)``.", False
+)
+logaddexp = _smooth(
+    "logaddexp", "LogaddexpBackward0", np.logaddexp, "``log(exp(x) + exp(y))``."
+)
+logaddexp2 = _smooth(
+    "logaddexp2", "Logaddexp2Backward0", _logaddexp2, "``log2(2**x + 2**y)``."
+)
+
+
+@operation("fmod")
+def fmod(input: Tensor, other: Operand) -> Tensor:
+    """The remainder of a division, with the sign of ``input``."""
+    x = require_tensor("fmod", input)
+    target = result_type(x, other)
+    divisor = other._array if isinstance(other, Tensor) else other
+    if not target.is_floating_point and not np.all(divisor):
+        raise RuntimeError("ZeroDivisionError")
+    node = "FmodBackward1" if isinstance(other, Tensor) else "FmodBackward0"
+    return binary(node, np.fmod, x, other, target)
+
+
+@operation("copysign")
+def copysign(input: Tensor, other: Operand) -> Tensor:
+    """The magnitude of ``input`` with the sign of ``other``."""
+    x = require_tensor("copysign", input)
+    node = "CopysignBackward0" if isinstance(other, Tensor) else "CopysignBackward1"
+    target = result_type(x, other)
+    if not target.is_floating_point:
+        target = dtypes.get_default_dtype()
+    return binary(node, np.copysign, x, other, target)
+
+
+@operation("heaviside")
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below zero, 1 above, and ``values`` at zero."""
+    x, y = require_tensor("heaviside", input), require_tensor("heaviside", values, 2)
+    name = "NotImplemented:derivative for aten::heaviside is not implemented"
+    return binary(name, lambda u, v: flat(np.heaviside(u, v), u), x, y)
+
+
+@operation("xlogy")
+def xlogy(input: Operand, other: Operand) -> Tensor:
+    """``input * log(other)``, 0 where ``input`` is 0."""
+    pair = (isinstance(input, Tensor), isinstance(other, Tensor))
+    number = {(True, True): 0, (False, True): 1, (True, False): 2}[pair]
+    target = result_type(input, other)
+    if not target.is_floating_point:
+        target = dtypes.get_default_dtype()
+    x, y = (
+        z if isinstance(z, Tensor) else make(np.asarray(z, target.numpy))
+        for z in (input, other)
+    )
+    return binary(f"XlogyBackward{number}", _xlogy, x, y, target)
+
+
+def _xlogy(x: Any, y: Any) -> Any:
+    is_zero = np.logical_and(x == 0, np.logical_not(np.isnan(y)))
+    return np.where(is_zero, 0.0, x * np.log(np.where(is_zero, 1.0, y)))
+
+
+@operation("float_power")
+def float_power(input: Operand, exponent: Operand) -> Tensor:
+    """``input ** exponent`` in double precision."""
+    base, power = (
+        convert(z, dtypes.float64) if isinstance(z, Tensor) else float(z)
+        for z in (input, exponent)
+    )
+    return base**power  # type: ignore[no-any-return, operator]
+
+
+@operation("lerp")
+def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
+    """``input + weight * (end - input)``"""
+    x, y = require_tensor("lerp", input), require_tensor("lerp", end, 2)
+    if x._array.dtype != y._array.dtype:
+        raise RuntimeError(
+            f"expected dtype {x.dtype.cpp} for `end` but got dtype {y.dtype.cpp}"
+        )
+    node = "LerpBackward1" if isinstance(weight, Tensor) else "LerpBackward0"
+    return one(node, lambda u, v, t: u + t * (v - u), x, y, weight)
+
+
+def _with_product(name: str, compute: Any) -> Any:
+    def apply_three(
+        input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1
+    ) -> Tensor:
+        operands = [require_tensor(name, z) for z in (input, tensor1, tensor2)]
+        target = dtypes.promoted((z.dtype, 0 if z._array.ndim else 1) for z in operands)
+        fitting = [convert(z, target) for z in operands]
+        return one(f"{name.capitalize()}Backward0", compute, *fitting, value)
+
+    apply_three.__name__ = apply_three.__qualname__ = name
+    METHODS[name] = FUNCTIONS[name] = apply_three
+    return apply_three
+
+
+def _addcmul(x: Any, y: Any, z: Any, value: Any) -> Any:
+    return x + value * y * z
+
+
+def _addcdiv(x: Any, y: Any, z: Any, value: Any) -> Any:
+    return x + value * (y / z)
+
+
+addcmul = _with_product("addcmul", _addcmul)
+addcmul.__doc__ = "``input + value * tensor1 * tensor2``"
+addcdiv = _with_product("addcdiv", _addcdiv)
+addcdiv.__doc__ = "``input + value * tensor1 / tensor2``"
+
+
+@operation("dist")
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The ``p``-norm of the difference."""
+    x, y = require_tensor("dist", input), require_tensor("dist", other, 2)
+    everywhere = tuple(range(np.broadcast(x._array, y._array).ndim))
+
+    def compute(u: Any, v: Any) -> Any:
+        return vector_norm(u - v, float(p), everywhere, False)
+
+    return one("DistBackward0", compute, x, y)
+
+
+@function("where")
+def where(condition: Tensor, input: Operand = None, other: Operand = None) -> Any:
+    """Elements of ``input`` where the condition holds, of ``other`` elsewhere.
+
+    With the condition alone: the indices where it holds, an axis each.
+
+    Raises:
+        RuntimeError: the condition does not consist of booleans.
+    """
+    mask = require_tensor("where", condition)
+    if input is None and other is None:
+        return tuple(make(indices) for indices in np.nonzero(mask._array))
+    if mask._array.dtype == np.uint8:
+        mask = make(mask._array.astype(bool))
+    if mask._array.dtype != bool:
+        raise RuntimeError(
+            "where expected condition to be a boolean tensor, but got a tensor with "
+            f"dtype {mask.dtype.kind}"
+        )
+    x, y = as_number_or_tensor(input), as_number_or_tensor(other)
+    chosen = mask._array
+    target = result_type(x, y)
+    wanted = target.numpy
+
+    def choose(u: Any, v: Any) -> Any:
+        return np.where(chosen, u, v).astype(wanted, copy=False)
+
+    return binary("WhereBackward0", choose, x, y, target)
+
+
+@method("where")
+def _where_method(self: Tensor, condition: Tensor, other: Operand) -> Any:
+    return where(condition, self, other)

@@ -1,0 +1,197 @@
+"""Elements in another order, several times, or through a window."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.recording import one
+from fgrad.torch.registry import function, method, operation
+from fgrad.torch.shapes import permute, reshape
+from fgrad.torch.size import axes_of, axis_of
+from fgrad.torch.tensor import Tensor, require_tensor
+
+
+def _numbers(given: Sequence[Any]) -> tuple[int, ...]:
+    """Numbers given one by one or as one sequence."""
+    flat = given[0] if len(given) == 1 and isinstance(given[0], Sequence) else given
+    return tuple(operator.index(n) for n in flat)
+
+
+@operation("flip")
+def flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
+    """The elements in reverse along axes."""
+    x = require_tensor("flip", input)
+    axes = axes_of(_numbers(dims or (named["dims"],)) or None, x._array.ndim)
+    if not dims and not named.get("dims"):
+        axes = ()
+    return one("FlipBackward0", lambda u: _flipped(u, axes), x)
+
+
+def _flipped(x: Any, axes: tuple[int, ...]) -> Any:
+    # a copy, as PyTorch's is
+    turned = np.flip(x, axes) if axes else x
+    return turned.copy() if isinstance(turned, np.ndarray) else turned
+
+
+@operation("fliplr")
+def fliplr(input: Tensor) -> Tensor:
+    """The columns in reverse."""
+    return flip(input, 1)
+
+
+@operation("flipud")
+def flipud(input: Tensor) -> Tensor:
+    """The rows in reverse."""
+    return flip(input, 0)
+
+
+@operation("roll")
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
+    """The elements shifted along axes, what leaves at one end enters at the other.
+
+    Raises:
+        RuntimeError: shifts and axes differ in number.
+    """
+    x = require_tensor("roll", input)
+    if dims is None or dims == ():
+        return one("RollBackward0", lambda u: np.roll(u, shifts), x)
+    moves = _numbers((shifts,)) if not isinstance(shifts, int) else (shifts,)
+    axes = _numbers((dims,)) if not isinstance(dims, int) else (dims,)
+    if len(moves) != len(axes):
+        raise RuntimeError(
+            f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}"
+        )
+    places = tuple(axis_of(axis, x._array.ndim) for axis in axes)
+    return one("RollBackward0", lambda u: np.roll(u, moves, places), x)
+
+
+@operation("rot90")
+def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """Turned by ``k`` times 90 degrees in the plane of two axes."""
+    x = require_tensor("rot90", input)
+    axes = (axis_of(dims[0], x._array.ndim), axis_of(dims[1], x._array.ndim))
+    return one("Rot90Backward0", lambda u: np.rot90(u, k, axes), x)
+
+
+@operation("movedim", "moveaxis")
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """Axes at other places; the others keep their order."""
+    x = require_tensor("movedim", input)
+    ndim = x._array.ndim
+    froms = [
+        axis_of(k, ndim) for k in (source if not isinstance(source, int) else [source])
+    ]
+    tos = [
+        axis_of(k, ndim)
+        for k in (destination if not isinstance(destination, int) else [destination])
+    ]
+    order = [axis for axis in range(ndim) if axis not in froms]
+    for to, axis in sorted(zip(tos, froms, strict=True)):
+        order.insert(to, axis)
+    return permute(x, order)
+
+
+@method("repeat")
+def repeat(self: Tensor, *repeats: Any) -> Tensor:
+    """Copies side by side, a number of them along each axis.
+
+    Raises:
+        RuntimeError: there are fewer numbers than axes.
+    """
+    if not repeats:
+        raise TypeError('repeat() missing 1 required positional arguments: "repeats"')
+    counts = _numbers(repeats)
+    if len(counts) < self._array.ndim:
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of "
+            "dimensions of tensor"
+        )
+    return one("RepeatBackward0", lambda u: np.tile(u, counts), self)
+
+
+@operation("tile")
+def tile(input: Tensor, *dims: Any) -> Tensor:
+    """As ``repeat``; missing numbers are ones."""
+    x = require_tensor("tile", input)
+    counts = _numbers(dims)
+    return repeat(x, (1,) * (x._array.ndim - len(counts)) + counts)
+
+
+@operation("repeat_interleave")
+def repeat_interleave(
+    input: Tensor, repeats: Any, dim: int | None = None, *, output_size: Any = None
+) -> Tensor:
+    """Each element (or slice along an axis) a number of times, one after the other."""
+    x = require_tensor("repeat_interleave", input)
+    axis = None if dim is None else axis_of(dim, x._array.ndim)
+    counts = repeats._array if isinstance(repeats, Tensor) else repeats
+    if isinstance(counts, np.ndarray) and counts.size > 1:
+        node = "IndexSelectBackward0"
+    else:
+        node, counts = "ViewBackward0", int(counts)
+    return one(node, lambda u: np.repeat(u, counts, axis), x)
+
+
+@operation("unflatten")
+def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
+    """An axis as several."""
+    x = require_tensor("unflatten", input)
+    axis = axis_of(dim, x._array.ndim)
+    shape, lengths = x._array.shape, list(sizes)
+    product = math.prod(n for n in lengths if n != -1)
+    fits = (
+        shape[axis] % max(product, 1) == 0 if -1 in lengths else product == shape[axis]
+    )
+    if not fits:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {lengths} don't multiply up to the size of dim "
+            f"{axis} ({shape[axis]}) in the input tensor"
+        )
+    return reshape(x, *shape[:axis], *lengths, *shape[axis + 1 :])
+
+
+@method("unfold")
+def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """The windows of a size along an axis, ``step`` apart, in a new last axis.
+
+    Raises:
+        RuntimeError: the window is larger than the axis.
+    """
+    axis = axis_of(dimension, self._array.ndim)
+    length = self._array.shape[axis]
+    if size > length:
+        raise RuntimeError(
+            f"maximum size for tensor at dimension {axis} is {length} but size is "
+            f"{size}"
+        )
+    count = (length - size) // step + 1
+
+    def windows(u: Any) -> Any:
+        lead = (slice(None),) * axis
+        slices = [
+            u[(*lead, slice(k, k + (count - 1) * step + 1, step))] for k in range(size)
+        ]
+        return np.stack(slices, -1)
+
+    return one("UnfoldBackward0", windows, self)
+
+
+@function("pixel_shuffle")
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """Channels of ``(..., C * r * r, H, W)`` laid out as ``(..., C, H * r, W * r)``."""
+    x = require_tensor("pixel_shuffle", input)
+    *lead, channels, height, width = x._array.shape
+    r, n = upscale_factor, len(lead)
+    split = (*lead, channels // (r * r), r, r, height, width)
+    order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    shape = (*lead, channels // (r * r), height * r, width * r)
+
+    def compute(u: Any) -> Any:
+        return np.transpose(u.reshape(split), order).reshape(shape)
+
+    return one("PixelShuffleBackward0", compute, x)

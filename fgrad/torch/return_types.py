@@ -1,0 +1,43 @@
+"""What functions with several results return: tuples with names, that print so.
+
+``torch.max(x, 0)`` prints as ``torch.return_types.max(values=..., indices=...)``, a
+field in a line.
+"""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any
+
+
+def _show(self: Any) -> str:
+    fields = ",\n".join(
+        f"{name}={value!r}" for name, value in zip(self._fields, self, strict=True)
+    )
+    return f"torch.return_types.{type(self).__name__}(\n{fields})"
+
+
+def _type(name: str, fields: str) -> Any:
+    base = namedtuple(name, fields)  # type: ignore[misc]
+    return type(name, (base,), {"__repr__": _show, "__slots__": ()})
+
+
+max = _type("max", "values indices")
+min = _type("min", "values indices")
+sort = _type("sort", "values indices")
+topk = _type("topk", "values indices")
+kthvalue = _type("kthvalue", "values indices")
+median = _type("median", "values indices")
+nanmedian = _type("nanmedian", "values indices")
+mode = _type("mode", "values indices")
+cummax = _type("cummax", "values indices")
+cummin = _type("cummin", "values indices")
+aminmax = _type("aminmax", "min max")
+slogdet = _type("slogdet", "sign logabsdet")
+linalg_slogdet = _type("linalg_slogdet", "sign logabsdet")
+linalg_eigh = _type("linalg_eigh", "eigenvalues eigenvectors")
+linalg_svd = _type("linalg_svd", "U S Vh")
+linalg_qr = _type("linalg_qr", "Q R")
+linalg_lstsq = _type("linalg_lstsq", "solution residuals rank singular_values")
+svd = _type("svd", "U S V")
+qr = _type("qr", "Q R")

@@ -1,0 +1,107 @@
+"""Where elements are and how many there are: indices and counts, without gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.registry import function, operation
+from fgrad.torch.tensor import Tensor, make, require_tensor
+
+
+@operation("nonzero")
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of elements that are not zero: a row each, or an axis each."""
+    found = np.nonzero(np.atleast_1d(require_tensor("nonzero", input)._array))
+    if as_tuple:
+        return tuple(make(indices) for indices in found)
+    rows = np.stack(found, 1)
+    return make(rows if input._array.ndim else rows[:, :0])
+
+
+@operation("argwhere")
+def argwhere(input: Tensor) -> Tensor:
+    """The indices of elements that are not zero, a row each."""
+    return nonzero(input)  # type: ignore[no-any-return]
+
+
+@function("searchsorted")
+def searchsorted(
+    sorted_sequence: Tensor,
+    input: Any,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+) -> Tensor:
+    """Where values would be inserted to keep each row sorted."""
+    rows = require_tensor("searchsorted", sorted_sequence)._array
+    values = np.asarray(input._array if isinstance(input, Tensor) else input)
+    after = right if side is None else side == "right"
+    where: Any = "right" if after else "left"
+    if rows.ndim == 1:
+        found = np.searchsorted(rows, values, where)
+    else:
+        pairs = zip(
+            rows.reshape(-1, rows.shape[-1]),
+            values.reshape(-1, values.shape[-1]),
+            strict=True,
+        )
+        lines = [np.searchsorted(row, value, where) for row, value in pairs]
+        found = np.stack(lines).reshape(values.shape)
+    return make(np.asarray(found, np.int32 if out_int32 else np.int64))
+
+
+@function("bucketize")
+def bucketize(
+    input: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
+) -> Tensor:
+    """The number of the interval between boundaries in which values are."""
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
+
+
+@operation("bincount")
+def bincount(
+    input: Tensor, weights: Tensor | None = None, minlength: int = 0
+) -> Tensor:
+    """How often each number occurs in a vector of integers, or its weight.
+
+    Raises:
+        RuntimeError: a number is negative.
+    """
+    x = require_tensor("bincount", input)
+    if x._array.ndim != 1 or (x._array.size and x._array.min() < 0):
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if weights is None:
+        return make(np.bincount(x._array, minlength=minlength))
+    counts = np.bincount(x._array, weights._array, minlength)
+    return make(counts.astype(weights._array.dtype))
+
+
+@operation("histc")
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements are in each of ``bins`` equal intervals."""
+    x = require_tensor("histc", input)._array
+    if min == max:
+        min, max = (float(x.min()), float(x.max())) if x.size else (0.0, 1.0)
+    if min == max:
+        min, max = min - 1, max + 1
+    counts, _ = np.histogram(x, bins, (min, max))
+    return make(counts.astype(x.dtype))
+
+
+def _grid_indices(chosen: Any, row: int, col: int, offset: int) -> Tensor:
+    return make(np.stack(chosen(row, offset, col)).astype(np.int64))
+
+
+@function("tril_indices")
+def tril_indices(row: int, col: int, offset: int = 0, **named: Any) -> Tensor:
+    """The indices of the lower triangle of a matrix: a row and a column each."""
+    return _grid_indices(np.tril_indices, row, col, offset)
+
+
+@function("triu_indices")
+def triu_indices(row: int, col: int, offset: int = 0, **named: Any) -> Tensor:
+    """The indices of the upper triangle of a matrix: a row and a column each."""
+    return _grid_indices(np.triu_indices, row, col, offset)

@@ -1,0 +1,133 @@
+"""Sorting, the largest k, and what is unique."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch import return_types
+from fgrad.torch.extrema import order, pick, taken
+from fgrad.torch.recording import one
+from fgrad.torch.registry import numpy_names, operation
+from fgrad.torch.size import axis_of
+from fgrad.torch.tensor import Array, Tensor, make, require_tensor
+
+
+def _gathered(types: Any, node: str, x: Tensor, indices: Array, axis: int) -> Any:
+    values = one(node, lambda u: taken(u, indices, axis), x)
+    return types(values, make(np.asarray(indices, np.int64)))
+
+
+@operation("sort")
+@numpy_names
+def sort(
+    input: Tensor, dim: Any = -1, descending: bool = False, stable: bool = False
+) -> Any:
+    """The elements in order along an axis, and where they were; it is stable."""
+    x = require_tensor("sort", input)
+    axis = axis_of(dim, x._array.ndim)
+    indices = order(x._array, axis, descending)
+    return _gathered(return_types.sort, "SortBackward0", x, indices, axis)
+
+
+@operation("argsort")
+@numpy_names
+def argsort(
+    input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
+) -> Tensor:
+    """The indices that sort along an axis."""
+    x = require_tensor("argsort", input)
+    return make(order(x._array, axis_of(dim, x._array.ndim), descending))
+
+
+@operation("msort")
+def msort(input: Tensor) -> Tensor:
+    """The elements in order along the first axis."""
+    return sort(input, 0)[0]  # type: ignore[no-any-return]
+
+
+@operation("topk")
+@numpy_names
+def topk(
+    input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Any:
+    """The ``k`` largest (or smallest) elements along an axis, and where they are.
+
+    Raises:
+        RuntimeError: there are fewer than ``k``.
+    """
+    x = require_tensor("topk", input)
+    axis = axis_of(dim, x._array.ndim)
+    if not 0 <= k <= (x._array.shape[axis] if x._array.ndim else 1):
+        raise RuntimeError("selected index k out of range")
+    ranks = order(x._array, axis, largest)
+    indices = np.take(ranks, range(k), axis) if x._array.ndim else ranks
+    return _gathered(return_types.topk, "TopkBackward0", x, indices, axis)
+
+
+@operation("kthvalue")
+@numpy_names
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """The ``k``-th smallest element along an axis (from 1), and where it is.
+
+    Raises:
+        RuntimeError: there are fewer than ``k``.
+    """
+    x = require_tensor("kthvalue", input)
+    axis = axis_of(dim, x._array.ndim)
+    if not 1 <= k <= (x._array.shape[axis] if x._array.ndim else 1):
+        raise RuntimeError(
+            f"kthvalue(): selected number k out of range for dimension {axis}"
+        )
+    ranks = order(x._array, axis)
+    indices = np.take(ranks, k - 1, axis) if x._array.ndim else ranks
+    return pick(return_types.kthvalue, "KthvalueBackward0", x, indices, axis, keepdim)
+
+
+@operation("unique")
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The distinct elements (or slices along an axis), in order.
+
+    Returns:
+        The elements; with ``return_inverse`` also where each element is among them,
+        with ``return_counts`` also how often each occurs.
+    """
+    x = require_tensor("unique", input)
+    values, inverse, counts = np.unique(
+        x._array, return_inverse=True, return_counts=True, axis=dim
+    )
+    results = [make(values)]
+    if return_inverse:
+        shape = x._array.shape if dim is None else (-1,)
+        results.append(make(np.asarray(inverse).reshape(shape)))
+    if return_counts:
+        results.append(make(counts))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+@operation("unique_consecutive")
+def unique_consecutive(
+    input: Tensor, return_inverse: bool = False, return_counts: bool = False
+) -> Any:
+    """The elements without those that equal the one before them.
+
+    Returns:
+        As `unique`.
+    """
+    flat = require_tensor("unique_consecutive", input)._array.ravel()
+    is_new = np.ones(flat.shape, bool)
+    is_new[1:] = flat[1:] != flat[:-1]
+    results = [make(flat[is_new])]
+    if return_inverse:
+        results.append(make((np.cumsum(is_new) - 1).reshape(input._array.shape)))
+    if return_counts:
+        ends = np.append(np.flatnonzero(is_new), flat.size)
+        results.append(make(np.diff(ends)))
+    return results[0] if len(results) == 1 else tuple(results)

@@ -1,0 +1,351 @@
+"""Reductions beside sums: products, variances, norms, softmax."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+import fgrad
+from fgrad.torch import dtypes
+from fgrad.torch.conversion import convert
+from fgrad.torch.dtypes import as_dtype
+from fgrad.torch.recording import one, several
+from fgrad.torch.registry import numpy_names, operation
+from fgrad.torch.size import axes_of, axis_of
+from fgrad.torch.tensor import Tensor, require_tensor
+
+_ALL: Any = object()
+NO_FREEDOM = (
+    "degrees of freedom is <= 0. Correction should be strictly less than the reduction "
+    "factor (input numel divided by output numel)."
+)
+
+
+def typed(x: Tensor, dtype: Any) -> Tensor:
+    """A tensor for a sum or product: in ``dtype``; integers become int64."""
+    if dtype is not None:
+        return convert(x, as_dtype(dtype))
+    return x if x._array.dtype.kind == "f" else convert(x, dtypes.int64)
+
+
+@operation("prod")
+@numpy_names
+def prod(
+    input: Tensor, dim: Any = _ALL, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """The product over all elements or an axis; of integers an int64."""
+    x = typed(require_tensor("prod", input), dtype)
+    if dim is _ALL:
+        return one("ProdBackward0", np.prod, x)
+    axis = _only(x, dim)
+    return one("ProdBackward1", lambda u: np.prod(u, axis=axis, keepdims=keepdim), x)
+
+
+def _only(x: Tensor, dim: int) -> tuple[int, ...]:
+    """One axis, as a tuple: empty for a tensor without axes."""
+    axis = axis_of(dim, x._array.ndim)
+    return (axis,) if x._array.ndim else ()
+
+
+class _Spread:
+    """What `var` and `std` are given, in either of PyTorch's ways."""
+
+    def __init__(
+        self, name: str, input: Tensor, dim: Any, unbiased: Any, given: dict[str, Any]
+    ) -> None:
+        self.x = require_tensor(name, input)
+        if isinstance(dim, bool):
+            dim, unbiased = None, dim
+        if not self.x.dtype.is_floating_point:
+            raise RuntimeError(
+                f"{name} only support floating point and complex dtypes"
+                if "mean" in name
+                else "std and var only support floating point and complex dtypes"
+            )
+        correction = given.pop("correction", None)
+        self.keepdim = bool(given.pop("keepdim", False))
+        if given:
+            raise TypeError(
+                f"{name}() got an unexpected keyword argument '{next(iter(given))}'"
+            )
+        self.axes = axes_of(dim, self.x._array.ndim)
+        count = math.prod(self.x._array.shape[axis] for axis in self.axes)
+        if correction is None:
+            correction = 1 if unbiased else 0
+        if count <= correction:
+            warnings.warn(f"{name}(): {NO_FREEDOM}", UserWarning, stacklevel=4)
+        self.scale = 1 / (count - correction) if count > correction else math.inf
+
+    def variance(self, u: Any) -> Any:
+        """The variance, and the mean."""
+        mean = np.mean(u, axis=self.axes, keepdims=True)
+        centred = u - mean
+        total = np.sum(centred * centred, axis=self.axes, keepdims=self.keepdim)
+        mean = mean if self.keepdim else np.squeeze(mean, self.axes)
+        return total * self.scale, mean
+
+
+def safe_sqrt(x: Any) -> Any:
+    """The square root, with a gradient of zero at zero."""
+    return np.where(x == 0, 0.0, np.sqrt(np.where(x == 0, 1.0, x)))
+
+
+@operation("var")
+@numpy_names
+def var(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: Any = True,
+    keepdim: Any = False,
+    **kw: Any,
+) -> Tensor:
+    """The variance over axes, with ``correction`` (1) taken from the count."""
+    spread = _Spread("var", input, dim, unbiased, {"keepdim": keepdim, **kw})
+    return one("VarBackward0", lambda u: spread.variance(u)[0], spread.x)
+
+
+@operation("std")
+@numpy_names
+def std(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: Any = True,
+    keepdim: Any = False,
+    **kw: Any,
+) -> Tensor:
+    """The standard deviation over axes; arguments as of `var`."""
+    spread = _Spread("std", input, dim, unbiased, {"keepdim": keepdim, **kw})
+    return one("StdBackward0", lambda u: safe_sqrt(spread.variance(u)[0]), spread.x)
+
+
+@operation("var_mean")
+@numpy_names
+def var_mean(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: Any = True,
+    keepdim: Any = False,
+    **kw: Any,
+) -> tuple[Tensor, Tensor]:
+    """The variance and the mean."""
+    spread = _Spread("var_mean", input, dim, unbiased, {"keepdim": keepdim, **kw})
+    first, second = several("VarMeanBackward0", spread.variance, spread.x)
+    return first, second
+
+
+@operation("std_mean")
+@numpy_names
+def std_mean(
+    input: Tensor,
+    dim: Any = None,
+    unbiased: Any = True,
+    keepdim: Any = False,
+    **kw: Any,
+) -> tuple[Tensor, Tensor]:
+    """The standard deviation and the mean."""
+    spread = _Spread("std_mean", input, dim, unbiased, {"keepdim": keepdim, **kw})
+
+    def compute(u: Any) -> Any:
+        variance, mean = spread.variance(u)
+        return safe_sqrt(variance), mean
+
+    first, second = several("StdMeanBackward0", compute, spread.x)
+    return first, second
+
+
+def vector_norm(x: Any, p: float, axes: tuple[int, ...], keepdim: bool) -> Any:
+    """The ``p``-norm of an array over axes; its gradient at zero is zero."""
+    if p == 2:
+        return safe_sqrt(np.sum(x * x, axis=axes, keepdims=keepdim))
+    size = np.abs(x)
+    if p == 1:
+        return np.sum(size, axis=axes, keepdims=keepdim)
+    if p == math.inf:
+        return np.max(size, axis=axes, keepdims=keepdim)
+    if p == -math.inf:
+        return np.min(size, axis=axes, keepdims=keepdim)
+    if p == 0:
+        counted = np.where(x != 0, 1.0, 0.0).astype(x.dtype)
+        return np.sum(np.where(np.True_, counted, x), axis=axes, keepdims=keepdim)
+    total = np.sum(size**p, axis=axes, keepdims=keepdim)
+    return np.where(total == 0, 0.0, np.where(total == 0, 1.0, total) ** (1 / p))
+
+
+@operation("norm")
+@numpy_names
+def norm(
+    input: Tensor,
+    p: Any = "fro",
+    dim: Any = None,
+    keepdim: bool = False,
+    dtype: Any = None,
+) -> Tensor:
+    """The ``p``-norm over all elements or axes; ``"nuc"`` is that of a matrix.
+
+    Raises:
+        RuntimeError: the elements are no floating-point numbers.
+    """
+    x = require_tensor("norm", input)
+    if dtype is not None:
+        x = convert(x, as_dtype(dtype))
+    if not x.dtype.is_floating_point:
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. "
+            f"Got {x.dtype.kind}"
+        )
+    if p == "nuc":
+        singular = one("LinalgSvdBackward0", _singular_values, x)
+        return singular.sum(-1)  # type: ignore[no-any-return]
+    if isinstance(p, str) and p != "fro":
+        raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
+    order = 2.0 if p in ("fro", None) else float(p)
+    axes = axes_of(dim, x._array.ndim)
+    node = "LinalgVectorNormBackward0"
+    return one(node, lambda u: vector_norm(u, order, axes, keepdim), x)
+
+
+def _singular_values(x: Any) -> Any:
+    return np.linalg.svd(x, compute_uv=False)
+
+
+@operation("logsumexp")
+@numpy_names
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """``log(sum(exp(input)))`` over axes, without overflow."""
+    x = require_tensor("logsumexp", input)
+    if not x.dtype.is_floating_point:
+        x = convert(x, dtypes.get_default_dtype())
+    axes = axes_of(dim, x._array.ndim)
+    return one("LogsumexpBackward0", lambda u: _logsumexp(u, axes, keepdim), x)
+
+
+def _logsumexp(x: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+    for axis in axes:
+        x = np.logaddexp.reduce(x, axis=axis, keepdims=True)
+    return x if keepdim else np.squeeze(x, axes)
+
+
+def softmax_of(x: Any, axis: int) -> Any:
+    """The softmax of an array along an axis."""
+    if not x.ndim:
+        return x * 0 + 1
+    top = fgrad.stop_gradient(np.max(x, axis=axis, keepdims=True))
+    powers = np.exp(x - top)
+    return powers / np.sum(powers, axis=axis, keepdims=True)
+
+
+def log_softmax_of(x: Any, axis: int) -> Any:
+    """The logarithm of the softmax of an array along an axis."""
+    if not x.ndim:
+        return x * 0
+    top = fgrad.stop_gradient(np.max(x, axis=axis, keepdims=True))
+    shifted = x - top
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+def floating(name: str, input: Tensor, dtype: Any) -> Tensor:
+    """A tensor of floating-point numbers, converted to ``dtype`` if given."""
+    x = require_tensor(name, input)
+    if dtype is not None:
+        return convert(x, as_dtype(dtype))
+    if not x.dtype.is_floating_point:
+        raise NotImplementedError(
+            f"\"{name}_lastdim_kernel_impl\" not implemented for '{x.dtype.kind}'"
+        )
+    return x
+
+
+@operation("softmax")
+@numpy_names
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """``exp(input)``, divided by its sum over an axis."""
+    x = floating("softmax", input, dtype)
+    axis = axis_of(dim, x._array.ndim)
+    return one("SoftmaxBackward0", lambda u: softmax_of(u, axis), x)
+
+
+@operation("log_softmax")
+@numpy_names
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """The logarithm of `softmax`."""
+    x = floating("log_softmax", input, dtype)
+    axis = axis_of(dim, x._array.ndim)
+    return one("LogSoftmaxBackward0", lambda u: log_softmax_of(u, axis), x)
+
+
+@operation("nansum")
+@numpy_names
+def nansum(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """The sum over axes of what is not NaN."""
+    x = typed(require_tensor("nansum", input), dtype)
+    axes = axes_of(dim, x._array.ndim)
+
+    def compute(u: Any) -> Any:
+        return np.sum(np.where(u == u, u, 0), axis=axes, keepdims=keepdim)
+
+    return one("NansumBackward0", compute, x)
+
+
+@operation("nanmean")
+@numpy_names
+def nanmean(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """The mean over axes of what is not NaN."""
+    x = require_tensor("nanmean", input)
+    axes = axes_of(dim, x._array.ndim)
+    count = np.sum(x._array == x._array, axis=axes, keepdims=keepdim)
+    total = nansum(x, dim, keepdim, dtype=dtype)
+    return one("DivBackward0", lambda u: u / count.astype(u.dtype), total)
+
+
+@operation("cov")
+def cov(input: Tensor, *, correction: int = 1) -> Tensor:
+    """The covariances of rows of observations."""
+    x = require_tensor("cov", input)
+    return one(
+        "SqueezeBackward0", lambda u: np.cov(u, ddof=correction, dtype=u.dtype), x
+    )
+
+
+@operation("corrcoef")
+def corrcoef(input: Tensor) -> Tensor:
+    """The correlation coefficients of rows of observations."""
+    return one("ClampBackward1", np.corrcoef, require_tensor("corrcoef", input))
+
+
+@operation("quantile")
+@numpy_names
+def quantile(
+    input: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
+) -> Tensor:
+    """Quantiles over all elements or an axis.
+
+    Raises:
+        RuntimeError: ``q`` is outside of ``[0, 1]``.
+    """
+    x = require_tensor("quantile", input)
+    level = q._array if isinstance(q, Tensor) else q
+    for each in np.asarray(level).ravel().tolist():
+        if not 0 <= each <= 1:
+            raise RuntimeError(
+                f"quantile() q must be in the range [0, 1] but got {each:g}"
+            )
+    axis = None if dim is None else axis_of(dim, x._array.ndim)
+    method: Any = interpolation
+
+    def compute(u: Any) -> Any:
+        found = np.quantile(u, level, axis=axis, keepdims=keepdim, method=method)
+        return found.astype(u.dtype)
+
+    return one("SqueezeBackward4", compute, x)

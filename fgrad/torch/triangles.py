@@ -1,0 +1,104 @@
+"""Diagonals and triangles of matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch.recording import one
+from fgrad.torch.registry import operation
+from fgrad.torch.size import axis_of
+from fgrad.torch.tensor import Tensor, require_tensor
+
+
+def _check_matrix(name: str, x: Tensor) -> Tensor:
+    if x._array.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+    return x
+
+
+@operation("tril")
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangle, zeros above."""
+    x = _check_matrix("tril", require_tensor("tril", input))
+    return one("TrilBackward0", lambda u: np.tril(u, diagonal), x)
+
+
+@operation("triu")
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangle, zeros below."""
+    x = _check_matrix("triu", require_tensor("triu", input))
+    return one("TriuBackward0", lambda u: np.triu(u, diagonal), x)
+
+
+@operation("diagonal")
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """A copy of the elements on a diagonal of two axes, in a new last axis."""
+    x = require_tensor("diagonal", input)
+    axes = axis_of(dim1, x._array.ndim), axis_of(dim2, x._array.ndim)
+
+    def compute(u: Any) -> Any:
+        return _copied(np.diagonal(u, offset, *axes))
+
+    return one("DiagonalBackward0", compute, x)
+
+
+@operation("diag")
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The diagonal of a matrix, or the matrix with a vector as its diagonal.
+
+    Raises:
+        RuntimeError: there are more than two axes.
+    """
+    x = require_tensor("diag", input)
+    if x._array.ndim not in (1, 2):
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {x._array.ndim}D")
+    is_vector = x._array.ndim == 1
+    node = "DiagEmbedBackward0" if is_vector else "DiagonalBackward0_copy"
+    return one(node, lambda u: _copied(np.diag(u, diagonal)), x)
+
+
+def _copied(x: Any) -> Any:
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
+@operation("diag_embed")
+def diag_embed(
+    input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1
+) -> Tensor:
+    """Matrices with the last axis as their diagonals."""
+    x = require_tensor("diag_embed", input)
+    length = x._array.shape[-1] + abs(offset)
+    ndim = x._array.ndim + 1
+    first, second = axis_of(dim1, ndim), axis_of(dim2, ndim)
+    column = max(offset, 0)
+    mask = np.eye(length, k=offset, dtype=bool)
+
+    def compute(u: Any) -> Any:
+        pad = [(0, 0)] * (u.ndim - 1) + [(column, length - u.shape[-1] - column)]
+        spread = np.pad(u, pad)[..., None, :]
+        return np.moveaxis(np.where(mask, spread, 0), (-2, -1), (first, second))
+
+    return one("DiagEmbedBackward0", compute, x)
+
+
+@operation("diagflat")
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
+    """The matrix with all elements as its diagonal."""
+    return diag(input.reshape(-1), offset)
+
+
+@operation("trace")
+def trace(input: Tensor) -> Tensor:
+    """The sum of the diagonal of a matrix.
+
+    Raises:
+        RuntimeError: it is no matrix.
+    """
+    x = require_tensor("trace", input)
+    if x._array.ndim != 2:
+        raise RuntimeError(
+            f"trace: expected a matrix, but got tensor with dim {x._array.ndim}"
+        )
+    return one("TraceBackward0", np.trace, x)
