@@ -4,15 +4,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
 
 from rich.progress import Progress
 
-from benchmarks.peers import BASE, PEERS, Peer
+from benchmarks.peers import BASE, JAX, PEERS, XLA, Peer
 from benchmarks.plot import plot_rows
 from benchmarks.probes import find_probes
 from benchmarks.report import (
     console,
     geometric_means,
+    print_first_calls,
     print_rows,
     print_table,
     save,
@@ -36,6 +39,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=1, help="of each library (1)")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="wall or cpu")
+    parser.add_argument(
+        "--backend",
+        choices=["numpy", "jax"],
+        default="numpy",
+        help=f"jax: {XLA} beside {JAX}, first calls too",
+    )
+    parser.add_argument("--device", choices=["cpu", "gpu"], help="where jax runs")
     parser.add_argument("--list", action="store_true", help="show what there is")
     return parser.parse_args(arguments)
 
@@ -77,6 +87,23 @@ def choose_base(name: str | None, peers: Sequence[Peer]) -> str:
     return name
 
 
+def use_device(kind: str) -> None:
+    """Let jax run on the first device of a kind.
+
+    Raises:
+        SystemExit: jax is not installed, or sees none.
+    """
+    if find_spec("jax") is None:
+        sys.exit(f"--device {kind} needs jax, which is not installed")
+    jax = import_module("jax")
+    try:
+        device = jax.devices(kind)[0]
+    except RuntimeError:
+        sys.exit(f"jax sees no {kind}; it has: {', '.join(map(str, jax.devices()))}")
+    jax.config.update("jax_default_device", device)
+    console.print(f"jax runs on {device.device_kind}", markup=False)
+
+
 def quick_peers(workload: Workload, peers: Sequence[Peer]) -> list[Peer]:
     """The peers that do not take long to compile the workload; a note for others."""
     slow = [peer.name for peer in peers if peer.name in workload.slow]
@@ -107,10 +134,12 @@ def show_list() -> None:
 def run_workloads(options: argparse.Namespace) -> int:
     """The table of all workloads; the exit status is 1 where a value was wrong."""
     workloads = choose_workloads(options.only, options.quick)
-    peers = choose_peers(options.peers)
+    on_xla = options.backend == "jax"
+    names = options.peers or (f"{XLA},{JAX}" if on_xla else None)
+    peers = choose_peers(names)
     if not peers:
         sys.exit("no peer takes part")
-    base = choose_base(options.base, peers)
+    base = choose_base(options.base or (JAX if on_xla else None), peers)
     leaves_slow = options.quick and options.peers is None
     plan = replace(QUICK if options.quick else FULL, clock=CLOCKS[options.clock])
     rows = []
@@ -124,7 +153,9 @@ def run_workloads(options: argparse.Namespace) -> int:
             progress.update(task, advance=1, refresh=True)
     names = [peer.name for peer in peers]
     print_rows(rows, names, base, options.clock)
-    is_part = any((options.only, options.peers, options.base))
+    if on_xla:
+        print_first_calls(rows, XLA, JAX)
+    is_part = any((options.only, options.peers, options.base, on_xla, options.device))
     file = "part" if is_part else "quick" if options.quick else "workloads"
     data = {
         "clock": options.clock,
@@ -140,6 +171,8 @@ def run_workloads(options: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line asks for."""
     options = parse(arguments)
+    if options.device:
+        use_device(options.device)
     if options.list:
         show_list()
         return 0

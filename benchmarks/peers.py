@@ -21,6 +21,7 @@ from benchmarks.workload import Arguments, Workload
 Call = Callable[[], Any]
 BASE = "fgrad"  # ratios are quoted against this peer, unless another one is named
 JIT, HAND = "fgrad.jit", "hand"  # the two that a workload's bar compares
+XLA, JAX = "fgrad.jit(jax)", "jax.jit"  # the two that run on XLA
 
 
 def nothing() -> None:
@@ -134,11 +135,28 @@ def _jax_derived(workload: Workload, arguments: Arguments) -> tuple[Any, Argumen
         "jacobian": jax.jacrev,
     }[workload.transform]
 
+    return derive(workload.build(jax.numpy)), on_device(arguments)
+
+
+def on_device(arguments: Arguments) -> Arguments:
+    """The arguments with arrays of jax in place of NumPy's."""
+    jax = import_module("jax")
+
+    jax.config.update("jax_enable_x64", True)
+
     def put(leaf: Any) -> Any:
         return jax.device_put(leaf) if isinstance(leaf, np.ndarray) else leaf
 
-    derived = derive(workload.build(jax.numpy))
-    return derived, tuple(map_leaves(put, value) for value in arguments)
+    return tuple(map_leaves(put, value) for value in arguments)
+
+
+def prepare_fgrad_xla(workload: Workload, arguments: Arguments) -> Call:
+    """fgrad with everything inside one jit, on XLA with arrays of jax."""
+    jax = import_module("jax")
+
+    arguments = on_device(arguments)
+    compiled = fgrad.jit(_fgrad_derived(workload), backend="jax")
+    return lambda: jax.block_until_ready(compiled(*arguments))
 
 
 def prepare_jax(workload: Workload, arguments: Arguments) -> Call:
@@ -231,7 +249,8 @@ PEERS = [
     Peer(BASE, "fgrad", prepare_fgrad),
     Peer(JIT, "fgrad", prepare_fgrad_jit),
     Peer("autograd", "autograd", prepare_autograd),
-    Peer("jax.jit", "jax", prepare_jax_jit),
+    Peer(XLA, "jax", prepare_fgrad_xla),
+    Peer(JAX, "jax", prepare_jax_jit),
     Peer("jax", "jax", prepare_jax),
     Peer("torch", "torch", prepare_torch),
     Peer("torch.compile", "torch", prepare_torch_compile, lacks_compiler),

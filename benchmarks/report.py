@@ -83,6 +83,23 @@ def print_rows(
                 console.print(text, markup=False)
 
 
+def print_first_calls(rows: Sequence[Row], name: str, base: str) -> None:
+    """The first call, which traces and compiles, of one peer over that of another."""
+    pairs = [row for row in rows if name in row.first and base in row.first]
+    ratios = [row.first[name] / row.first[base] for row in pairs]
+    lines = [
+        [
+            row.workload.name,
+            human(row.first[base]),
+            f"{human(row.first[name])} {x:5.2f}x",
+        ]
+        for row, x in zip(pairs, ratios, strict=True)
+    ]
+    mean = f"({len(ratios)}) {geometric_mean(ratios):.2f}x" if ratios else "-"
+    footer = ["geometric mean (of)", "-", mean]
+    print_table("first calls", ["workload", base, name], lines, footer)
+
+
 def geometric_means(rows: Sequence[Row]) -> dict[str, tuple[float, int]]:
     """For each peer the mean of its ratios to the base, and how many there are.
 

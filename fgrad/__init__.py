@@ -6,13 +6,9 @@ from typing import Any
 from fgrad import errors, numpy
 from fgrad.api import grad, jvp, linearize, value_and_grad, vjp
 from fgrad.caches import cache_info, clear_caches
-from fgrad.control.branches import cond, switch
 from fgrad.control.checkpoint import checkpoint
 from fgrad.control.custom import custom_jvp, custom_vjp
 from fgrad.control.external import external
-from fgrad.control.loops import scan
-from fgrad.control.repeat import associative_scan, fori_loop, map
-from fgrad.control.while_loop import while_loop
 from fgrad.debug import debug_nans, print, print_cotangent
 from fgrad.ir import Aval, Program, check
 from fgrad.jacobians import hessian, hvp, jacfwd, jacobian, jacrev
@@ -22,6 +18,16 @@ from fgrad.ops.cut import stop_gradient
 from fgrad.profiling import profile
 from fgrad.programs import eval_shape, linear_transpose, make_program
 from fgrad.text import parse
+from fgrad.xla.constructs import (
+    associative_scan,
+    cond,
+    fori_loop,
+    map,
+    scan,
+    switch,
+    while_loop,
+)
+from fgrad.xla.interop import from_jax, to_jax
 
 __version__ = "0.1.0"
 __all__ = [
@@ -41,6 +47,7 @@ __all__ = [
     "export",
     "external",
     "fori_loop",
+    "from_jax",
     "grad",
     "hessian",
     "hvp",
@@ -61,6 +68,7 @@ __all__ = [
     "scan",
     "stop_gradient",
     "switch",
+    "to_jax",
     "value_and_grad",
     "vjp",
     "vmap",

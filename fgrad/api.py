@@ -17,6 +17,7 @@ from fgrad.errors import ComplexGradientError, NonScalarOutputError, TreeError
 from fgrad.ir import Aval
 from fgrad.trace import as_operand, is_traced, type_of
 from fgrad.transforms.tape import Tape, zeros
+from fgrad.xla.lazy import has_jax, on_jax, on_saved, record_on_jax
 
 Function = Callable[..., Any]
 
@@ -57,6 +58,7 @@ def value_and_grad(
     """
     selection = Selection(argnums, argnames)
 
+    @on_jax
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         chosen, put = selection.take(f, args, kwargs)
@@ -168,6 +170,15 @@ def tape_of(
     Returns the tape, the tree of the arguments, the number of the result's leaves, its
     tree, the result, and what ``f`` returned beside it.
     """
+    if has_jax(*primals):
+        record = functools.partial(_tape_of, f, has_aux=has_aux, protect=False)
+        return record_on_jax(record, primals)
+    return _tape_of(f, primals, has_aux, protect)
+
+
+def _tape_of(
+    f: Function, primals: tuple[Any, ...], has_aux: bool, protect: bool
+) -> tuple[Tape, tree.TreeDef, int, tree.TreeDef, Any, Any]:
     values, treedef = inputs_of(primals)
     assert treedef is not None
     tape = Tape(_flat_call(f, treedef, has_aux), values, protect)
@@ -226,10 +237,15 @@ def vjp(f: Function, *primals: Any, has_aux: bool = False) -> Any:
     )
     out_avals = tape.out_avals[:count]
 
-    def pullback(ct: Any) -> Any:
+    def pull(tape: Tape, ct: Any) -> Any:
         leaves = tree.flatten_like(out_tree, ct, "a cotangent", "the function's value")
         seeds = linear_arguments(leaves, out_avals, "cotangent")
         return tree.unflatten(treedef, tape.pull_back(seeds))
+
+    is_on_jax = has_jax(*primals)
+
+    def pullback(ct: Any) -> Any:
+        return on_saved(pull, tape, ct) if is_on_jax else pull(tape, ct)
 
     return (out, pullback, aux) if has_aux else (out, pullback)
 
@@ -263,14 +279,22 @@ def _linearize(
 ) -> Any:
     tape, treedef, count, out_tree, out, aux = tape_of(f, primals, has_aux, protect)
 
-    def f_jvp(*tangents: Any) -> Any:
+    def push(tape: Tape, tangents: Any) -> Any:
         leaves = tree.flatten_like(treedef, tangents, "the tangents", "the primals")
         given = linear_arguments(leaves, list(tape.avals), "tangent")
         moving = tuple(k for k in range(count) if tape.outs[k] is not None)
         results = iter(tape.push_forward(given, moving))
-        fixed = [np.zeros_like(as_operand(leaf)) for leaf in tape.results[:count]]
-        outs = [next(results) if k in moving else fixed[k] for k in range(count)]
+        outs = [
+            next(results) if k in moving else np.zeros(aval.shape, aval.numpy_dtype)
+            for k, aval in enumerate(fixed)
+        ]
         return tree.unflatten(out_tree, outs)
+
+    fixed = [type_of(as_operand(leaf)) for leaf in tape.results[:count]]
+    is_on_jax = has_jax(*primals)
+
+    def f_jvp(*tangents: Any) -> Any:
+        return on_saved(push, tape, tangents) if is_on_jax else push(tape, tangents)
 
     return (out, f_jvp, aux) if has_aux else (out, f_jvp)
 
@@ -301,6 +325,13 @@ def jvp(
     """
     if not isinstance(primals, tuple | list) or not isinstance(tangents, tuple | list):
         raise TreeError("jvp takes a tuple of primals and a tuple of tangents")
-    linear = _linearize(f, tuple(primals), has_aux, protect=False)
+    return _jvp(f, tuple(primals), tuple(tangents), has_aux)
+
+
+@on_jax
+def _jvp(
+    f: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], has_aux: bool
+) -> Any:
+    linear = _linearize(f, primals, has_aux, protect=False)
     value, f_jvp, *aux = linear
     return (value, f_jvp(*tangents), *aux)

@@ -2,11 +2,20 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 _functions: list["functools._lru_cache_wrapper[object]"] = []
 _others: list[Callable[[], None]] = []
+
+
+class JitInfo(NamedTuple):
+    """How often a jitted function was served from its cache, and what this holds."""
+
+    hits: int
+    misses: int
+    signatures: int
+    paths: int
 
 
 def remembered(

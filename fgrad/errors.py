@@ -170,30 +170,28 @@ class MutatedConstantError(FgradError, RuntimeError):
 
 
 class BackendError(FgradError, RuntimeError):
-    """jax is missing or too old, or a program holds what XLA cannot run.
+    """There is no such back end, or jax is missing, or XLA cannot run a program.
 
     Fails::
-
-        from fgrad.lower.jax import jax_function
 
         def f(x):  # the number of steps depends on the values
             grow = lambda y: y * 1.5
             return fgrad.while_loop(lambda y: y < 100.0, grow, x)
 
-        program = fgrad.jit(fgrad.grad(f)).lower(2.0)
-        jax_function(program)(*program.values, 2.0)
+        fgrad.jit(fgrad.grad(f), backend="jax")(2.0)
 
     XLA lays out all memory before a program runs. The reverse mode of a loop keeps
-    values of each step, so it needs a bound on their number. Dtypes that XLA does not
-    have (``longdouble``) have no place there, either. The message names the operation
-    and the user's line. Give the bound, or use ``fori_loop`` or ``scan``::
+    values of each step, so it needs a bound on their number. For the same reason a
+    shape cannot depend on values (``x[mask]``, ``np.nonzero``): use a mask
+    (``np.where``) or a fixed size. Dtypes that XLA does not have (``longdouble``) have
+    no place there, either. The message names the operation and the user's line. Give
+    the bound, or use ``fori_loop`` or ``scan``::
 
         def f(x):
             grow = lambda y: y * 1.5
             return fgrad.while_loop(lambda y: y < 100.0, grow, x, max_steps=20)
 
-        program = fgrad.jit(fgrad.grad(f)).lower(2.0)
-        jax_function(program)(*program.values, 2.0)
+        fgrad.jit(fgrad.grad(f), backend="jax")(2.0)
     """
 
 

@@ -262,12 +262,14 @@ def _name(param: tuple[str, Any]) -> str:
 
 
 def aval_of(value: Any) -> Aval:
-    """The type of a NumPy array, a NumPy scalar or a Python number."""
+    """The type of an array (of NumPy, or of a library like it) or a Python number."""
     cls = type(value)
     if cls is np.ndarray or isinstance(value, np.generic):
         found = Aval.interned.get((value.shape, value.dtype))
         return Aval(value.shape, value.dtype) if found is None else found
-    return PYTHON_AVALS[cls]
+    if cls in PYTHON_AVALS:
+        return PYTHON_AVALS[cls]
+    return Aval(value.shape, value.dtype)
 
 
 def evaluate(program: Program, args: Sequence[Any]) -> list[Any]:

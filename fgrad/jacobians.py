@@ -15,6 +15,7 @@ from fgrad.ops.batching import move_axis
 from fgrad.ops.structure import reshape
 from fgrad.trace import as_operand, type_of
 from fgrad.transforms.tape import Tape
+from fgrad.xla.lazy import on_jax
 
 
 def _reshaped(x: Any, shape: tuple[int, ...]) -> Any:
@@ -67,6 +68,7 @@ def jacrev(
     """
     selection = Selection(argnums, argnames)
 
+    @on_jax
     @functools.wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         call, chosen = _partial(f, selection, args, kwargs, has_aux)
@@ -122,6 +124,7 @@ def jacfwd(
     """
     selection = Selection(argnums, argnames)
 
+    @on_jax
     @functools.wraps(f)
     def jacobian_of(*args: Any, **kwargs: Any) -> Any:
         call, chosen = _partial(f, selection, args, kwargs, has_aux)
@@ -188,6 +191,7 @@ def hessian(
         return twice
     selection = Selection(argnums, argnames)
 
+    @on_jax
     @functools.wraps(f)
     def hessian_of(*args: Any, **kwargs: Any) -> Any:
         call, chosen = _partial(f, selection, args, kwargs, False)
@@ -240,6 +244,7 @@ def hvp(f: Callable[..., Any], argnums: int = 0) -> Function:
     gradient = grad(f, argnums)
     selection = Selection(argnums, None)
 
+    @on_jax
     @functools.wraps(f)
     def product(*args: Any, **kwargs: Any) -> Any:
         *primals, vector = args

@@ -10,9 +10,10 @@ import threading
 import types
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from fgrad.arguments import Argnames
+from fgrad.caches import JitInfo
 from fgrad.compiled import (
     Compiled,
     Outcome,
@@ -20,27 +21,20 @@ from fgrad.compiled import (
     closes_over_traced,
     trace_path,
 )
-from fgrad.errors import JitError
+from fgrad.errors import BackendError, ExportError, JitError
 from fgrad.explain import explain
 from fgrad.exporting import module_source, write_module
 from fgrad.ir import Program
 from fgrad.signature import Dispatcher, make_dispatcher
 from fgrad.statics import Arguments, Marked, as_names, as_numbers
 from fgrad.trace import Tracer, as_operand, type_of
+from fgrad.xla.jitted import Shardings, XlaJitted
 
 Function = Callable[..., Any]
 DISPATCHERS = 4  # types of arguments that are told by code written for them
 _LOCK = threading.Lock()  # held while a path is added
+BACKENDS = ("numpy", "jax")
 SIGNATURES = 256  # types of arguments for which a jitted function keeps its programs
-
-
-class JitInfo(NamedTuple):
-    """How often a jitted function was served from its cache, and what this holds."""
-
-    hits: int
-    misses: int
-    signatures: int
-    paths: int
 
 
 class Jitted:
@@ -234,6 +228,9 @@ def jit(
     donate_argnums: int | Iterable[int] = (),
     donate_argnames: Argnames = None,
     max_paths: int = 64,
+    backend: str = "numpy",
+    in_shardings: Any = None,
+    out_shardings: Any = None,
 ) -> Any:
     """Compile ``f`` for the types of its arguments, and reuse what was compiled.
 
@@ -253,6 +250,11 @@ def jit(
             results may be written into them, which saves new arrays.
         donate_argnames: names of such arguments.
         max_paths: how many paths are kept for the same types of arguments.
+        backend: ``"numpy"``, or ``"jax"`` for XLA: on CPU, GPU or several devices.
+            Arrays of jax in give arrays of jax, those of NumPy those of NumPy.
+        in_shardings: for ``"jax"``, the layout over devices of the arguments: of each,
+            or of all, as for ``jax.jit``; left out, that which they have.
+        out_shardings: that of the result, likewise.
 
     Returns:
         A function of the same arguments, with ``lower(*args)`` (the program),
@@ -261,18 +263,29 @@ def jit(
     Raises:
         JitError: there are more paths than ``max_paths``, or a static argument cannot
             be hashed or is no argument of ``f``.
+        BackendError: there is no such backend, or jax is missing or too old; when
+            called, XLA cannot run what ``f`` does.
 
     >>> import numpy as np, fgrad
     >>> step = fgrad.jit(fgrad.grad(lambda x: np.sum(x**2) if x[0] > 0 else x[1]))
     >>> step(np.array([1.0, 2.0])), step(np.array([-1.0, 2.0]))
     (array([2., 4.]), array([0., 1.]))
+    >>> fgrad.jit(np.cumsum, backend="jax")(np.ones(3))
+    array([1., 2., 3.])
     """
+    if backend not in BACKENDS:
+        raise BackendError(f"backend={backend!r} is none of {', '.join(BACKENDS)}")
+    shardings = Shardings(in_shardings, out_shardings)
+    if backend != "jax" and not shardings.are_free:
+        raise BackendError("in_shardings and out_shardings need backend='jax'")
     statics = as_numbers(static_argnums), as_names(static_argnames)
     donations = as_numbers(donate_argnums), as_names(donate_argnames)
 
-    def decorate(function: Function) -> Jitted:
+    def decorate(function: Function) -> Jitted | XlaJitted:
         static = Marked(function, *statics, "static") if any(statics) else None
         donated = Marked(function, *donations, "donate") if any(donations) else None
+        if backend == "jax":
+            return XlaJitted(function, static, donated, max_paths, shardings)
         return Jitted(function, static, donated, max_paths)
 
     return decorate if f is None else decorate(f)
@@ -310,6 +323,11 @@ def export(
     >>> scope["function"](np.array([1.0, 2.0]))
     array([ 3., 12.])
     """
+    if isinstance(f, XlaJitted):
+        raise ExportError(
+            "export writes a module for NumPy, and this function runs on XLA: jit it "
+            "without backend=, or use jitted.lower(*args).export()"
+        )
     jitted = f if isinstance(f, Jitted) else jit(f)
     if not isinstance(args, tuple):
         raise TypeError("args must be a tuple of the arguments of f")

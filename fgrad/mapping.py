@@ -12,6 +12,7 @@ from fgrad.ops.batching import move_axis, spread
 from fgrad.trace import Tracer, as_operand, is_traced, type_of
 from fgrad.tracer import alias
 from fgrad.transforms.vmap import run_mapped
+from fgrad.xla.lazy import on_jax
 
 Axes = Any  # an int, None, or nested containers of these
 
@@ -56,6 +57,7 @@ def vmap(
     array([2., 4.])
     """
 
+    @on_jax
     @functools.wraps(f)
     def mapped_function(*args: Any, **kwargs: Any) -> Any:
         leaves, treedef = tree.flatten((args, kwargs))

@@ -13,6 +13,8 @@ from fgrad.checks import CHECKS
 
 Run = Callable[..., Any]
 Dispatcher = Callable[..., Any]  # of self and the arguments
+Constant = Callable[[Any], str]  # a name for a global
+LeafTests = Callable[[str, Any, Constant], str | None]
 _NUMBERS = (bool, int, float, complex)
 
 
@@ -22,10 +24,22 @@ def _is_leaf(cls: type) -> bool:
     return is_numpy or cls is np.ndarray or cls in _NUMBERS
 
 
-class _Writer:
-    """The lines of a dispatcher, and the globals that they need."""
+def exact_tests(name: str, value: Any, constant: Constant) -> str | None:
+    """The tests of a leaf of NumPy, beside that of its type."""
+    if type(value) is not np.ndarray:
+        return "" if _is_leaf(type(value)) else None
+    dtype = constant(value.dtype)
+    return f" and {name}.dtype is {dtype} and {name}.shape == {value.shape}"
 
-    def __init__(self) -> None:
+
+class Writer:
+    """The lines of a dispatcher, and the globals that they need.
+
+    ``tests`` writes those of a leaf, or says that there are none for it (None).
+    """
+
+    def __init__(self, tests: LeafTests) -> None:
+        self._tests = tests
         self.lines: list[str] = []
         self.leaves: list[str] = []
         self.scope: dict[str, Any] = {}
@@ -47,20 +61,19 @@ class _Writer:
             return
         kind = self.constant(type(value))
         condition = f"type({name}) is {kind}"
-        if type(value) is np.ndarray:
-            dtype = self.constant(value.dtype)
-            condition += f" and {name}.dtype is {dtype}"
-            condition += f" and {name}.shape == {value.shape}"
-        elif type(value) in (tuple, list, dict):
-            condition += f" and len({name}) == {len(value)}"
-        self.require(condition)
+        is_container = type(value) in (tuple, list, dict)
+        if is_container:
+            more: str | None = f" and len({name}) == {len(value)}"
+        else:
+            more = self._tests(name, value, self.constant)
+        self.is_complete &= more is not None
+        self.require(condition + (more or ""))
         if type(value) is dict:
             self._visit_keys(name, value)
         elif type(value) in (tuple, list):
             for position, item in enumerate(value):
                 self.visit_part(f"{name}[{position}]", item)
         else:
-            self.is_complete &= _is_leaf(type(value))
             self.leaves.append(name)
 
     def _visit_keys(self, name: str, value: dict[Any, Any]) -> None:
@@ -89,7 +102,7 @@ def make_dispatcher(
     Its globals ``run``, ``following`` and ``hits`` (how often it ran) may be read and
     set. None where an argument is of a type that these tests do not know.
     """
-    writer = _Writer()
+    writer = Writer(exact_tests)
     writer.scope.update(run=run, following=following, hits=0, checks=CHECKS)
     writer.lines.append("global hits")
     writer.require(f"len(args) == {len(args)} and not kwargs and not checks")

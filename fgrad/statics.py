@@ -140,6 +140,11 @@ class Arguments:
         args = [fixed[k] if k in fixed else next(found) for k in range(self._count)]
         return self._f(*args, **more, **self._named)
 
+    @property
+    def given(self) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments that are traced, by position and by name."""
+        return self._given
+
     def parameters(self) -> list[Parameter]:
         """The arguments that are traced, in the order of their leaves."""
         kinds = parameters_of(self._f)

@@ -97,12 +97,15 @@ class Trace:
         constants: the arrays among what was saved.
         opaque: calls of Python functions are recorded as such.
         rule: what runs operations in place of recording them, such as on a batch.
+        force: in an abstract trace, what finds the value of a tracer that Python asks
+            for: ``force(tracer, kind)``.
     """
 
     __slots__ = (
         "abstract",
         "constants",
         "direct",
+        "force",
         "nested",
         "opaque",
         "path",
@@ -127,6 +130,7 @@ class Trace:
         self.serial = next(_serials)
         self.constants: Constants | None = None
         self.rule: Any = None
+        self.force: Any = None
         self.opaque = False
         self.path = TRIE.root(policy, avals) if root is None else root
 

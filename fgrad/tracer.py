@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,6 +92,8 @@ def frozen(tracer: Tracer) -> Any:
         tracer.owned = False
         return tracer.value
     owner = tracer.origin[0]
+    if tracer.value is None:  # only its type is known, and writes make new variables
+        return None
     if tracer.aval.size * VIEW_COPY_FRACTION <= owner.aval.size:
         return tracer.value.copy()
     owner.owned = False
@@ -113,6 +118,25 @@ def is_traced(value: Any) -> bool:
     return type(value) is Tracer
 
 
+class _Kept(threading.local):
+    """Types of arrays that are operands as they are, in this thread."""
+
+    types: frozenset[type] = frozenset()
+
+
+_KEPT = _Kept()
+
+
+@contextmanager
+def keeping(types: frozenset[type]) -> Iterator[None]:
+    """Let arrays of other libraries be operands: where only types are computed."""
+    before, _KEPT.types = _KEPT.types, types
+    try:
+        yield
+    finally:
+        _KEPT.types = before
+
+
 def as_operand(value: Any) -> Any:
     """A tracer, a Python number, a NumPy scalar or array: what primitives take.
 
@@ -121,6 +145,8 @@ def as_operand(value: Any) -> Any:
     """
     cls = type(value)
     if cls is Tracer or cls is np.ndarray or cls in PYTHON_AVALS:
+        return value
+    if cls in _KEPT.types:
         return value
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError("masked arrays have no derivative rules; use np.where")

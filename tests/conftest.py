@@ -39,6 +39,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate", action="store_true", help="write tests/golden")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``gpu`` run where jax sees one (JAX_PLATFORMS=cuda,cpu)."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and all(device.platform != "gpu" for device in jax.devices()):
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="jax sees no GPU"))
+
+
 @pytest.fixture
 def regenerate(request: pytest.FixtureRequest) -> bool:
     """Whether golden texts are written and not compared."""

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from benchmarks.check import compare, difference
-from benchmarks.peers import BASE, PEERS, lacks_compiler, leaves_of, map_leaves
+from benchmarks.peers import (
+    BASE,
+    JAX,
+    PEERS,
+    XLA,
+    lacks_compiler,
+    leaves_of,
+    map_leaves,
+)
 from benchmarks.runner import Row, first_calls, measure
 from benchmarks.timing import Plan
 from benchmarks.workload import Workload, find_workloads
@@ -40,6 +48,14 @@ def test_peers_agree(workload: Workload) -> None:
     assert problems == {}
     assert BASE in calls
     assert len(calls) >= 2, "a workload needs something to be compared with"
+
+
+@pytest.mark.parametrize("name", ["logistic-1e3x20", "scalar-tanh", "hvp-1e4"])
+def test_peers_on_xla_agree(name: str) -> None:
+    pytest.importorskip("jax")
+    peers = [peer for peer in PEERS if peer.name in (BASE, XLA, JAX)]
+    calls, first, problems = first_calls(named(name), peers, small=True)
+    assert problems == {} and set(calls) == set(first) == {BASE, XLA, JAX}
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda w: w.name)

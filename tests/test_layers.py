@@ -31,6 +31,7 @@ LAYERS = [  # lower layers first; a module may import from its own layer and bel
     ["arguments", "signature"],
     ["statics"],
     ["compiled"],
+    ["xla"],
     ["exporting", "explain"],
     ["mapping", "api", "programs", "jitting"],
     ["jacobians", "profiling"],

@@ -165,6 +165,6 @@ WORKLOADS = [
         hand_out=hand_out,
         torch=build,
         bar=0.9,
-        slow=frozenset({"jax.jit", "torch.compile"}),
+        slow=frozenset({"fgrad.jit(jax)", "jax.jit", "torch.compile"}),
     )
 ]

@@ -7,8 +7,9 @@ import numpy as np
 
 from fgrad.control.calls import Leaves, at_level, call_, check_closure, check_level
 from fgrad.control.closing import apart, typed
-from fgrad.control.rules import Avals, Rule
+from fgrad.control.rules import Avals, Outline, Rule
 from fgrad.ir import Aval
+from fgrad.lower.jax_rules import with_pullback, with_tangents
 from fgrad.ops.structure import zeros_in
 from fgrad.primitive import Primitive, Unmapped
 from fgrad.trace import Trace, Tracer, innermost, is_traced, record, refresh, type_of
@@ -129,7 +130,42 @@ def _by_mapped_rule(
 
 def _primal_jax(xla: Any, *operands: Any, rule: Rule, layout: Any = None) -> Any:
     """What the user's function does, of types alone."""
-    return xla.inline(rule.primal, operands)
+    said = rule.outline("forward", tuple(xla.ins))
+
+    def primal(*xs: Any) -> Any:
+        return xla.inline(rule.primal, xs)
+
+    def forward(*xs: Any) -> Any:
+        return xla.inline(rule.forward, xs)
+
+    return _with_pullback(xla, rule, said, primal, forward, operands)
+
+
+def _tangents_jax(xla: Any, *operands: Any, rule: Rule, layout: Any = None) -> Any:
+    """The same for a rule of tangents, which jax can transpose."""
+    ins, outs = tuple(xla.ins), tuple(xla.outs)
+    layout = _layout(rule, ins)
+
+    def push(xs: Leaves, results: Leaves, tangents: Leaves) -> Any:
+        flags = [t is not None for t in tangents]
+        given = [t for t in tangents if t is not None]
+        types = [aval for aval, flag in zip(ins, flags, strict=True) if flag]
+
+        def pushed(leaves: Leaves) -> list[Any]:
+            primals, values = leaves[: len(ins)], leaves[len(ins) :][: len(outs)]
+            rest = iter(leaves[len(ins) + len(outs) :])
+            moved = [next(rest) if flag else None for flag in flags]
+            found = _jvp(moved, values, *primals, rule=rule, layout=layout)
+            pairs = zip(found, outs, strict=True)
+            return [t for t, aval in pairs if aval.is_inexact]
+
+        types = list(map(typed, (*ins, *outs, *types)))
+        return xla.inline(pushed, [*xs, *results, *given], types)
+
+    def primal(*xs: Any) -> Any:
+        return xla.inline(rule.primal, xs)
+
+    return with_tangents(xla.jax, primal, push, operands)
 
 
 def _forward_jax(xla: Any, *operands: Any, rule: Rule, layout: Any) -> Any:
@@ -137,11 +173,45 @@ def _forward_jax(xla: Any, *operands: Any, rule: Rule, layout: Any) -> Any:
 
 
 def _external_jax(xla: Any, *operands: Any, rule: Rule, layout: Any = None) -> Any:
-    """A call of the host, where the program runs."""
+    """A call of the host, where the program runs, or what jax does in its place."""
+    said = rule.outline("primal", tuple(xla.ins))
 
-    pairs = zip(operands, xla.ins, strict=True)
-    values = [xla.cast(x, aval.numpy_dtype) for x, aval in pairs]
-    return xla.call_host(lambda values: _run(None, rule.primal, values), values)
+    def primal(*xs: Any) -> Any:
+        pairs = zip(xs, xla.ins, strict=True)
+        values = [xla.cast(x, aval.numpy_dtype) for x, aval in pairs]
+        if rule.is_jax:
+            return rule.on_jax(values)
+        return xla.call_host(lambda values: _run(None, rule.primal, values), values)
+
+    if rule.is_jax:
+        return primal(*operands)
+    return _with_pullback(xla, rule, said, primal, primal, operands)
+
+
+def _with_pullback(
+    xla: Any, rule: Rule, said: Outline, primal: Any, forward: Any, operands: Leaves
+) -> list[Any]:
+    """Results that jax, too, differentiates by the rule."""
+    ins, outs, layout = tuple(xla.ins), said.avals, said.layout
+    count = rule.count(layout)
+    active = tuple(aval.is_inexact for aval in ins)
+
+    def pull(xs: Leaves, results: Leaves, cts: Leaves) -> Any:
+        present = (*(ct is not None for ct in cts), *(False for _ in outs[count:]))
+        given = [ct for ct in cts if ct is not None]
+        types = [aval for aval, flag in zip(outs, present, strict=True) if flag]
+
+        def pulled(leaves: Leaves) -> list[Any]:
+            primals, values = leaves[: len(ins)], leaves[len(ins) :][: len(outs)]
+            flags: dict[str, Any] = {"active": active, "present": present}
+            rest = leaves[len(ins) + len(outs) :]
+            found = _vjp(rest, values, *primals, rule=rule, layout=layout, **flags)
+            return [ct for ct in found if ct is not None]
+
+        types = list(map(typed, (*ins, *outs, *types)))
+        return xla.inline(pulled, [*xs, *results, *given], types)
+
+    return with_pullback(xla.jax, primal, forward, pull, count, operands)
 
 
 def _make(name: str, jax: Callable[..., Any]) -> Primitive:
@@ -177,7 +247,7 @@ def _make(name: str, jax: Callable[..., Any]) -> Primitive:
     return prim
 
 
-custom_jvp_ = _make("custom_jvp", _primal_jax)
+custom_jvp_ = _make("custom_jvp", _tangents_jax)
 external_ = _make("external", _external_jax)
 
 

@@ -61,6 +61,7 @@ class Rule(ABC):
     """
 
     reads_operands = True  # whether the memos begin with the operands
+    is_jax = False  # whether `on_jax` does what `primal` does
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -77,6 +78,10 @@ class Rule(ABC):
     def forward(self, operands: Leaves) -> list[Any]:
         """The results, and what else the derivatives read."""
         return self.primal(operands)
+
+    def on_jax(self, operands: Leaves) -> Leaves:
+        """The results as arrays of jax, where the function is one of jax's."""
+        raise NotImplementedError
 
     @abstractmethod
     def memos(self, operands: Leaves, outs: Leaves, layout: Any) -> Leaves:

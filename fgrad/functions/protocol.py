@@ -232,7 +232,8 @@ def concrete(tracer: Tracer, kind: str | None = "array") -> Any:
             )
         if value.origin is not None:
             refresh(value)
-        value = value.value
+        is_forced = value.value is None and value.scope.force and kind is not None
+        value = value.scope.force(value, kind) if is_forced else value.value
     if value is None:
         raise ConcretizationError(
             f"the value of {tracer.aval} is not known here, only its type; select with "
@@ -257,7 +258,8 @@ def _converts(what: str, convert: Callable[..., Any]) -> Callable[..., Any]:
         is_shared = self.scope.rule is not None and not is_mapped(self)
         if is_shared and type(self.value) is not Tracer:
             return convert(self.value, *args, **kwargs)
-        if not self.aval.is_inexact:  # there is no gradient to lose
+        is_free = self.scope.force and not self.scope.policy.guards
+        if is_free or not self.aval.is_inexact:  # there is no gradient to lose
             return convert(concrete(self, _kind(self) or "array"), *args, **kwargs)
         if self.scope.policy.guards:
             raise TracerConversionError(

@@ -13,6 +13,7 @@ import numpy as np
 from fgrad.errors import BackendError
 from fgrad.ir import PYTHON_NUMBERS, Atom, Aval, Eqn, Lit, Program, aval_of
 from fgrad.lower.jax_host import call_host, show_on_host
+from fgrad.lower.jax_passes import equations_for_xla
 from fgrad.primitive import Primitive
 from fgrad.record import trace_program
 from fgrad.sites import Site
@@ -216,9 +217,18 @@ class Xla:
             for x, atom in zip(outs, program.outs, strict=True)
         ]
 
-    def inline(self, function: Callable[..., Any], operands: Sequence[Any]) -> Any:
-        """Evaluate what a function of leaves, which fgrad traces, does."""
-        program = trace_program(lambda *leaves: function(leaves), self.ins)
+    def inline(
+        self,
+        function: Callable[..., Any],
+        operands: Sequence[Any],
+        ins: Sequence[Aval] | None = None,
+    ) -> Any:
+        """Evaluate what a function of leaves, which fgrad traces, does.
+
+        Their types are those of the equation, unless they are given.
+        """
+        types = self.ins if ins is None else ins
+        program = trace_program(lambda *leaves: function(leaves), types)
         return self.run(program, operands)
 
     def apply(self, name: str, *operands: Any, **params: Any) -> Any:
@@ -300,7 +310,7 @@ def _evaluate(
     env: dict[Atom, Any] = dict(
         zip((*program.consts, *program.ins), values, strict=True)
     )
-    for eqn in program.eqns:
+    for eqn in equations_for_xla(program):
         operands = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
         ins = [atom.aval for atom in eqn.ins]
         avals = [var.aval for var in eqn.outs]

@@ -5,6 +5,7 @@ pullbacks need. The derived programs hang on the structure (`Path.ends`), so a s
 seen before derives and compiles nothing.
 """
 
+import copy
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -101,6 +102,18 @@ class Tape:
             self.out_avals.append(leaf.aval if is_own else None)
             self.results.append(exported(leaf) if is_own else leaf)
         self._path = trace.finish()
+
+    @property
+    def saved(self) -> list[Any]:
+        """The values that derivatives read."""
+        return self._trace.saved
+
+    def rebound(self, saved: list[Any]) -> "Tape":
+        """The same recording with other values, such as those of an abstract trace."""
+        tape, trace = copy.copy(self), copy.copy(self._trace)
+        trace.saved, trace.constants, trace.nested = saved, None, True
+        tape._trace = trace
+        return tape
 
     def pull_back(self, seeds: dict[int, Any]) -> list[Any]:
         """Cotangents of the inputs for ``seeds`` (leaf number -> cotangent).
