@@ -77,13 +77,13 @@ def make_lasting_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
 def _plan(
     program: Program, donated: Sequence[int], may_copy: Callable[[int], bool]
 ) -> Plan:
-    shown = {atom for eqn in program.eqns if calls_user(eqn) for atom in eqn.ins}
+    given = {atom for eqn in program.eqns if calls_user(eqn) for atom in eqn.ins}
     # what was shown in one step of a loop may be donated to the next one
-    own = {program.ins[position] for position in (() if shown else donated)}
+    own = {program.ins[position] for position in (() if given else donated)}
     inputs = {*program.ins, *program.consts} - own
     reads: set[int] = set()
     owner = _owners(program, inputs | own, inputs, reads, may_copy)
-    shown = {owner[atom] for atom in shown if type(atom) is Var}
+    shown = {owner[atom] for atom in given if type(atom) is Var}
     last: dict[Var, int] = {}
     for number, eqn in enumerate(program.eqns):
         for atom in eqn.ins:
@@ -128,7 +128,7 @@ def _reuses(
     owner: dict[Atom, Var],
     in_place: dict[int, int],
     frees: list[list[Var]],
-    shown: set[Atom],
+    shown: set[Var],
 ) -> dict[int, Var]:
     """Buffers that one equation fills, and that another may fill again."""
     reuses: dict[int, Var] = {}
