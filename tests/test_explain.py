@@ -58,7 +58,7 @@ def test_arguments_and_lengths() -> None:
     head = "f(params['b'][0]: f64[3], params['w']: f64[3], n: int)"
     assert text.splitlines()[0] == head
     twice = explained(lambda x: np.sin(x) + np.sin(x), SMALL)
-    assert "path 0: 2 equations, 2 as traced" in twice
+    assert "path 0: 2 equations, 3 as traced" in twice
     more = explained(lambda x: np.sin(x * 1.0) * 1.0, SMALL)
     assert "path 0: 1 equations, 3 as traced" in more
 

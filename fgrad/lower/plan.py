@@ -77,13 +77,13 @@ def make_lasting_plan(program: Program, donated: Sequence[int] = ()) -> Plan:
 def _plan(
     program: Program, donated: Sequence[int], may_copy: Callable[[int], bool]
 ) -> Plan:
-    shown = {atom for eqn in program.eqns if calls_user(eqn) for atom in eqn.ins}
+    given = {atom for eqn in program.eqns if calls_user(eqn) for atom in eqn.ins}
     # what was shown in one step of a loop may be donated to the next one
-    own = {program.ins[position] for position in (() if shown else donated)}
+    own = {program.ins[position] for position in (() if given else donated)}
     inputs = {*program.ins, *program.consts} - own
     reads: set[int] = set()
     owner = _owners(program, inputs | own, inputs, reads, may_copy)
-    kept: set[Atom] = {owner[atom] for atom in shown if type(atom) is Var}
+    shown = {owner[atom] for atom in given if type(atom) is Var}
     last: dict[Var, int] = {}
     for number, eqn in enumerate(program.eqns):
         for atom in eqn.ins:
@@ -93,10 +93,11 @@ def _plan(
     for atom in program.outs:
         if type(atom) is Var:
             last[atom] = last[owner[atom]] = end
+    fixed = inputs | shown
     in_place: dict[int, int] = {}
     for number, eqn in enumerate(program.eqns):
         for position in _overwritable(eqn):
-            if _may_overwrite(eqn, position, number, owner, last, {*inputs, *kept}):
+            if _may_overwrite(eqn, position, number, owner, last, fixed):
                 in_place[number] = position
                 break
     frees: list[list[Var]] = [[] for _ in program.eqns]
@@ -106,7 +107,7 @@ def _plan(
             used.pop(eqn.ins[in_place[number]], None)  # type: ignore[arg-type] # its buffer lives on under the name of the output
         frees[number] = [v for v in used if last.get(v, number) == number]
     copies = _copies(program, owner, inputs)
-    reuses = _reuses(program, owner, in_place, frees, kept)
+    reuses = _reuses(program, owner, in_place, frees, shown)
     return Plan(in_place, reads, copies, frees, reuses, owner, last)
 
 
@@ -128,7 +129,7 @@ def _reuses(
     owner: dict[Atom, Var],
     in_place: dict[int, int],
     frees: list[list[Var]],
-    shown: set[Atom],
+    shown: set[Var],
 ) -> dict[int, Var]:
     """Buffers that one equation fills, and that another may fill again."""
     reuses: dict[int, Var] = {}
@@ -196,7 +197,7 @@ def _may_overwrite(
     number: int,
     owner: dict[Atom, Var],
     last: dict[Var, int],
-    inputs: set[Atom],
+    inputs: set[Var],
 ) -> bool:
     first = eqn.ins[position]
     if type(first) is not Var or owner[first] is not first or first in inputs:
