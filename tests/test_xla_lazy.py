@@ -10,7 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_jit import SMOOTH, M, X
+from test_random_programs import INPUTS, play, programs, weights
 from test_xla_jit import as_jax_has_it, same, same_as_jax, wide  # noqa: F401 (fixture)
 
 import fgrad
@@ -70,6 +73,27 @@ def test_transforms(transform: str, name: str, dtype: str) -> None:
             same_as_jax(found, derived(x))
         else:
             same_as_jax(derived(wide(x)), derived(x))
+
+
+@settings(max_examples=12)
+@given(data=st.data())
+def test_random_programs(data: Any) -> None:
+    steps = data.draw(programs(INPUTS, 8, {"float32"}))
+    with np.errstate(all="ignore"):
+        cts = weights(play(steps, INPUTS))
+
+        def loss(*xs: Any) -> Any:
+            pairs = zip(cts, play(steps, xs), strict=True)
+            return sum(np.sum(ct * np.sin(y)) for ct, y in pairs)
+
+        expected = fgrad.grad(loss, (0, 1))(*INPUTS)
+        given_jax = [wide(x) if isinstance(x, np.ndarray) else x for x in INPUTS]
+        found = fgrad.grad(loss, (0, 1))(*given_jax)
+    for one, other in zip(found, expected, strict=True):
+        assert isinstance(one, jax.Array) and one.dtype == other.dtype
+        eps = 5000 * np.finfo(other.dtype).eps
+        largest = np.max(np.abs(other), initial=1.0)
+        np.testing.assert_allclose(np.asarray(one), other, eps, eps * largest)
 
 
 def test_structures_are_compiled_once(compiled: list[Any]) -> None:
