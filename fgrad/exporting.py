@@ -17,7 +17,7 @@ from fgrad.lower.portable import FEW, Definitions
 from fgrad.lower.statements import Globals
 
 _HELPERS = '''
-def checked(name, value, shape, dtype):
+def _checked(name, value, shape, dtype):
     """The argument, if it is of the type that this module was made for."""
     if shape is None:  # a Python number
         found = type(value).__name__
@@ -119,7 +119,7 @@ class _Module:
         lines = [f"def {self.name}({head}):", f"    return {self._path_name(0)}("]
         avals = [var.aval for var in self.paths[0].program.ins]
         for text, aval in zip(arguments.expressions(), avals, strict=True):
-            lines.append(f"        checked({text!r}, {text}, {_type_text(aval)}),")
+            lines.append(f"        _checked({text!r}, {text}, {_type_text(aval)}),")
         return [*lines, "    )"]
 
 

@@ -229,3 +229,7 @@ def test_source_is_what_runs() -> None:
     statements = [line for line in own if " = " in line and "token" not in line]
     assert statements
     assert set(statements) <= set(exported)
+
+
+def test_an_argument_named_like_a_helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    check(monkeypatch, lambda checked, array_key: checked * array_key, X, 2.0)
