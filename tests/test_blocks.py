@@ -192,7 +192,8 @@ def test_source_of_a_run(small_blocks: None) -> None:
         "    a, b, = arguments",
         "    arguments.clear()",
         "    e = np.empty((20,), 'float64')",
-        "    float64s = list(np.empty((1, 8), 'float64'))",
+        "    float64s = float64s_taken = "
+        "take_blocks(spare_blocks_0, (1, 8), 'float64')",
         "    for i0 in range(0, 20, 8):",
         "        i1 = min(i0 + 8, 20)",
         "        if i1 - i0 < 8:",
@@ -203,6 +204,7 @@ def test_source_of_a_run(small_blocks: None) -> None:
         "        c = np.sin(a_rows, out=float64s[0])",
         "        d = np.multiply(c, b_rows, out=float64s[0])",
         "        np.exp(d, out=e_rows)",
+        "    spare_blocks_0.append(float64s_taken)",
         "    return [e]",
     ]
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from fgrad.ir import Eqn, Program, Var
 from fgrad.lower.blocks import Run, is_sliced
 from fgrad.lower.plan import Plan
+from fgrad.lower.results import take_blocks
 from fgrad.lower.statements import Statements, fills, fills_in_place
 from fgrad.lower.threads import run_parts
 
@@ -55,9 +56,17 @@ class BlockWriter:
         if run.is_shared:
             yield "def part(first, last):", 1, None
             bounds, depth = "first, last", 2
+        known = self.statements.globals
+        spare: dict[str, str] = {}  # by dtype, the blocks that no call uses
         for dtype, count in self._blocks.items():
+            number = sum(key.startswith("spare_blocks_") for key in known.definitions)
+            name = f"spare_blocks_{number}"
+            known.definitions[name] = [f"{name} = []"]
+            known.values["take_blocks"] = take_blocks
+            spare[dtype] = name
             shape = (count, run.rows, *run.shape[1:])
-            yield f"{dtype}s = list(np.empty({shape}, {dtype!r}))", depth, None
+            taking = f"{dtype}s_taken = take_blocks({name}, {shape}, {dtype!r})"
+            yield f"{dtype}s = {taking}", depth, None
         yield f"for i0 in range({bounds}, {run.rows}):", depth, None
         is_even = not (run.is_shared or run.shape[0] % run.rows)
         stop = f"i0 + {run.rows}"
@@ -70,6 +79,8 @@ class BlockWriter:
                 yield shorter, depth + 2, None
         for line, member in body:
             yield line, depth + 1, member
+        for dtype, name in spare.items():
+            yield f"{name}.append({dtype}s_taken)", depth, None
         if run.is_shared:
             self.statements.globals.values["run_parts"] = run_parts
             yield f"run_parts(part, {run.shape[0]}, {run.rows})", 1, None

@@ -1,4 +1,4 @@
-"""Arrays that are returned, used again once nobody holds them.
+"""Arrays that are used again: results that nobody holds any more, and blocks.
 
 The pages of a large new array are mapped when they are first touched, which takes
 longer than the arithmetic. So a compiled function remembers the arrays that it returned
@@ -27,6 +27,14 @@ def unshared(known: list[Any], shape: tuple[int, ...], dtype: str) -> Any:
         known.append(array)
         del known[:-REMEMBERED]
     return array
+
+
+def take_blocks(spare: list[Any], shape: tuple[int, ...], dtype: str) -> list[Any]:
+    """The arrays of one block, from those that no call uses or new ones."""
+    try:
+        return spare.pop()  # type: ignore[no-any-return]
+    except IndexError:
+        return list(np.empty(shape, dtype))
 
 
 def _references_of_unshared() -> int:
