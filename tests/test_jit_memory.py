@@ -3,6 +3,8 @@
 import sys
 import threading
 import tracemalloc
+import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -282,3 +284,48 @@ def test_calls_of_many_paths_keep_no_more_memory() -> None:
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert after - before < 10_000
+
+
+def _reshape(array: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        array.shape = (2, array.size // 2)
+
+
+def _lock(array: Any) -> None:
+    array.flags.writeable = False
+
+
+@pytest.mark.parametrize("change", [_reshape, _lock])
+def test_results_that_were_changed_are_not_written_again(change: Any) -> None:
+    x = np.linspace(0.0, 1.0, 20_000)
+    jitted = fgrad.jit(lambda x: np.sin(x) * 2.0)
+    expected = np.sin(x) * 2.0
+    for _ in range(5):
+        out = jitted(x)
+        np.testing.assert_array_equal(out, expected, strict=True)
+        change(out)
+        del out
+
+
+def test_results_with_weak_references_are_not_written_again() -> None:
+    x = np.linspace(0.0, 1.0, 20_000)
+    jitted = fgrad.jit(lambda x: np.sin(x) * 2.0)
+    jitted(x)
+    seen = weakref.ref(jitted(x))
+    for _ in range(3):
+        out = jitted(x)
+        assert out is not seen()
+
+
+def test_results_that_nobody_holds_are_written_again() -> None:
+    x = np.linspace(0.0, 1.0, 20_000)
+    jitted = fgrad.jit(lambda x: np.sin(x) * 2.0)
+    jitted(x)
+    held = jitted(x)
+    view = jitted(x)[5:]
+    addresses = {jitted(x).ctypes.data for _ in range(6)}
+    assert len(addresses) <= 2
+    assert held.ctypes.data not in addresses
+    assert view.base.ctypes.data not in addresses
+    np.testing.assert_array_equal(held, np.sin(x) * 2.0)

@@ -8,6 +8,7 @@ memory views and other libraries' arrays of the same memory hold a reference, to
 
 import sys
 from typing import Any
+from weakref import getweakrefcount
 
 import numpy as np
 
@@ -17,10 +18,13 @@ REMEMBERED = 2  # a loop holds the last result while the next one is computed
 def unshared(known: list[Any], shape: tuple[int, ...], dtype: str) -> Any:
     """An array that nobody else refers to, from those known or a new one.
 
-    Two threads cannot get the same: each refers to the array while it looks.
+    Two threads cannot get the same: each refers to the array while it looks. One that
+    its user reshaped or made read-only, or watches by a weak reference, is left alone.
     """
     for array in known:
-        if sys.getrefcount(array) == _ALONE:
+        is_alone = sys.getrefcount(array) == _ALONE and not getweakrefcount(array)
+        is_alike = array.shape == shape and array.dtype == dtype
+        if is_alone and is_alike and array.flags.carray:
             return array
     array = np.empty(shape, dtype)
     if _ALONE:
