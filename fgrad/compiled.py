@@ -15,6 +15,7 @@ from fgrad import tree
 from fgrad.bodies import tighten
 from fgrad.checks import active_check
 from fgrad.control.guard import GuardFailed, guards_first
+from fgrad.errors import JitError
 from fgrad.ir import Program, Var
 from fgrad.lower.function import Layout, Mode, lay_out
 from fgrad.lower.numpy import COMPILE_LIMIT, Executable
@@ -192,6 +193,15 @@ def trace_path(signature: Signature, values: list[Any]) -> tuple[Compiled, Any]:
     program = Program(program.ins, program.eqns, program.outs, program.consts, frozen)
     compiled = Compiled(signature, program, treedef, has_inner, len(recorded.eqns))
     return compiled, tree.unflatten(treedef, results)
+
+
+def too_many_paths(name: str, max_paths: int) -> JitError:
+    """The error of a function that takes more paths than are kept."""
+    return JitError(
+        f"{name} took {max_paths} paths through its Python branches for the same types "
+        "of arguments; use fgrad.cond, fgrad.switch, fgrad.while_loop or np.where for "
+        "branches on values, or a larger max_paths="
+    )
 
 
 def closes_over_traced(compiled: Compiled) -> bool:

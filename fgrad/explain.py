@@ -10,6 +10,7 @@ from fgrad.lower.buffers import KEPT
 from fgrad.lower.numpy import COMPILE_LIMIT
 from fgrad.lower.scalars import is_scalar, why_not_scalar
 from fgrad.lower.threads import thread_count
+from fgrad.sites import at_site
 
 
 def explain(name: str, signatures: list[Signature]) -> str:
@@ -44,7 +45,7 @@ def _specialised(path: Compiled, signature: Signature) -> Iterator[str]:
             continue
         params = dict(eqn.params)
         shown = params["expected"] if params["kind"] != "array" else "these elements"
-        place = "" if eqn.site is None else f" at {eqn.site}: `{eqn.site.text}`"
+        place = at_site(eqn.site)
         others = [
             f"path {signature.paths.index(other)} for "
             f"{'other elements' if params['kind'] == 'array' else outcome[2]}"

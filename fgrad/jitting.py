@@ -19,6 +19,7 @@ from fgrad.compiled import (
     Outcome,
     Signature,
     closes_over_traced,
+    too_many_paths,
     trace_path,
 )
 from fgrad.errors import BackendError, ExportError, JitError
@@ -68,8 +69,7 @@ class Jitted:
         split = self._split(args, kwargs)
         if any(type(leaf) is Tracer for leaf in split.leaves):
             return self._f(*args, **kwargs)
-        values = list(map(_as_argument, split.leaves))
-        key = (split.key, *map(type_of, values))
+        values, key = _values_and_key(split)
         signature = self._signatures.get(key)
         if signature is not None:
             self._hits += 1
@@ -150,9 +150,7 @@ class Jitted:
 
     def signature(self, *args: Any, **kwargs: Any) -> Signature:
         """What is known of calls with arguments like these, traced if it is new."""
-        split = self._split(args, kwargs)
-        values = list(map(_as_argument, split.leaves))
-        key = (split.key, *map(type_of, values))
+        _, key = _values_and_key(self._split(args, kwargs))
         if key not in self._signatures:
             self(*args, **kwargs)
         if key not in self._signatures:
@@ -189,12 +187,7 @@ class Jitted:
     ) -> Any:
         """Trace a path: the first one, or that for an outcome of a guard of another."""
         if len(signature.paths) >= self._max_paths:
-            raise JitError(
-                f"{self._name} took {self._max_paths} paths through its Python "
-                "branches for the same types of arguments; use fgrad.cond, "
-                "fgrad.switch, fgrad.while_loop or np.where for branches on values, or "
-                "a larger max_paths="
-            )
+            raise too_many_paths(self._name, self._max_paths)
         compiled, out = trace_path(signature, values)
         self._misses += 1
         if source is not None:
@@ -208,6 +201,12 @@ class Jitted:
             if is_new:
                 signature.paths.append(compiled)
         return out
+
+
+def _values_and_key(split: Arguments) -> tuple[list[Any], Any]:
+    """What is traced of arguments, and their key in the cache."""
+    values = list(map(_as_argument, split.leaves))
+    return values, (split.key, *map(type_of, values))
 
 
 def _as_argument(leaf: Any) -> Any:

@@ -46,6 +46,11 @@ def user_site() -> Site | None:
     return None
 
 
+def at_site(site: Site | None) -> str:
+    """``" at file.py:12: `y = f(x)`"``, or nothing."""
+    return "" if site is None else f" at {site}: `{site.text}`"
+
+
 def at_user_line() -> str:
     """``" (at file.py:12: `y = f(x)`)"`` for the end of an error message."""
     site = user_site()

@@ -24,7 +24,6 @@ from fgrad.primitive import Body
 
 Lines = list[str]
 Names = Mapping[Var, str]
-Scope = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -208,18 +207,6 @@ def array_key(value: Any) -> Any:
     """What tells an array from others: shape, dtype, bytes."""
     array = np.asarray(value)
     return array.shape, array.dtype.str, array.tobytes()
-
-
-def path_lines(
-    layout: Layout,
-    name: str,
-    names: Names,
-    treedef: tree.TreeDef,
-    mode: Mode,
-    known: Globals,
-) -> Lines:
-    """The lines of a path's function of the program's inputs."""
-    return path_function(PathWriter(layout, names, name, known, mode), treedef)
 
 
 def path_function(writer: PathWriter, treedef: tree.TreeDef) -> Lines:

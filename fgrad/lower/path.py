@@ -1,8 +1,16 @@
 """All the source of one path: its function, and that for NumPy's answers."""
 
 from fgrad import tree
-from fgrad.lower.function import Layout, Lines, Mode, Names, body_writer, path_lines
-from fgrad.lower.scalars import is_scalar, scalar_lines
+from fgrad.lower.function import (
+    Layout,
+    Lines,
+    Mode,
+    Names,
+    PathWriter,
+    body_writer,
+    path_function,
+)
+from fgrad.lower.scalars import ScalarWriter, is_scalar, scalar_function
 from fgrad.lower.statements import Globals
 
 
@@ -16,8 +24,10 @@ def path_source(
 ) -> Lines:
     """The lines of a path's function; what they refer to is added to ``known``."""
     body_writer(known)
-    if not is_scalar(layout.program):
-        return path_lines(layout, name, names, treedef, mode, known)
-    lines = scalar_lines(layout, name, names, treedef, mode, known)
-    more = path_lines(layout, f"{name}_numpy", names, treedef, mode, known)
-    return [*lines, "", "", *more]
+    lines: Lines = []
+    if is_scalar(layout.program):
+        writer = ScalarWriter(layout, names, name, known, mode)
+        lines = [*scalar_function(writer, treedef), "", ""]
+        name = writer.numpy
+    plain = PathWriter(layout, names, name, known, mode)
+    return [*lines, *path_function(plain, treedef)]

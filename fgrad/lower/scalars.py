@@ -21,6 +21,7 @@ from fgrad.lower.function import (
 )
 from fgrad.lower.statements import Globals
 from fgrad.primitive import Primitive
+from fgrad.sites import at_site
 
 LONGEST = 60  # characters of an expression that becomes part of another
 POINTS = 20_000  # at which a function of `math` is compared with NumPy's
@@ -77,8 +78,7 @@ def why_not_scalar(program: Program) -> str | None:
     if program.consts:
         return "it closes over arrays"
     eqn = next(eqn for eqn in program.eqns if not _has_form(eqn))
-    place = "" if eqn.site is None else f" at {eqn.site}: `{eqn.site.text}`"
-    return f"no float code for {eqn.prim.name}{place}"
+    return f"no float code for {eqn.prim.name}{at_site(eqn.site)}"
 
 
 def _is_float(aval: Aval) -> bool:
@@ -108,8 +108,12 @@ def _has_form(eqn: Eqn) -> bool:
     return scalar_form(eqn.prim, dict(eqn.params)) is not None
 
 
-class _ScalarWriter(PathWriter):
-    """Writes the function of a path on Python floats."""
+class ScalarWriter(PathWriter):
+    """Writes the function of a path on Python floats.
+
+    Attributes:
+        numpy: the name of the function for NumPy, on which it falls back.
+    """
 
     def __init__(
         self, layout: Layout, names: Names, path: str, known: Globals, mode: Mode
@@ -119,6 +123,7 @@ class _ScalarWriter(PathWriter):
             self.table[var] if var.aval.is_python else f"np.float64({self.table[var]})"
             for var in layout.program.ins
         ]
+        self.numpy = f"{path}_numpy"
         self.warns = False  # whether NumPy may warn in it
         self.readers: dict[Atom, list[tuple[Eqn, int]]] = {}
         for eqn in layout.program.eqns:
@@ -166,7 +171,7 @@ class _ScalarWriter(PathWriter):
 
     def fallback(self) -> str:
         """The line that leaves it to NumPy."""
-        return f"return {self.path}_numpy({', '.join(self.given)})"
+        return f"return {self.numpy}({', '.join(self.given)})"
 
     def _number(self, atom: Atom) -> str:
         if type(atom) is Lit and type(atom.value) is not bool:
@@ -189,26 +194,15 @@ class _ScalarWriter(PathWriter):
         return f"as_float64 * {text}"
 
 
-def scalar_lines(
-    layout: Layout,
-    name: str,
-    names: Names,
-    treedef: tree.TreeDef,
-    mode: Mode,
-    known: Globals,
-) -> Lines:
-    """The lines of a path's function on floats.
-
-    It falls back on ``<name>_numpy``.
-    """
-    writer = _ScalarWriter(layout, names, name, known, mode)
-    for var, label in zip(layout.program.ins, writer.arguments, strict=True):
+def scalar_function(writer: ScalarWriter, treedef: tree.TreeDef) -> Lines:
+    """The lines of the function that a writer writes."""
+    for var, label in zip(writer.program.ins, writer.arguments, strict=True):
         if not var.aval.is_python:
             writer.write(f"{label} = float({label})")
     writer.body()
-    outs = [writer.result(atom) for atom in layout.program.outs]
-    writer.write(f"return {tree.source(treedef, outs, known.values)}")
+    outs = [writer.result(atom) for atom in writer.program.outs]
+    writer.write(f"return {tree.source(treedef, outs, writer.globals.values)}")
     rescue = ["except (ArithmeticError, ValueError):", f"    {writer.fallback()}"]
     body = ["try:", *writer.lines, *rescue]
     body = [f"    {line}" for line in body]
-    return writer.function(name, body, mode.is_quiet and writer.warns)
+    return writer.function(writer.path, body, writer.mode.is_quiet and writer.warns)

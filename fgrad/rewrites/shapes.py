@@ -83,21 +83,18 @@ NUMBERS = ("sum", "max", "min", "add", "subtract", "multiply", "divide", "log", 
 def whole_scatter(eqn: Eqn, facts: Facts) -> Outcome:
     """A ``scatter`` that fills the whole array: its operand, in another shape."""
     v, *arrays = eqn.ins
-    aval = eqn.outs[0].aval
-    if not aval.ndim or v.aval.size != aval.size or v.aval.dtype != aval.dtype:
-        return None
-    if not _is_whole(eqn, aval.shape, arrays):
-        return None
-    if v.aval is aval:
-        return v
-    _, new = apply("reshape", (v,), eqn.site, shape=aval.shape)
-    return finish([new], eqn)
+    return _written_whole(eqn, v, arrays)
 
 
 def whole_update(eqn: Eqn, facts: Facts) -> Outcome:
     """Overwriting a whole array: the value, in another shape."""
-    x, v, *arrays = eqn.ins
-    aval = x.aval
+    _, v, *arrays = eqn.ins
+    return _written_whole(eqn, v, arrays)
+
+
+def _written_whole(eqn: Eqn, v: Atom, arrays: Sequence[Atom]) -> Outcome:
+    """What an equation writes, shaped like the array, if it fills that."""
+    aval = eqn.outs[0].aval
     if not aval.ndim or v.aval.size != aval.size or v.aval.dtype != aval.dtype:
         return None
     if not _is_whole(eqn, aval.shape, arrays):

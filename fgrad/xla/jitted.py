@@ -15,8 +15,7 @@ import numpy as np
 from fgrad import tree
 from fgrad.caches import JitInfo
 from fgrad.checks import active_check
-from fgrad.compiled import Signature, trace_path
-from fgrad.errors import JitError
+from fgrad.compiled import Signature, too_many_paths, trace_path
 from fgrad.ir import Aval
 from fgrad.lower.jax import import_jax
 from fgrad.statics import Arguments, Marked
@@ -124,12 +123,7 @@ class XlaSignature:
             JitError: there are too many.
         """
         if len(self.paths) >= self._max_paths:
-            raise JitError(
-                f"{self._name} took {self._max_paths} paths through its Python "
-                "branches for the same types of arguments; use fgrad.cond, "
-                "fgrad.switch, fgrad.while_loop or np.where for branches on values, or "
-                "a larger max_paths="
-            )
+            raise too_many_paths(self._name, self._max_paths)
         demand = Demand(values, {number: value for number, _, value in outcomes})
         program, treedef = trace_types(self._call, self.avals, demand)
         path = XlaPath(

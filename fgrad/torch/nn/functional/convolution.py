@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,26 @@ def _paddings(
     return [(p, p) for p in each(padding, len(size))]
 
 
+def _recorded(
+    convolve: Callable[[Any, Any], Any],
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    is_single: bool,
+) -> Tensor:
+    """A convolution of a batch, or of one sample, plus each channel's bias."""
+
+    def compute(u: Any, w: Any, *rest: Any) -> Any:
+        out = convolve(u[None] if is_single else u, w)
+        if rest:
+            out = out + rest[0].reshape(-1, *(1,) * (w.ndim - 2))
+        return out[0] if is_single else out
+
+    biases = () if bias is None else (bias,)
+    node = "SqueezeBackward1" if is_single else "ConvolutionBackward0"
+    return one(node, compute, x, weight, *biases)
+
+
 def _convolution(
     ndim: int,
     input: Tensor,
@@ -116,16 +137,10 @@ def _convolution(
             f"({outer}). Kernel size can't be greater than actual input size"
         )
 
-    def compute(u: Any, w: Any, *rest: Any) -> Any:
-        batch = u[None] if is_single else u
-        out = _convolved(padded(batch, pads), w, steps, spread, groups)
-        if rest:
-            out = out + rest[0].reshape(-1, *(1,) * ndim)
-        return out[0] if is_single else out
+    def convolve(u: Any, w: Any) -> Any:
+        return _convolved(padded(u, pads), w, steps, spread, groups)
 
-    biases = () if bias is None else (bias,)
-    node = "SqueezeBackward1" if is_single else "ConvolutionBackward0"
-    return one(node, compute, x, weight, *biases)
+    return _recorded(convolve, x, weight, bias, is_single)
 
 
 def conv1d(
@@ -225,16 +240,10 @@ def _transposed(
             f"channel: ({found}). Output size is too small"
         )
 
-    def compute(u: Any, w: Any, *rest: Any) -> Any:
-        batch = u[None] if is_single else u
-        out = _spread_out(batch, w, steps, spread, groups, full)[(..., *inside)]
-        if rest:
-            out = out + rest[0].reshape(-1, *(1,) * ndim)
-        return out[0] if is_single else out
+    def convolve(u: Any, w: Any) -> Any:
+        return _spread_out(u, w, steps, spread, groups, full)[(..., *inside)]
 
-    biases = () if bias is None else (bias,)
-    node = "SqueezeBackward1" if is_single else "ConvolutionBackward0"
-    return one(node, compute, x, weight, *biases)
+    return _recorded(convolve, x, weight, bias, is_single)
 
 
 def conv_transpose1d(
