@@ -41,7 +41,7 @@ def as_number_or_tensor(value: Any) -> Any:
 def result_type(tensor1: Operand, tensor2: Operand) -> dtype:
     """The dtype of an operation between tensors and numbers."""
     return promoted(
-        (x.dtype, 0 if x._array.ndim else 1)
+        (x.dtype, 0 if x._aval.ndim else 1)
         if isinstance(x, Tensor)
         else (of_number(x), 2)
         for x in (tensor1, tensor2)
@@ -51,7 +51,7 @@ def result_type(tensor1: Operand, tensor2: Operand) -> dtype:
 def _fitting(x: Operand, target: dtype) -> Any:
     """An operand for an operation in a dtype: converted now if it is a constant."""
     if isinstance(x, Tensor):
-        if x._requires or x._array.dtype == target.numpy:
+        if x._requires or x._aval.dtype == target.numpy:
             return x
         return x._array.astype(target.numpy)
     if target.category == 1:
@@ -84,7 +84,7 @@ def _fit_as_they_are(x: Operand, y: Operand) -> bool:
         return isinstance(y, Tensor) and y.dtype.is_floating_point
     if not isinstance(y, Tensor):
         return x.dtype.is_floating_point
-    return bool(x._array.dtype == y._array.dtype)
+    return bool(x._aval.dtype == y._aval.dtype)
 
 
 def _casting(
@@ -92,7 +92,7 @@ def _casting(
 ) -> Callable[[Any, Any], Any]:
     """The function with a conversion of the tensors of another dtype."""
     wanted = target.numpy
-    casts = [isinstance(z, Tensor) and z._array.dtype != wanted for z in (x, y)]
+    casts = [isinstance(z, Tensor) and z._aval.dtype != wanted for z in (x, y)]
     if not any(casts):
         return function
 
@@ -178,7 +178,7 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
     if rounding_mode is not None:
         return _rounded_div(input, other, rounding_mode)
     is_float = any(
-        isinstance(x, Tensor) and x._array.dtype.kind == "f" for x in (input, other)
+        isinstance(x, Tensor) and x._aval.dtype.kind == "f" for x in (input, other)
     )
     target = None if is_float else dtypes.get_default_dtype()
     return binary("DivBackward0", operator.truediv, input, other, target)
@@ -209,7 +209,7 @@ def _truncated_quotient(x: Any, y: Any) -> Any:
 def reciprocal(input: Tensor) -> Tensor:
     """``1 / input``"""
     x = require_tensor("reciprocal", input)
-    if x._array.dtype.kind != "f":
+    if x._aval.dtype.kind != "f":
         x = convert(x, dtypes.get_default_dtype())
     return apply("ReciprocalBackward0", np.reciprocal, x)  # type: ignore[no-any-return]
 
@@ -282,7 +282,7 @@ def _power(x: Any, y: Any) -> Any:
 def neg(input: Tensor) -> Tensor:
     """``-input``"""
     x = require_tensor("neg", input)
-    if x._array.dtype == bool:
+    if x._aval.dtype == bool:
         raise RuntimeError(
             "Negation, the `-` operator, on a bool tensor is not supported. If you are "
             "trying to invert a mask, use the `~` or `logical_not()` operator instead."

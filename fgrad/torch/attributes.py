@@ -18,7 +18,7 @@ from fgrad.torch.tensor import Tensor
 def stride(self: Tensor, dim: int | None = None) -> Any:
     """How many elements lie between neighbours along each axis, or one."""
     steps = tuple(step // self._array.itemsize for step in self._array.strides)
-    return steps if dim is None else steps[axis_of(dim, self._array.ndim)]
+    return steps if dim is None else steps[axis_of(dim, self._aval.ndim)]
 
 
 @method("is_contiguous")
@@ -72,7 +72,7 @@ def _contains(self: Tensor, element: Any) -> bool:
 
 @method("__reversed__")
 def _reversed(self: Tensor) -> Any:
-    return self.flip(0) if self._array.ndim else self
+    return self.flip(0) if self._aval.ndim else self
 
 
 @function("detach")
@@ -90,7 +90,7 @@ def conj(input: Tensor) -> Tensor:
 @operation("hsplit")
 def hsplit(input: Tensor, indices_or_sections: Any) -> Any:
     """Parts along the second axis; of vectors along the first."""
-    return tensor_split(input, indices_or_sections, min(1, input._array.ndim - 1))
+    return tensor_split(input, indices_or_sections, min(1, input._aval.ndim - 1))
 
 
 @operation("vsplit")
@@ -103,10 +103,8 @@ def vsplit(input: Tensor, indices_or_sections: Any) -> Any:
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """The sum over the axes that were broadcast from a shape."""
     shape = size_arguments("sum_to_size", size)
-    new = self._array.ndim - len(shape)
-    axes = [
-        k + new for k, n in enumerate(shape) if n == 1 != self._array.shape[k + new]
-    ]
+    new = self._aval.ndim - len(shape)
+    axes = [k + new for k, n in enumerate(shape) if n == 1 != self._aval.shape[k + new]]
     summed = sum_of(self, (*range(new), *axes), True) if new or axes else self
     return reshape(summed, shape)
 

@@ -50,7 +50,7 @@ def _checked_seeds(
         raise RuntimeError(f"got {len(outputs)} tensors and {len(seeds)} gradients")
     for number, (output, seed) in enumerate(zip(outputs, seeds, strict=True)):
         if seed is None:
-            if output._requires and output._array.size != 1:
+            if output._requires and output._aval.size != 1:
                 raise RuntimeError(
                     "grad can be implicitly created only for scalar outputs"
                 )
@@ -59,7 +59,7 @@ def _checked_seeds(
                 "gradients can be either Tensors or None, but got "
                 f"{type(seed).__name__}"
             )
-        elif seed._array.shape != output._array.shape:
+        elif seed._aval.shape != output._aval.shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{number}] has a shape of {seed.shape} "
                 f"and output[{number}] has a shape of {output.shape}."

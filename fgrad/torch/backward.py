@@ -238,8 +238,8 @@ def pull_back(
 
 def _seed(output: Tensor, seed: Tensor | None) -> Tensor:
     if seed is None:
-        return make(zeros(aval_of(output._array)) + output._array.dtype.type(1))
-    if seed._array.dtype == output._array.dtype:
+        return make(zeros(aval_of(output._array)) + output._aval.dtype.type(1))
+    if seed._aval.dtype == output._aval.dtype:
         return seed
     return seed.to(output.dtype)  # type: ignore[no-any-return]
 

@@ -51,7 +51,7 @@ def allclose(
     equal_nan: bool = False,
 ) -> bool:
     """Whether all elements are equal within tolerances."""
-    if input._array.dtype != other._array.dtype:
+    if input._aval.dtype != other._aval.dtype:
         raise RuntimeError(f"{input.dtype.kind} did not match {other.dtype.kind}")
     return bool(np.allclose(input._array, other._array, rtol, atol, equal_nan))
 
@@ -63,7 +63,7 @@ def logical_not(input: Tensor) -> Tensor:
 
 
 def _invert(self: Tensor) -> Tensor:
-    if self._array.dtype.kind == "f":
+    if self._aval.dtype.kind == "f":
         raise TypeError(
             "~ (operator.invert) is only implemented on integer and Boolean-type "
             "tensors"

@@ -31,9 +31,9 @@ def item(self: Tensor) -> Any:
     Raises:
         RuntimeError: there is not exactly one element.
     """
-    if self._array.size != 1:
+    if self._aval.size != 1:
         raise RuntimeError(
-            f"a Tensor with {self._array.size} elements cannot be converted to Scalar"
+            f"a Tensor with {self._aval.size} elements cannot be converted to Scalar"
         )
     return self._array.item()
 
@@ -79,7 +79,7 @@ def _array_wrap(
 
 def _number(self: Tensor) -> Any:
     """The one element, for Python's conversions."""
-    if self._array.size != 1:
+    if self._aval.size != 1:
         raise ValueError("only one element tensors can be converted to Python scalars")
     return self._array.item()
 
@@ -98,7 +98,7 @@ def _int(self: Tensor) -> int:
 
 @method("__index__")
 def _index(self: Tensor) -> int:
-    if self._array.size != 1 or self._array.dtype.kind == "f":
+    if self._aval.size != 1 or self._aval.dtype.kind == "f":
         raise TypeError(
             "only integer tensors of a single element can be converted to an index"
         )
@@ -107,15 +107,15 @@ def _index(self: Tensor) -> int:
 
 @method("__bool__")
 def _bool(self: Tensor) -> bool:
-    if self._array.size == 1:
+    if self._aval.size == 1:
         return bool(self._array.item())
-    found = "no values" if not self._array.size else "more than one value"
+    found = "no values" if not self._aval.size else "more than one value"
     raise RuntimeError(f"Boolean value of Tensor with {found} is ambiguous")
 
 
 @method("__len__")
 def _len(self: Tensor) -> int:
-    if not self._array.ndim:
+    if not self._aval.ndim:
         raise TypeError("len() of a 0-d tensor")
     return len(self._array)
 
@@ -124,27 +124,27 @@ def _len(self: Tensor) -> int:
 def _format(self: Tensor, spec: str) -> str:
     """A tensor without axes formats as its number."""
     return (
-        object.__format__(self, spec) if self._array.ndim else format(item(self), spec)
+        object.__format__(self, spec) if self._aval.ndim else format(item(self), spec)
     )
 
 
 @method("size")
 def size(self: Tensor, dim: int | None = None) -> Any:
     """The shape, or the length of one axis."""
-    return self.shape if dim is None else self.shape[axis_of(dim, self._array.ndim)]
+    return self.shape if dim is None else self.shape[axis_of(dim, self._aval.ndim)]
 
 
 @method("dim", "ndimension")
 def dim(self: Tensor) -> int:
     """The number of axes."""
-    return self._array.ndim
+    return self._aval.ndim
 
 
 @operation("numel")
 @method("nelement")
 def numel(input: Tensor) -> int:
     """The number of elements."""
-    return input._array.size
+    return input._aval.size
 
 
 @method("element_size")
@@ -173,7 +173,7 @@ def clone(input: Tensor) -> Tensor:
 
 def convert(input: Tensor, target: dtype) -> Tensor:
     """A tensor converted to a dtype; itself where it has it."""
-    if input._array.dtype == target.numpy:
+    if input._aval.dtype == target.numpy:
         return input
     wanted = target.numpy
     if not target.is_floating_point:

@@ -33,7 +33,7 @@ def finish(array: Any, requires_grad: bool = False, device: Any = None) -> Tenso
         device_of(device)
     result = make(array)
     if requires_grad:
-        if result._array.dtype.kind != "f":
+        if result._aval.dtype.kind != "f":
             raise RuntimeError(
                 "Only Tensors of floating point and complex dtype can require gradients"
             )
@@ -66,7 +66,7 @@ def _no_number(nested: list[Any]) -> str:
 def plain(data: Any) -> Any:
     """Nested sequences with tensors in them replaced by Python numbers."""
     if isinstance(data, Tensor):
-        if data._array.size != 1:
+        if data._aval.size != 1:
             raise ValueError(
                 "only one element tensors can be converted to Python scalars"
             )
@@ -215,7 +215,7 @@ def eye(
 
 def _like(name: str, input: Any, dtype: Any) -> tuple[Tensor, Any]:
     x = require_tensor(name, input)
-    return x, x._array.dtype if dtype is None else as_dtype(dtype).numpy
+    return x, x._aval.dtype if dtype is None else as_dtype(dtype).numpy
 
 
 @function("ones_like")
@@ -224,7 +224,7 @@ def ones_like(
 ) -> Tensor:
     """Ones in the shape and dtype of another tensor."""
     x, wanted = _like("ones_like", input, dtype)
-    return finish(np.ones(x._array.shape, wanted), requires_grad, device)
+    return finish(np.ones(x._aval.shape, wanted), requires_grad, device)
 
 
 @function("zeros_like")
@@ -233,7 +233,7 @@ def zeros_like(
 ) -> Tensor:
     """Zeros in the shape and dtype of another tensor."""
     x, wanted = _like("zeros_like", input, dtype)
-    return finish(np.zeros(x._array.shape, wanted), requires_grad, device)
+    return finish(np.zeros(x._aval.shape, wanted), requires_grad, device)
 
 
 @function("empty_like")
@@ -242,7 +242,7 @@ def empty_like(
 ) -> Tensor:
     """A tensor to be filled, in the shape and dtype of another; zeros."""
     x, wanted = _like("empty_like", input, dtype)
-    return finish(np.zeros(x._array.shape, wanted), requires_grad, device)
+    return finish(np.zeros(x._aval.shape, wanted), requires_grad, device)
 
 
 @function("full_like")
@@ -256,7 +256,7 @@ def full_like(
 ) -> Tensor:
     """One value in the shape and dtype of another tensor."""
     x, wanted = _like("full_like", input, dtype)
-    array = np.full(x._array.shape, plain(fill_value)).astype(wanted)
+    array = np.full(x._aval.shape, plain(fill_value)).astype(wanted)
     return finish(array, requires_grad, device)
 
 

@@ -20,7 +20,7 @@ from fgrad.torch.tensor import Array, Tensor, make, require_tensor
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The sums of the elements up to each along an axis."""
     x = typed(require_tensor("cumsum", input), dtype)
-    axis = axis_of(dim, x._array.ndim)
+    axis = axis_of(dim, x._aval.ndim)
     return one("CumsumBackward0", lambda u: _scanned(np.cumsum, u, axis), x)
 
 
@@ -29,7 +29,7 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The products of the elements up to each along an axis."""
     x = typed(require_tensor("cumprod", input), dtype)
-    axis = axis_of(dim, x._array.ndim)
+    axis = axis_of(dim, x._aval.ndim)
     return one("CumprodBackward0", lambda u: _scanned(np.cumprod, u, axis), x)
 
 
@@ -42,7 +42,7 @@ def _scanned(compute: Any, x: Any, axis: int) -> Any:
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     """``log(cumsum(exp(input)))``, without overflow."""
     x = require_tensor("logcumsumexp", input)
-    axis = axis_of(dim, x._array.ndim)
+    axis = axis_of(dim, x._aval.ndim)
 
     def compute(u: Any) -> Any:
         lines = np.moveaxis(u, axis, 0)
@@ -57,7 +57,7 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
 def _running(name: str, compute: Any) -> Any:
     def apply_running(input: Tensor, dim: int) -> Any:
         x = require_tensor(name, input)
-        axis = axis_of(dim, x._array.ndim)
+        axis = axis_of(dim, x._aval.ndim)
         indices = _indices(x._array, axis, compute)
         node = f"{name.capitalize()}Backward0"
         values = one(node, lambda u: taken(u, indices, axis), x)
@@ -98,7 +98,7 @@ def diff(
 ) -> Tensor:
     """The differences between neighbours along an axis, ``n`` times."""
     x = require_tensor("diff", input)
-    axis = axis_of(dim, x._array.ndim)
+    axis = axis_of(dim, x._aval.ndim)
     ends = [(0, prepend), (1, append)]
     given = [(place, end) for place, end in ends if end is not None]
 
@@ -124,7 +124,7 @@ def _difference(x: Any, axis: int) -> Any:
 def trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
     """The integral along an axis by the trapezoidal rule, at ``x`` or steps ``dx``."""
     values = require_tensor("trapezoid", y)
-    axis = axis_of(dim, values._array.ndim)
+    axis = axis_of(dim, values._aval.ndim)
     if x is None:
         step = 1.0 if dx is None else dx
         return one(

@@ -21,7 +21,7 @@ _ALL: Any = object()
 
 
 def _check_any(name: str, x: Tensor) -> None:
-    if not x._array.size:
+    if not x._aval.size:
         raise RuntimeError(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
             "Specify the reduction dim with the 'dim' argument."
@@ -29,8 +29,8 @@ def _check_any(name: str, x: Tensor) -> None:
 
 
 def _check_axis(name: str, x: Tensor, dim: int) -> int:
-    axis = axis_of(dim, x._array.ndim)
-    if x._array.ndim and not x._array.shape[axis]:
+    axis = axis_of(dim, x._aval.ndim)
+    if x._aval.ndim and not x._aval.shape[axis]:
         raise IndexError(
             f"{name}(): Expected reduction dim {axis} to have non-zero size."
         )
@@ -46,7 +46,7 @@ def pick(
     types: Any, node: str, x: Tensor, indices: Array, axis: int, keepdim: bool
 ) -> Any:
     """The values at one index per line along an axis, and the indices."""
-    lines = np.expand_dims(indices, axis) if x._array.ndim else indices
+    lines = np.expand_dims(indices, axis) if x._aval.ndim else indices
 
     def compute(u: Any) -> Any:
         found = taken(u, lines, axis)
@@ -75,7 +75,7 @@ def _extremum(name: str, pair: Any, whole: Any, where: Any) -> Any:
                 f"(input), (input, dim, keepdim) or (input, other), got dim={dim!r}"
             )
         axis = _check_axis(name, x, int(dim))
-        indices = where(x._array, axis=axis) if x._array.ndim else np.asarray(0)
+        indices = where(x._array, axis=axis) if x._aval.ndim else np.asarray(0)
         types = getattr(return_types, name)
         return pick(types, f"{kind}Backward0", x, indices, axis, keepdim)
 
@@ -96,12 +96,12 @@ min.__doc__ = "The smallest element; as `max`."
 def _all_that_tie(name: str, compute: Any) -> Any:
     def apply_extremum(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         x = require_tensor(name, input)
-        if not x._array.size and dim == ():
+        if not x._aval.size and dim == ():
             raise IndexError(
                 f"{name}(): Expected reduction dim to be specified for input.numel() "
                 "== 0. Specify the reduction dim with the 'dim' argument."
             )
-        axes = axes_of(dim, x._array.ndim)
+        axes = axes_of(dim, x._aval.ndim)
         node = f"{name.capitalize()}Backward0"
         return one(node, lambda u: compute(u, axis=axes, keepdims=keepdim), x)
 
@@ -120,7 +120,7 @@ amin.__doc__ = "The smallest element over axes; elements that tie share the grad
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """The smallest and the largest element, of all or along an axis."""
     x = require_tensor("aminmax", input)
-    axes = axes_of(dim, x._array.ndim)
+    axes = axes_of(dim, x._aval.ndim)
 
     def compute(u: Any) -> Any:
         low = np.min(u, axis=axes, keepdims=keepdim)
@@ -132,18 +132,18 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 def _position(name: str, where: Any) -> Any:
     def find(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
         x = require_tensor(name, input)
-        if x._array.dtype == bool:
+        if x._aval.dtype == bool:
             raise RuntimeError(f"{name}(): does not support bool input")
         if dim is None:
-            if not x._array.size:
+            if not x._aval.size:
                 raise IndexError(
                     f"{name}(): Expected reduction dim to be specified for "
                     "input.numel() == 0."
                 )
             found = np.asarray(where(x._array))
-            return make(found.reshape((1,) * x._array.ndim) if keepdim else found)
+            return make(found.reshape((1,) * x._aval.ndim) if keepdim else found)
         axis = _check_axis(name, x, dim)
-        if not x._array.ndim:
+        if not x._aval.ndim:
             return make(np.asarray(0))
         return make(np.asarray(where(x._array, axis=axis, keepdims=keepdim)))
 
@@ -187,17 +187,15 @@ def _median(name: str, ignore_nan: bool) -> Any:
 
     def compute(input: Tensor, dim: Any = _ALL, keepdim: bool = False) -> Any:
         x = require_tensor(name, input)
-        if x._array.dtype == bool:
+        if x._aval.dtype == bool:
             raise NotImplementedError("\"median_cpu\" not implemented for 'Bool'")
         if dim is _ALL:
-            if not x._array.size:
+            if not x._aval.size:
                 return x.sum() * float("nan")
             place = _middle(x._array.ravel(), 0, ignore_nan)
             return one(f"{kind}Backward0", lambda u: np.ravel(u)[int(place)], x)
         axis = _check_axis(name, x, dim)
-        indices = (
-            _middle(x._array, axis, ignore_nan) if x._array.ndim else np.asarray(0)
-        )
+        indices = _middle(x._array, axis, ignore_nan) if x._aval.ndim else np.asarray(0)
         types = getattr(return_types, name)
         return pick(types, f"{kind}Backward1", x, indices, axis, keepdim)
 
@@ -219,7 +217,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     x = require_tensor("mode", input)
     axis = _check_axis("mode", x, dim)
     indices: Any = np.asarray(0)
-    if x._array.ndim:
+    if x._aval.ndim:
         indices = np.apply_along_axis(_most_frequent, axis, x._array)
     return pick(return_types.mode, "ModeBackward0", x, indices, axis, keepdim)
 

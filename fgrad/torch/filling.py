@@ -14,7 +14,7 @@ from fgrad.torch.tensor import Tensor, make
 
 def _refill(self: Tensor, values: Any) -> Tensor:
     check_writable(self)
-    return copy_(self, make(np.asarray(values).astype(self._array.dtype)))
+    return copy_(self, make(np.asarray(values).astype(self._aval.dtype)))
 
 
 def _numpy(generator: Generator | None) -> np.random.Generator:
@@ -48,7 +48,7 @@ def uniform_(
             "uniform_ expects to return a [from, to) range, but found from="
             f"{low:g} > to={high:g}"
         )
-    draws = _numpy(generator).random(self._array.shape, self._array.dtype.type)
+    draws = _numpy(generator).random(self._aval.shape, self._aval.dtype.type)
     return _refill(self, low + (high - low) * draws)
 
 
@@ -67,7 +67,7 @@ def normal_(
     """
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
-    draws = _numpy(generator).standard_normal(self._array.shape, np.float64)
+    draws = _numpy(generator).standard_normal(self._aval.shape, np.float64)
     return _refill(self, mean + std * draws)
 
 
@@ -80,7 +80,7 @@ def log_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Numbers whose logarithms are normal."""
-    return _refill(self, _numpy(generator).lognormal(mean, std, self._array.shape))
+    return _refill(self, _numpy(generator).lognormal(mean, std, self._aval.shape))
 
 
 @method("exponential_")
@@ -88,7 +88,7 @@ def exponential_(
     self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
     """Numbers drawn from an exponential distribution of a rate."""
-    return _refill(self, _numpy(generator).exponential(1 / lambd, self._array.shape))
+    return _refill(self, _numpy(generator).exponential(1 / lambd, self._aval.shape))
 
 
 @method("bernoulli_")
@@ -97,13 +97,13 @@ def bernoulli_(
 ) -> Tensor:
     """Ones with a probability (or those of a tensor), zeros else."""
     chance = p._array if isinstance(p, Tensor) else p
-    return _refill(self, _numpy(generator).random(self._array.shape) < chance)
+    return _refill(self, _numpy(generator).random(self._aval.shape) < chance)
 
 
 @method("random_")
 def random_(self: Tensor, *bounds: int, generator: Generator | None = None) -> Tensor:
     """Integers drawn evenly: below a bound, or between two."""
-    info = np.iinfo(self._array.dtype) if self._array.dtype.kind in "iu" else None
-    largest = info.max if info is not None else 2 ** np.finfo(self._array.dtype).nmant
+    info = np.iinfo(self._aval.dtype) if self._aval.dtype.kind in "iu" else None
+    largest = info.max if info is not None else 2 ** np.finfo(self._aval.dtype).nmant
     low, high = (0, *bounds) if len(bounds) == 1 else bounds or (0, largest)
-    return _refill(self, _numpy(generator).integers(low, high, self._array.shape))
+    return _refill(self, _numpy(generator).integers(low, high, self._aval.shape))

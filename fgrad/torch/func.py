@@ -120,10 +120,10 @@ def _check_scalar(output: Any) -> None:
             f"{type(output).__name__}; with has_aux=True it may return something else, "
             "too"
         )
-    if output._array.ndim:
+    if output._aval.ndim:
         raise RuntimeError(
             "grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, "
-            f"got tensor with {output._array.ndim} dims. Maybe you wanted to use the "
+            f"got tensor with {output._aval.ndim} dims. Maybe you wanted to use the "
             "vjp or jacrev APIs instead?"
         )
 

@@ -46,18 +46,18 @@ def _places(index: Array, axis: int) -> tuple[Any, ...]:
 def _axis_and_places(
     name: str, x: Tensor, dim: int, index: Tensor
 ) -> tuple[int, tuple[Any, ...]]:
-    axis = axis_of(dim, x._array.ndim)
+    axis = axis_of(dim, x._aval.ndim)
     array = _indices(name, index)
-    if not x._array.ndim or not array.ndim:
-        _check_bounds(array, axis, len(x._array) if x._array.ndim else 1)
-        return axis, () if not x._array.ndim else (array,)
-    if array.ndim != x._array.ndim:
+    if not x._aval.ndim or not array.ndim:
+        _check_bounds(array, axis, len(x._array) if x._aval.ndim else 1)
+        return axis, () if not x._aval.ndim else (array,)
+    if array.ndim != x._aval.ndim:
         raise RuntimeError(
             "Index tensor must have the same number of dimensions as "
             f"{'input' if name == 'gather' else 'self'} tensor"
         )
-    _check_bounds(array, axis, x._array.shape[axis])
-    for k, (n, m) in enumerate(zip(array.shape, x._array.shape, strict=True)):
+    _check_bounds(array, axis, x._aval.shape[axis])
+    for k, (n, m) in enumerate(zip(array.shape, x._aval.shape, strict=True)):
         if k != axis and n > m:
             raise RuntimeError(
                 f"Size does not match at dimension {k} expected index "
@@ -88,7 +88,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     """Elements at indices along an axis; shapes broadcast."""
     x = require_tensor("take_along_dim", input)
     array = indices._array
-    axis = None if dim is None else axis_of(dim, x._array.ndim)
+    axis = None if dim is None else axis_of(dim, x._aval.ndim)
     return one("GatherBackward0", lambda u: np.take_along_axis(u, array, axis), x)
 
 
@@ -96,10 +96,10 @@ def _source(x: Tensor, src: Any, index: Tensor) -> Any:
     """What is written: a number, or the part of a tensor that the index covers."""
     if not isinstance(src, Tensor):
         return src
-    if x._array.dtype != src._array.dtype:
+    if x._aval.dtype != src._aval.dtype:
         raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
-    part = tuple(slice(n) for n in index._array.shape)
-    return src[part] if src._array.shape != index._array.shape else src  # type: ignore[index]
+    part = tuple(slice(n) for n in index._aval.shape)
+    return src[part] if src._aval.shape != index._aval.shape else src  # type: ignore[index]
 
 
 @operation("scatter")
@@ -126,7 +126,7 @@ def scatter(
         if named["reduce"] != "add":
             raise NotImplementedError("scatter() has reduce='add' only; see gather")
         if not isinstance(src, Tensor):
-            src = x.new_full(index._array.shape, src)
+            src = x.new_full(index._aval.shape, src)
         return scatter_add(x, dim, index, src)
     _, places = _axis_and_places("scatter", x, dim, index)
 
@@ -156,11 +156,11 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 def _line(name: str, x: Tensor, dim: int, index: Tensor) -> tuple[int, Any]:
     """An axis, and the index of slices along it."""
-    axis = axis_of(dim, x._array.ndim)
+    axis = axis_of(dim, x._aval.ndim)
     array = np.atleast_1d(require_tensor(name, index)._array)
     if array.ndim > 1:
         raise IndexError(f"{name}(): Index is supposed to be a vector")
-    length = x._array.shape[axis] if x._array.ndim else 1
+    length = x._aval.shape[axis] if x._aval.ndim else 1
     if array.size and not (array.min() >= 0 and array.max() < length):
         raise IndexError("index out of range in self")
     return axis, (*(slice(None),) * axis, array)
@@ -188,7 +188,7 @@ def index_add(
     """A copy with slices added along an axis; repeated ones add up."""
     x = require_tensor("index_add", input)
     _, where = _line("index_add", x, dim, index)
-    if x._array.dtype != source._array.dtype:
+    if x._aval.dtype != source._aval.dtype:
         raise RuntimeError(
             f"index_add_(): self ({x.dtype.kind}) and source ({source.dtype.kind}) "
             "must have the same scalar type"
@@ -257,7 +257,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
     """
     x = require_tensor("take", input)
     where = index._array
-    size = x._array.size
+    size = x._aval.size
     wrong = where[(where < -size) | (where >= size)]
     if wrong.size:
         raise IndexError(
@@ -268,7 +268,7 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
 
 def _mask(message: str, mask: Any) -> Array:
-    if not isinstance(mask, Tensor) or mask._array.dtype not in (bool, np.uint8):
+    if not isinstance(mask, Tensor) or mask._aval.dtype not in (bool, np.uint8):
         found = mask.dtype.cpp if isinstance(mask, Tensor) else type(mask).__name__
         raise RuntimeError(message.format(found))
     return mask._array.astype(bool, copy=False)
@@ -287,13 +287,13 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         "masked_fill_ only supports boolean masks, but got mask with dtype {}", mask
     )
     is_tensor = isinstance(value, Tensor)
-    if is_tensor and value._array.ndim:
+    if is_tensor and value._aval.ndim:
         raise RuntimeError(
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor "
-            f"with {value._array.ndim} dimension(s)."
+            f"with {value._aval.ndim} dimension(s)."
         )
     filling = convert(value, x.dtype) if is_tensor else value
-    wanted = x._array.dtype
+    wanted = x._aval.dtype
 
     def compute(u: Any, v: Any) -> Any:
         return np.where(chosen, v, u).astype(wanted, copy=False)
@@ -306,7 +306,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask is true, as a vector."""
     x = require_tensor("masked_select", input)
     chosen = _mask("masked_select: expected BoolTensor for mask", mask)
-    shape = np.broadcast_shapes(x._array.shape, chosen.shape)
+    shape = np.broadcast_shapes(x._aval.shape, chosen.shape)
     where = np.broadcast_to(chosen, shape).nonzero()
     node = "MaskedSelectBackward0"
     return one(node, lambda u: np.broadcast_to(u, shape)[where].reshape(-1), x)
@@ -317,7 +317,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with consecutive elements of another tensor where the mask is true."""
     x = require_tensor("masked_scatter", input)
     chosen = _mask("masked_scatter_ only supports boolean masks, but got {}", mask)
-    where = np.broadcast_to(chosen, x._array.shape).nonzero()
+    where = np.broadcast_to(chosen, x._aval.shape).nonzero()
     count = where[0].size if where else 1
 
     def compute(u: Any, v: Any) -> Any:

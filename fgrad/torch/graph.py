@@ -371,7 +371,7 @@ def _guards(
         if number in reads.owners:
             guards.append(_guard(x, number))
     for variable, result in zip(outs, results, strict=True):
-        if variable in reads.owners and result._array.ndim:
+        if variable in reads.owners and result._aval.ndim:
             guards.append(_guard(result, RESULT))
     if reads.constants:
         for x in operands:

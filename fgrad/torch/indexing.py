@@ -213,7 +213,7 @@ def _index_array(array: Any) -> Any:
 @method("__getitem__")
 def getitem(self: Tensor, key: Any) -> Tensor:
     """``self[key]``: a view for numbers, slices and None, else a copy."""
-    index = Index(self._array.shape, key)
+    index = Index(self._aval.shape, key)
     basic, arrays = index.basic, index.arrays
     result = self
     if not arrays or not index.is_trivial:
@@ -227,7 +227,7 @@ def getitem(self: Tensor, key: Any) -> Tensor:
 def setitem(self: Tensor, key: Any, value: Any, node: str = "CopySlices") -> None:
     """``self[key] = value``"""
     check_writable_through_view(self)
-    index = Index(self._array.shape, key)
+    index = Index(self._aval.shape, key)
     if not isinstance(value, Tensor | int | float | np.generic):
         raise TypeError(
             f"can't assign a {type(value).__name__} to a torch.{self.dtype.kind}Tensor"
@@ -239,7 +239,7 @@ def setitem(self: Tensor, key: Any, value: Any, node: str = "CopySlices") -> Non
         overwrite(self, written)
         return
     with np.errstate(all="ignore"):
-        new = source._array.astype(self._array.dtype)
+        new = source._array.astype(self._aval.dtype)
     _assign(self._array, index, new)
     self._storage.version += 1
 
@@ -255,9 +255,9 @@ def check_writable_through_view(tensor: Tensor) -> None:
 
 
 def _check_slot(target: Tensor, index: Index, value: Tensor) -> None:
-    dummy = np.broadcast_to(np.int8(0), target._array.shape)[index.basic]
+    dummy = np.broadcast_to(np.int8(0), target._aval.shape)[index.basic]
     slot = dummy[index.arrays].shape if index.arrays else dummy.shape
-    given = value._array.shape
+    given = value._aval.shape
     while len(given) > len(slot) and given[0] == 1:
         given = given[1:]
     padded = (1,) * (len(slot) - len(given)) + given

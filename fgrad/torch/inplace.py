@@ -17,7 +17,7 @@ from fgrad.torch.dtypes import of_numpy
 from fgrad.torch.graph import apply
 from fgrad.torch.modes import STATE
 from fgrad.torch.registry import FUNCTIONS, METHODS, method
-from fgrad.torch.tensor import Tensor, make
+from fgrad.torch.tensor import Tensor, make, set_array
 
 LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
 SHARED = (
@@ -81,7 +81,7 @@ def _check_fit(target: Tensor, result: Tensor) -> None:
             f"result type {result.dtype.kind} can't be cast to the desired output type "
             f"{target.dtype.kind}"
         )
-    if result._array.shape != target._array.shape:
+    if result._aval.shape != target._aval.shape:
         raise RuntimeError(
             f"output with shape {list(target.shape)} doesn't match the broadcast shape "
             f"{list(result.shape)}"
@@ -102,7 +102,7 @@ def overwrite(target: Tensor, result: Tensor) -> Tensor:
                 "are views, does not carry gradients in fgrad.torch yet; write "
                 "x = x + ... in place of x += ..., or change a clone()"
             )
-        result = convert(result, of_numpy(target._array.dtype))
+        result = convert(result, of_numpy(target._aval.dtype))
     np.copyto(target._array, result._array, casting="unsafe")
     target._storage.version += 1
     if has_history:
@@ -125,7 +125,7 @@ def fill_(self: Tensor, value: Any, node: str = "FillBackward2") -> Tensor:
     if isinstance(value, Tensor):
         return copy_(self, value)
     if STATE.enabled and self._requires:
-        filled = np.full(self._array.shape, value, self._array.dtype)
+        filled = np.full(self._aval.shape, value, self._aval.dtype)
         return overwrite(
             self, apply(node, lambda x: np.where(np.True_, filled, x), self)
         )
@@ -145,7 +145,7 @@ def copy_(self: Tensor, src: Tensor) -> Tensor:
 def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     """Set the main diagonal to a number."""
     check_writable(self)
-    if self._array.ndim > 2 and len(set(self._array.shape)) > 1:
+    if self._aval.ndim > 2 and len(set(self._aval.shape)) > 1:
         raise RuntimeError("all dimensions of input must be of equal length")
     np.fill_diagonal(self._array, fill_value, wrap)
     self._storage.version += 1
@@ -179,7 +179,7 @@ def _reshaping(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_writable(self)
         result = function(self, *args, **kwargs)
-        self._array = result._array
+        set_array(self, result._array)
         self._node, self._number = result._node, result._number
         self._storage.version += 1
         return self

@@ -145,7 +145,7 @@ def hessian(
 
 
 def _check_scalar(value: Any) -> None:
-    if not isinstance(value, Tensor) or value._array.size != 1:
+    if not isinstance(value, Tensor) or value._aval.size != 1:
         raise RuntimeError(
             "The Tensor returned by the function given to hessian should contain a "
             "single element"
@@ -154,7 +154,7 @@ def _check_scalar(value: Any) -> None:
 
 def _seeds(v: Any, values: tuple[Any, ...], what: str) -> tuple[Any, ...]:
     if v is None:
-        if len(values) != 1 or values[0]._array.size != 1:
+        if len(values) != 1 or values[0]._aval.size != 1:
             raise RuntimeError(
                 f"The vector v can only be None if the {what} a single Tensor with a "
                 "single element."

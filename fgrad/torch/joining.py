@@ -66,15 +66,15 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     given = _list_of_tensors("cat", tensors)
     if not given:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
-    parts = [x for x in given if x._array.shape != (0,)] or given
-    first = parts[0]._array.shape
+    parts = [x for x in given if x._aval.shape != (0,)] or given
+    first = parts[0]._aval.shape
     if not first:
         raise RuntimeError(
             "zero-dimensional tensor (at position 0) cannot be concatenated"
         )
     axis = axis_of(dim, len(first))
     for place, x in enumerate(parts[1:], 1):
-        _check_joinable(first, x._array.shape, axis, place)
+        _check_joinable(first, x._aval.shape, axis, place)
     return _concatenated(parts, axis)
 
 
@@ -110,9 +110,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not given:
         raise RuntimeError("stack expects a non-empty TensorList")
     first = given[0]
-    axis = axis_of(dim, first._array.ndim + 1)
+    axis = axis_of(dim, first._aval.ndim + 1)
     for place, x in enumerate(given):
-        if x._array.shape != first._array.shape:
+        if x._aval.shape != first._aval.shape:
             raise RuntimeError(
                 "stack expects each tensor to be equal size, but got "
                 f"{list(first.shape)} at entry 0 and {list(x.shape)} at entry {place}"
@@ -133,7 +133,7 @@ def _joined(name: str, tensors: Any, at_least: int, axis: int) -> Tensor:
 @function("hstack")
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors side by side: along the second axis, vectors along the first."""
-    axis = 0 if len(tensors) and tensors[0]._array.ndim < 2 else 1
+    axis = 0 if len(tensors) and tensors[0]._aval.ndim < 2 else 1
     return _joined("hstack", tensors, 1, axis)
 
 
@@ -152,18 +152,18 @@ def dstack(tensors: Sequence[Tensor]) -> Tensor:
 @function("column_stack")
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors side by side, vectors as columns."""
-    return hstack([reshape(x, -1, 1) if x._array.ndim < 2 else x for x in tensors])
+    return hstack([reshape(x, -1, 1) if x._aval.ndim < 2 else x for x in tensors])
 
 
 def _at_least(ndim: int, x: Tensor) -> Tensor:
-    if ndim == 3 and x._array.ndim == 2:
+    if ndim == 3 and x._aval.ndim == 2:
         return unsqueeze(x, -1)
-    if ndim == 3 and x._array.ndim == 1:
+    if ndim == 3 and x._aval.ndim == 1:
         return unsqueeze(unsqueeze(x, 0), -1)
-    shape = (1,) * (ndim - x._array.ndim) + x._array.shape
-    if x._array.ndim >= ndim:
+    shape = (1,) * (ndim - x._aval.ndim) + x._aval.shape
+    if x._aval.ndim >= ndim:
         return x
-    return unsqueeze(x, 0) if x._array.ndim == ndim - 1 else reshape(x, shape)
+    return unsqueeze(x, 0) if x._aval.ndim == ndim - 1 else reshape(x, shape)
 
 
 def _each(ndim: int, tensors: Any) -> Any:
@@ -212,8 +212,8 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> Any:
         RuntimeError: the lengths do not add up to the axis.
     """
     x = require_tensor("split", tensor)
-    axis = axis_of(dim, x._array.ndim)
-    total, size = x._array.shape[axis], split_size_or_sections
+    axis = axis_of(dim, x._aval.ndim)
+    total, size = x._aval.shape[axis], split_size_or_sections
     if not isinstance(size, Sequence):
         if size <= 0 and total:
             raise RuntimeError(
@@ -244,7 +244,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> Any:
         raise RuntimeError(
             f"chunk expects `chunks` to be greater than 0, got: {chunks}"
         )
-    total = x._array.shape[axis_of(dim, x._array.ndim)]
+    total = x._aval.shape[axis_of(dim, x._aval.ndim)]
     return split(x, max(1, math.ceil(total / chunks)), dim)
 
 
@@ -253,8 +253,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> Any:
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> Any:
     """Parts that end before given indices, or a number of nearly equal ones."""
     x = require_tensor("tensor_split", input)
-    axis = axis_of(dim, x._array.ndim)
-    total = x._array.shape[axis]
+    axis = axis_of(dim, x._aval.ndim)
+    total = x._aval.shape[axis]
     given = indices_or_sections
     if isinstance(given, Tensor):
         given = given._array.tolist()
@@ -276,8 +276,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> Any:
 def broadcast_tensors(*tensors: Any) -> Any:
     """Views of tensors in the shape to which they broadcast."""
     given = tensors[0] if len(tensors) == 1 else tensors
-    shape = np.broadcast_shapes(*(x._array.shape for x in given))
-    return tuple(x if x._array.shape == shape else expand(x, shape) for x in given)
+    shape = np.broadcast_shapes(*(x._aval.shape for x in given))
+    return tuple(x if x._aval.shape == shape else expand(x, shape) for x in given)
 
 
 @function("meshgrid")
@@ -297,7 +297,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> Any:
         warnings.warn(MESHGRID, UserWarning, stacklevel=2)
     swap = indexing == "xy" and len(flat) >= 2
     given = [flat[1], flat[0], *flat[2:]] if swap else list(flat)
-    shape = [x._array.size for x in given]
+    shape = [x._aval.size for x in given]
     grids = []
     for k, x in enumerate(given):
         line = [-1 if axis == k else 1 for axis in range(len(given))]
@@ -323,7 +323,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
         if with_replacement
         else itertools.combinations
     )
-    rows = np.array(list(choose(range(input._array.size), r)), np.int64).reshape(-1, r)
+    rows = np.array(list(choose(range(input._aval.size), r)), np.int64).reshape(-1, r)
     return stack([input[rows[:, k]] for k in range(r)], 1)  # type: ignore[index]
 
 
@@ -331,7 +331,7 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 def block_diag(*tensors: Tensor) -> Tensor:
     """Matrices along the diagonal of a larger one, zeros elsewhere."""
     blocks = [_at_least(2, x) for x in tensors]
-    columns = sum(x._array.shape[1] for x in blocks)
+    columns = sum(x._aval.shape[1] for x in blocks)
 
     def compute(*us: Any) -> Any:
         rows, before = [], 0

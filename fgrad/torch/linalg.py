@@ -65,7 +65,7 @@ NOT_POSITIVE = (
 
 def _matrix(name: str, x: Any, is_square: bool = False) -> Tensor:
     found = require_tensor(name, x)
-    shape = found._array.shape
+    shape = found._aval.shape
     if len(shape) < 2:
         raise RuntimeError(
             f"{name}: The input tensor A must have at least 2 dimensions."
@@ -130,8 +130,8 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """
     x = _matrix("linalg.solve", A, is_square=True)
     y = require_tensor("linalg.solve", B, 2)
-    is_vector = y._array.ndim == 1 or (
-        y._array.ndim == x._array.ndim - 1 and y._array.shape == x._array.shape[:-1]
+    is_vector = y._aval.ndim == 1 or (
+        y._aval.ndim == x._aval.ndim - 1 and y._aval.shape == x._aval.shape[:-1]
     )
 
     def compute(a: Any, b: Any) -> Any:
@@ -223,9 +223,9 @@ def lstsq(A: Tensor, B: Tensor) -> Any:
     """The solution of ``A @ X = B`` with the least squares; with residuals and rank."""
     x, y = _matrix("linalg.lstsq", A), require_tensor("linalg.lstsq", B, 2)
     solution = one("LinalgLstsqBackward0", lambda a, b: np.linalg.pinv(a) @ b, x, y)
-    rows, columns = x._array.shape[-2:]
+    rows, columns = x._aval.shape[-2:]
     rank = np.linalg.matrix_rank(x._array)
-    none = make(np.zeros(0, x._array.dtype))
+    none = make(np.zeros(0, x._aval.dtype))
     residuals = none
     if rows > columns and np.all(rank == columns):
         left = y - matmul(x, solution)  # type: ignore[operator]
@@ -283,7 +283,7 @@ def matrix_norm(
     x = x if dtype is None else convert(x, as_dtype(dtype))
     if ord == "fro":
         return _norm(x, 2.0, dim, keepdim)
-    rows, columns = axes_of(tuple(dim), x._array.ndim)
+    rows, columns = axes_of(tuple(dim), x._aval.ndim)
 
     def compute(u: Any) -> Any:
         matrices = np.moveaxis(u, (rows, columns), (-2, -1))
@@ -315,7 +315,7 @@ def norm(
 ) -> Tensor:
     """A norm of vectors or matrices, as the axes tell."""
     x = require_tensor("linalg.norm", A)
-    ndim = x._array.ndim if dim is None else 1 if isinstance(dim, int) else len(dim)
+    ndim = x._aval.ndim if dim is None else 1 if isinstance(dim, int) else len(dim)
     if ord is None or ndim == 1:
         return vector_norm(x, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
     return matrix_norm(x, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
@@ -327,7 +327,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     x = _matrix("linalg.matrix_power", input, is_square=True)
     if n in (0, 1) or n < 0:
         return one("CloneBackward0", lambda u: np.linalg.matrix_power(u, n), x)
-    node = "MmBackward0" if x._array.ndim == 2 else "BmmBackward0"
+    node = "MmBackward0" if x._aval.ndim == 2 else "BmmBackward0"
     return one(node, lambda u: np.linalg.matrix_power(u, n), x)
 
 

@@ -84,7 +84,7 @@ def isclose(
 ) -> Tensor:
     """Whether elements are equal within tolerances."""
     x, y = require_tensor("isclose", input), require_tensor("isclose", other, 2)
-    if x._array.dtype != y._array.dtype:
+    if x._aval.dtype != y._aval.dtype:
         raise RuntimeError(f"{x.dtype.kind} did not match {y.dtype.kind}")
     return make(np.isclose(x._array, y._array, rtol, atol, equal_nan))
 
@@ -101,9 +101,9 @@ def _quantifier(name: str, compute: Any, doc: str) -> Any:
         input: Tensor, dim: Any = None, keepdim: bool = False
     ) -> Tensor:
         x = require_tensor(name, input)
-        axes = axes_of(dim, x._array.ndim)
+        axes = axes_of(dim, x._aval.ndim)
         found = compute(x._array, axis=axes, keepdims=keepdim)
-        is_byte = x._array.dtype == np.uint8
+        is_byte = x._aval.dtype == np.uint8
         return make(np.asarray(found).astype(np.uint8) if is_byte else found)
 
     apply_quantifier.__name__ = apply_quantifier.__qualname__ = name
@@ -120,15 +120,15 @@ any = _quantifier("any", np.any, "Whether one of the elements is true.")
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
     """How many elements are not zero, over all axes or some."""
     x = require_tensor("count_nonzero", input)
-    count = np.count_nonzero(x._array, axis=axes_of(dim, x._array.ndim))
+    count = np.count_nonzero(x._array, axis=axes_of(dim, x._aval.ndim))
     return make(np.asarray(count, np.int64))
 
 
 @operation("is_nonzero")
 def is_nonzero(input: Tensor) -> builtins.bool:
     """Whether the one element is not zero."""
-    if input._array.size != 1:
-        found = "no values" if not input._array.size else "more than one value"
+    if input._aval.size != 1:
+        found = "no values" if not input._aval.size else "more than one value"
         raise RuntimeError(f"Boolean value of Tensor with {found} is ambiguous")
     return builtins.bool(input._array.item())
 
@@ -136,7 +136,7 @@ def is_nonzero(input: Tensor) -> builtins.bool:
 @operation("is_same_size")
 def is_same_size(input: Tensor, other: Tensor) -> builtins.bool:
     """Whether two tensors have the same shape."""
-    return input._array.shape == other._array.shape  # type: ignore[no-any-return]
+    return input._aval.shape == other._aval.shape
 
 
 @operation("is_complex")

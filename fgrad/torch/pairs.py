@@ -130,7 +130,7 @@ def float_power(input: Operand, exponent: Operand) -> Tensor:
 def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
     """``input + weight * (end - input)``"""
     x, y = require_tensor("lerp", input), require_tensor("lerp", end, 2)
-    if x._array.dtype != y._array.dtype:
+    if x._aval.dtype != y._aval.dtype:
         raise RuntimeError(
             f"expected dtype {x.dtype.cpp} for `end` but got dtype {y.dtype.cpp}"
         )
@@ -143,7 +143,7 @@ def _with_product(name: str, compute: Any) -> Any:
         input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1
     ) -> Tensor:
         operands = [require_tensor(name, z) for z in (input, tensor1, tensor2)]
-        target = dtypes.promoted((z.dtype, 0 if z._array.ndim else 1) for z in operands)
+        target = dtypes.promoted((z.dtype, 0 if z._aval.ndim else 1) for z in operands)
         fitting = [convert(z, target) for z in operands]
         return one(f"{name.capitalize()}Backward0", compute, *fitting, value)
 
@@ -190,9 +190,9 @@ def where(condition: Tensor, input: Operand = None, other: Operand = None) -> An
     mask = require_tensor("where", condition)
     if input is None and other is None:
         return tuple(make(indices) for indices in np.nonzero(mask._array))
-    if mask._array.dtype == np.uint8:
+    if mask._aval.dtype == np.uint8:
         mask = make(mask._array.astype(bool))
-    if mask._array.dtype != bool:
+    if mask._aval.dtype != bool:
         raise RuntimeError(
             "where expected condition to be a boolean tensor, but got a tensor with "
             f"dtype {mask.dtype.kind}"

@@ -21,7 +21,7 @@ def _floating(name: str, node: str, function: Callable[[Any], Any]) -> Any:
 
     def compute(input: Tensor) -> Tensor:
         x = require_tensor(name, input)
-        if x._array.dtype.kind != "f":
+        if x._aval.dtype.kind != "f":
             x = convert(x, dtypes.get_default_dtype())
         return apply(node, function, x)  # type: ignore[no-any-return]
 
@@ -78,7 +78,7 @@ for _name in ("sin", "cos", "tan", "sinh", "cosh", "tanh"):
 def abs(input: Tensor) -> Tensor:
     """The absolute value; its gradient at 0 is 0."""
     x = require_tensor("abs", input)
-    if x._array.dtype == bool:
+    if x._aval.dtype == bool:
         raise NotImplementedError("\"abs_cpu\" not implemented for 'Bool'")
     return apply("AbsBackward0", np.abs, x)  # type: ignore[no-any-return]
 
@@ -87,9 +87,9 @@ def abs(input: Tensor) -> Tensor:
 def relu(input: Tensor) -> Tensor:
     """The larger of an element and 0; its gradient at 0 is 0."""
     x = require_tensor("relu", input)
-    if x._array.dtype == bool:
+    if x._aval.dtype == bool:
         raise RuntimeError("Boolean inputs not supported for relu")
-    zero = 0 if x._array.dtype.kind in "iu" else 0.0
+    zero = 0 if x._aval.dtype.kind in "iu" else 0.0
     return apply("ReluBackward0", lambda u: np.where(u <= 0, zero, u), x)  # type: ignore[no-any-return]
 
 
@@ -187,7 +187,7 @@ def isfinite(input: Tensor) -> Tensor:
 @operation("isreal")
 def isreal(input: Tensor) -> Tensor:
     """Whether elements are real: all are."""
-    return make(np.ones(input._array.shape, bool))
+    return make(np.ones(input._aval.shape, bool))
 
 
 @operation("isposinf")
@@ -208,9 +208,9 @@ def nan_to_num(
 ) -> Tensor:
     """NaN and infinities replaced by numbers; their gradient is zero."""
     x = require_tensor("nan_to_num", input)
-    if x._array.dtype.kind != "f":
+    if x._aval.dtype.kind != "f":
         return make(x._array.copy())
-    ends = np.finfo(x._array.dtype)
+    ends = np.finfo(x._aval.dtype)
     high = float(ends.max) if posinf is None else posinf
     low = float(ends.min) if neginf is None else neginf
     return apply("NanToNumBackward0", lambda u: _finite(u, nan or 0.0, high, low), x)  # type: ignore[no-any-return]

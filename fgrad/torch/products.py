@@ -29,8 +29,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     x = require_tensor("matmul", input)
     y = require_tensor("matmul", other, 2)
     _check(x, y)
-    ranks = (x._array.ndim, y._array.ndim)
-    node = _NODES.get(ranks) or _folded(x._array.shape, y._array.shape)
+    ranks = (x._aval.ndim, y._aval.ndim)
+    node = _NODES.get(ranks) or _folded(x._aval.shape, y._aval.shape)
     return apply(node, np.matmul, x, y)  # type: ignore[no-any-return]
 
 
@@ -47,7 +47,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
     x, y = require_tensor("mm", input), require_tensor("mm", mat2, 2)
     for name, matrix in (("self", x), ("mat2", y)):
-        if matrix._array.ndim != 2:
+        if matrix._aval.ndim != 2:
             raise RuntimeError(f"{name} must be a matrix")
     return matmul(x, y)
 
@@ -56,10 +56,9 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The dot product of two vectors."""
     x, y = require_tensor("dot", input), require_tensor("dot", tensor, 2)
-    if x._array.ndim != 1 or y._array.ndim != 1:
+    if x._aval.ndim != 1 or y._aval.ndim != 1:
         raise RuntimeError(
-            f"1D tensors expected, but got {x._array.ndim}D and {y._array.ndim}D "
-            "tensors"
+            f"1D tensors expected, but got {x._aval.ndim}D and {y._aval.ndim}D tensors"
         )
     return matmul(x, y)
 
@@ -71,7 +70,7 @@ def _matmul(self: Tensor, other: Any) -> Any:
 
 def _check(x: Tensor, y: Tensor) -> None:
     """Raise PyTorch's error for shapes and dtypes that do not fit."""
-    first, second = x._array.shape, y._array.shape
+    first, second = x._aval.shape, y._aval.shape
     if not first or not second:
         raise RuntimeError(
             "both arguments to matmul need to be at least 1D, but they are "
@@ -80,9 +79,9 @@ def _check(x: Tensor, y: Tensor) -> None:
     inner = second[-2] if len(second) > 1 else second[0]
     if first[-1] != inner:
         raise RuntimeError(_mismatch(first, second))
-    if x._array.dtype != y._array.dtype:
+    if x._aval.dtype != y._aval.dtype:
         raise RuntimeError(_dtype_mismatch(x, y))
-    if x._array.dtype == bool:
+    if x._aval.dtype == bool:
         raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
     _check_batches(first[:-2], second[:-2])
 
@@ -115,7 +114,7 @@ def _mismatch(first: tuple[int, ...], second: tuple[int, ...]) -> str:
 
 
 def _dtype_mismatch(x: Tensor, y: Tensor) -> str:
-    if x._array.ndim == 1 and y._array.ndim == 1:
+    if x._aval.ndim == 1 and y._aval.ndim == 1:
         return (
             "dot : expected both vectors to have same dtype, but found "
             f"{x.dtype.kind} and {y.dtype.kind}"
@@ -140,7 +139,7 @@ def _check_batches(first: tuple[int, ...], second: tuple[int, ...]) -> None:
 
 
 def _require_rank(name: str, x: Tensor, rank: int) -> None:
-    if x._array.ndim != rank:
+    if x._aval.ndim != rank:
         raise RuntimeError(f"{name} must be a {rank}D tensor")
 
 
@@ -148,8 +147,8 @@ def _require_rank(name: str, x: Tensor, rank: int) -> None:
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix and a vector."""
     x, y = require_tensor("mv", input), require_tensor("mv", vec, 2)
-    if x._array.ndim != 2 or y._array.ndim != 1:
-        ranks = f"{y._array.ndim}, {x._array.ndim}, {y._array.ndim}"
+    if x._aval.ndim != 2 or y._aval.ndim != 1:
+        ranks = f"{y._aval.ndim}, {x._aval.ndim}, {y._aval.ndim}"
         raise RuntimeError(f"vector + matrix @ vector expected, got {ranks}")
     return matmul(x, y)
 
@@ -160,7 +159,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     x, y = require_tensor("bmm", input), require_tensor("bmm", mat2, 2)
     _require_rank("batch1", x, 3)
     _require_rank("batch2", y, 3)
-    first, second = x._array.shape, y._array.shape
+    first, second = x._aval.shape, y._aval.shape
     if first[0] != second[0] or first[2] != second[1]:
         raise RuntimeError(
             "Expected size for first two dimensions of batch2 tensor to be: "
@@ -171,7 +170,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 
 def _check_dtypes(x: Tensor, y: Tensor) -> None:
-    if x._array.dtype != y._array.dtype:
+    if x._aval.dtype != y._aval.dtype:
         raise RuntimeError(_dtype_mismatch(x, y))
 
 
@@ -189,9 +188,9 @@ def addmm(
     """``beta * input + alpha * (mat1 @ mat2)``"""
     z, x, y = (require_tensor("addmm", t) for t in (input, mat1, mat2))
     for name, matrix in (("mat1", x), ("mat2", y)):
-        if matrix._array.ndim != 2:
+        if matrix._aval.ndim != 2:
             raise RuntimeError(
-                f"{name} must be a matrix, got {matrix._array.ndim}-D tensor"
+                f"{name} must be a matrix, got {matrix._aval.ndim}-D tensor"
             )
     _check(x, y)
     node = "AddmmBackward0"
@@ -227,9 +226,9 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """The products of all pairs of elements of two vectors."""
     x, y = require_tensor("outer", input), require_tensor("outer", vec2, 2)
     for name, vector in (("self", x), ("vec2", y)):
-        if vector._array.ndim != 1:
+        if vector._aval.ndim != 1:
             raise RuntimeError(
-                f"outer: Expected 1-D argument {name}, but got {vector._array.ndim}-D"
+                f"outer: Expected 1-D argument {name}, but got {vector._aval.ndim}-D"
             )
     return x.unsqueeze(1) * y  # type: ignore[no-any-return]
 
@@ -250,7 +249,7 @@ def addr(
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """The sums of products over the last axes."""
     x, y = require_tensor("inner", input), require_tensor("inner", other, 2)
-    if not x._array.ndim or not y._array.ndim:
+    if not x._aval.ndim or not y._aval.ndim:
         return x * y  # type: ignore[operator, no-any-return]
     return apply("ViewBackward0", np.inner, x, y)  # type: ignore[no-any-return]
 
@@ -295,11 +294,11 @@ def einsum(equation: str, *operands: Any) -> Tensor:
             f"einsum(): {more} operands were provided than specified in the equation"
         )
     for k, (subscripts, x) in enumerate(zip(names, given, strict=True)):
-        if "." not in subscripts and len(subscripts) != x._array.ndim:
+        if "." not in subscripts and len(subscripts) != x._aval.ndim:
             raise RuntimeError(
                 "einsum(): the number of subscripts in the equation "
                 f"({len(subscripts)}) does not match the number of dimensions "
-                f"({x._array.ndim}) for operand {k} and no ellipsis was given"
+                f"({x._aval.ndim}) for operand {k} and no ellipsis was given"
             )
     node = _einsum_node(equation, names)
     try:
@@ -321,7 +320,7 @@ def _einsum_node(equation: str, names: list[str]) -> str:
 @operation("cross")
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The vector product along an axis of length 3: the first, or the one named."""
-    shape = np.broadcast_shapes(input._array.shape, other._array.shape)
+    shape = np.broadcast_shapes(input._aval.shape, other._aval.shape)
     axis = shape.index(3) if dim is None else dim
     node = "LinalgCrossBackward0"
     return apply(node, lambda u, v: np.cross(u, v, axis=axis), input, other)  # type: ignore[no-any-return]

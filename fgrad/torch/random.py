@@ -241,15 +241,15 @@ def bernoulli(
         RuntimeError: an element is no probability.
     """
     x = require_tensor("bernoulli", input)
-    chance = x._array if p is None else np.broadcast_to(p, x._array.shape)
+    chance = x._array if p is None else np.broadcast_to(p, x._aval.shape)
     if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
         raise RuntimeError(
             "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this "
             "error message be improved?  If so, please report an enhancement request "
             "to PyTorch.)"
         )
-    hits = _source(generator).random(x._array.shape) < chance
-    return finish(np.asarray(hits).astype(x._array.dtype))
+    hits = _source(generator).random(x._aval.shape) < chance
+    return finish(np.asarray(hits).astype(x._aval.dtype))
 
 
 @operation("multinomial")
@@ -289,7 +289,7 @@ def multinomial(
         # the largest keys u ** (1 / w): Efraimidis and Spirakis, 2006
         keys = np.log(source.random(rows.shape)) / np.where(rows > 0, rows, 1e-300)
         found = np.argsort(-keys, -1, kind="stable")[:, :num_samples]
-    shape = (*x._array.shape[:-1], num_samples)
+    shape = (*x._aval.shape[:-1], num_samples)
     return finish(np.asarray(found, np.int64).reshape(shape))
 
 
@@ -297,7 +297,7 @@ def multinomial(
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Numbers drawn from Poisson distributions of given rates."""
     values = _source(generator).poisson(input._array)
-    return finish(np.asarray(values).astype(input._array.dtype))
+    return finish(np.asarray(values).astype(input._aval.dtype))
 
 
 @function("seed")

@@ -26,7 +26,7 @@ def _numbers(given: Sequence[Any]) -> tuple[int, ...]:
 def flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
     """The elements in reverse along axes."""
     x = require_tensor("flip", input)
-    axes = axes_of(_numbers(dims or (named["dims"],)) or None, x._array.ndim)
+    axes = axes_of(_numbers(dims or (named["dims"],)) or None, x._aval.ndim)
     if not dims and not named.get("dims"):
         axes = ()
     return one("FlipBackward0", lambda u: _flipped(u, axes), x)
@@ -66,7 +66,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}"
         )
-    places = tuple(axis_of(axis, x._array.ndim) for axis in axes)
+    places = tuple(axis_of(axis, x._aval.ndim) for axis in axes)
     return one("RollBackward0", lambda u: np.roll(u, moves, places), x)
 
 
@@ -74,7 +74,7 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """Turned by ``k`` times 90 degrees in the plane of two axes."""
     x = require_tensor("rot90", input)
-    axes = (axis_of(dims[0], x._array.ndim), axis_of(dims[1], x._array.ndim))
+    axes = (axis_of(dims[0], x._aval.ndim), axis_of(dims[1], x._aval.ndim))
     return one("Rot90Backward0", lambda u: np.rot90(u, k, axes), x)
 
 
@@ -82,7 +82,7 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
     """Axes at other places; the others keep their order."""
     x = require_tensor("movedim", input)
-    ndim = x._array.ndim
+    ndim = x._aval.ndim
     froms = [
         axis_of(k, ndim) for k in (source if not isinstance(source, int) else [source])
     ]
@@ -106,7 +106,7 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     if not repeats:
         raise TypeError('repeat() missing 1 required positional arguments: "repeats"')
     counts = _numbers(repeats)
-    if len(counts) < self._array.ndim:
+    if len(counts) < self._aval.ndim:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of "
             "dimensions of tensor"
@@ -119,7 +119,7 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
     """As ``repeat``; missing numbers are ones."""
     x = require_tensor("tile", input)
     counts = _numbers(dims)
-    return repeat(x, (1,) * (x._array.ndim - len(counts)) + counts)
+    return repeat(x, (1,) * (x._aval.ndim - len(counts)) + counts)
 
 
 @operation("repeat_interleave")
@@ -128,7 +128,7 @@ def repeat_interleave(
 ) -> Tensor:
     """Each element (or slice along an axis) a number of times, one after the other."""
     x = require_tensor("repeat_interleave", input)
-    axis = None if dim is None else axis_of(dim, x._array.ndim)
+    axis = None if dim is None else axis_of(dim, x._aval.ndim)
     counts = repeats._array if isinstance(repeats, Tensor) else repeats
     if isinstance(counts, np.ndarray) and counts.size > 1:
         node = "IndexSelectBackward0"
@@ -141,8 +141,8 @@ def repeat_interleave(
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """An axis as several."""
     x = require_tensor("unflatten", input)
-    axis = axis_of(dim, x._array.ndim)
-    shape, lengths = x._array.shape, list(sizes)
+    axis = axis_of(dim, x._aval.ndim)
+    shape, lengths = x._aval.shape, list(sizes)
     product = math.prod(n for n in lengths if n != -1)
     fits = (
         shape[axis] % max(product, 1) == 0 if -1 in lengths else product == shape[axis]
@@ -162,8 +162,8 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
     Raises:
         RuntimeError: the window is larger than the axis.
     """
-    axis = axis_of(dimension, self._array.ndim)
-    length = self._array.shape[axis]
+    axis = axis_of(dimension, self._aval.ndim)
+    length = self._aval.shape[axis]
     if size > length:
         raise RuntimeError(
             f"maximum size for tensor at dimension {axis} is {length} but size is "
@@ -185,7 +185,7 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Channels of ``(..., C * r * r, H, W)`` laid out as ``(..., C, H * r, W * r)``."""
     x = require_tensor("pixel_shuffle", input)
-    *lead, channels, height, width = x._array.shape
+    *lead, channels, height, width = x._aval.shape
     r, n = upscale_factor, len(lead)
     split = (*lead, channels // (r * r), r, r, height, width)
     order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)

@@ -38,7 +38,7 @@ def sum(
     x = require_tensor("sum", input)
     if dtype is not None:
         x = convert(x, as_dtype(dtype))
-    elif x._array.dtype.kind != "f":
+    elif x._aval.dtype.kind != "f":
         x = convert(x, dtypes.int64)
     return _reduced("Sum", np.sum, x, dim, keepdim)
 
@@ -60,7 +60,7 @@ def mean(
     x = require_tensor("mean", input)
     if dtype is not None:
         x = convert(x, as_dtype(dtype))
-    if x._array.dtype.kind != "f":
+    if x._aval.dtype.kind != "f":
         found = "Input" if dtype is None else "Optional"
         raise RuntimeError(
             f"mean(): could not infer output dtype. {found} dtype must be either a "
@@ -77,5 +77,5 @@ def _mean(x: Any, axis: Any, keepdims: bool) -> Any:
 
 def _reduced(name: str, function: Any, x: Tensor, dim: Any, keepdim: bool) -> Tensor:
     node = f"{name}Backward{0 if dim is _ALL else 1}"
-    axes = axes_of(None if dim is _ALL else dim, x._array.ndim)
+    axes = axes_of(None if dim is _ALL else dim, x._aval.ndim)
     return apply(node, lambda u: function(u, axis=axes, keepdims=keepdim), x)  # type: ignore[no-any-return]

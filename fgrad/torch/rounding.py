@@ -23,9 +23,9 @@ def flat(value: Any, x: Any) -> Any:
 def _steps(name: str, node: str, compute: Callable[[Any], Any], doc: str) -> Any:
     def apply_steps(input: Tensor) -> Tensor:
         x = require_tensor(name, input)
-        if x._array.dtype == bool:
+        if x._aval.dtype == bool:
             raise NotImplementedError(f"\"{name}_vml_cpu\" not implemented for 'Bool'")
-        if x._array.dtype.kind != "f":
+        if x._aval.dtype.kind != "f":
             return make(x._array.copy())
         return one(node, lambda u: flat(compute(u), u), x)
 
@@ -45,9 +45,9 @@ METHODS["fix"] = FUNCTIONS["fix"] = trunc
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     """The nearest number with some decimals; halves go to the even one."""
     x = require_tensor("round", input)
-    if x._array.dtype == bool:
+    if x._aval.dtype == bool:
         raise NotImplementedError("\"round_vml_cpu\" not implemented for 'Bool'")
-    if x._array.dtype.kind != "f":
+    if x._aval.dtype.kind != "f":
         return make(x._array.copy())
     node = "RoundBackward1" if decimals else "RoundBackward0"
     return one(node, lambda u: flat(np.round(u, decimals), u), x)
@@ -57,7 +57,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 def frac(input: Tensor) -> Tensor:
     """What `trunc` takes away; its derivative is 1."""
     x = require_tensor("frac", input)
-    if x._array.dtype.kind != "f":
+    if x._aval.dtype.kind != "f":
         raise NotImplementedError(f"\"frac_cpu\" not implemented for '{x.dtype.kind}'")
     return one("FracBackward0", lambda u: u - np.trunc(u), x)
 

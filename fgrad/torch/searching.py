@@ -17,7 +17,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     if as_tuple:
         return tuple(make(indices) for indices in found)
     rows = np.stack(found, 1)
-    return make(rows if input._array.ndim else rows[:, :0])
+    return make(rows if input._aval.ndim else rows[:, :0])
 
 
 @operation("argwhere")
@@ -71,12 +71,12 @@ def bincount(
         RuntimeError: a number is negative.
     """
     x = require_tensor("bincount", input)
-    if x._array.ndim != 1 or (x._array.size and x._array.min() < 0):
+    if x._aval.ndim != 1 or (x._aval.size and x._array.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is None:
         return make(np.bincount(x._array, minlength=minlength))
     counts = np.bincount(x._array, weights._array, minlength)
-    return make(counts.astype(weights._array.dtype))
+    return make(counts.astype(weights._aval.dtype))
 
 
 @operation("histc")

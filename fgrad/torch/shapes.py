@@ -70,7 +70,7 @@ def view(self: Tensor, *shape: Any) -> Tensor:
     Raises:
         RuntimeError: the memory is not laid out for it, or the sizes differ.
     """
-    target = _target(shape, self._array.size)
+    target = _target(shape, self._aval.size)
     if not _is_viewable(self._array, target):
         raise RuntimeError(NOT_VIEWABLE)
     return _reshaped("ViewBackward0", self, target)
@@ -80,7 +80,7 @@ def view(self: Tensor, *shape: Any) -> Tensor:
 def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
     """Another shape: a view where the memory allows it, else a copy."""
     x = require_tensor("reshape", input)
-    target = _target(shape or (named["shape"],), x._array.size)
+    target = _target(shape or (named["shape"],), x._aval.size)
     is_view = _is_viewable(x._array, target)
     return _reshaped("ViewBackward0" if is_view else "UnsafeViewBackward0", x, target)
 
@@ -93,7 +93,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         RuntimeError: the first comes after the last.
     """
     x = require_tensor("flatten", input)
-    shape = x._array.shape
+    shape = x._aval.shape
     first, last = axis_of(start_dim, len(shape)), axis_of(end_dim, len(shape))
     if first > last:
         raise RuntimeError(
@@ -111,7 +111,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def ravel(input: Tensor) -> Tensor:
     """All elements in one axis."""
     x = require_tensor("ravel", input)
-    return x if x._array.ndim == 1 else reshape(x, -1)
+    return x if x._aval.ndim == 1 else reshape(x, -1)
 
 
 @method("expand")
@@ -123,7 +123,7 @@ def expand(self: Tensor, *size: Any) -> Tensor:
     """
     flat = size[0] if len(size) == 1 and isinstance(size[0], Sequence) else size
     lengths = [operator.index(n) for n in flat]
-    own = self._array.shape
+    own = self._aval.shape
     if len(lengths) < len(own):
         raise RuntimeError(
             f"expand(torch.{self.dtype.kind}Tensor{{{list(own)}}}, size={lengths}): "
@@ -155,19 +155,19 @@ def broadcast_to(input: Tensor, size: Any) -> Tensor:
 @method("expand_as")
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
     """Expanded to the shape of another tensor."""
-    return expand(self, other._array.shape)
+    return expand(self, other._aval.shape)
 
 
 @method("view_as")
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """The same memory in the shape of another tensor."""
-    return view(self, other._array.shape)
+    return view(self, other._aval.shape)
 
 
 @method("reshape_as")
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     """The elements in the shape of another tensor."""
-    return reshape(self, other._array.shape)
+    return reshape(self, other._aval.shape)
 
 
 @operation("narrow")
@@ -178,8 +178,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
         RuntimeError: they are more than there are.
     """
     x = require_tensor("narrow", input)
-    axis = axis_of(dim, x._array.ndim)
-    total, first = x._array.shape[axis], int(start)
+    axis = axis_of(dim, x._aval.ndim)
+    total, first = x._aval.shape[axis], int(start)
     if first + length > total:
         raise RuntimeError(
             f"start ({first}) + length ({length}) exceeds dimension size ({total})."
@@ -197,8 +197,8 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
         IndexError: there is no such slice.
     """
     x = require_tensor("select", input)
-    axis = axis_of(dim, x._array.ndim)
-    length = x._array.shape[axis]
+    axis = axis_of(dim, x._aval.ndim)
+    length = x._aval.shape[axis]
     if not -length <= index < length:
         raise IndexError(
             f"select(): index {index} out of range for tensor of size "
@@ -221,13 +221,13 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     """The axes in another order."""
     x = require_tensor("permute", input)
     named = dims[0] if len(dims) == 1 and isinstance(dims[0], Sequence) else dims
-    if len(named) != x._array.ndim:
+    if len(named) != x._aval.ndim:
         raise RuntimeError(
             "permute(sparse_coo): number of dimensions in the tensor input does not "
             "match the length of the desired ordering of dimensions i.e. input.dim() = "
-            f"{x._array.ndim} is not equal to len(dims) = {len(named)}"
+            f"{x._aval.ndim} is not equal to len(dims) = {len(named)}"
         )
-    return _transposed("PermuteBackward0", x, axes_of(tuple(named), x._array.ndim))
+    return _transposed("PermuteBackward0", x, axes_of(tuple(named), x._aval.ndim))
 
 
 def _transposed(node: str, x: Tensor, axes: Sequence[int]) -> Tensor:
@@ -239,8 +239,8 @@ def _transposed(node: str, x: Tensor, axes: Sequence[int]) -> Tensor:
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two axes exchanged."""
     x = require_tensor("transpose", input)
-    first, second = (axis_of(dim, x._array.ndim) for dim in (dim0, dim1))
-    axes = list(range(x._array.ndim))
+    first, second = (axis_of(dim, x._aval.ndim) for dim in (dim0, dim1))
+    axes = list(range(x._aval.ndim))
     if axes:
         axes[first], axes[second] = axes[second], axes[first]
     return _transposed("TransposeBackward0", x, axes)
@@ -254,15 +254,15 @@ def t(input: Tensor) -> Tensor:
         RuntimeError: there are more than two axes.
     """
     x = require_tensor("t", input)
-    if x._array.ndim > 2:
+    if x._aval.ndim > 2:
         raise RuntimeError(
-            f"t() expects a tensor with <= 2 dimensions, but self is {x._array.ndim}D"
+            f"t() expects a tensor with <= 2 dimensions, but self is {x._aval.ndim}D"
         )
-    return _transposed("TBackward0", x, range(x._array.ndim)[::-1])
+    return _transposed("TBackward0", x, range(x._aval.ndim)[::-1])
 
 
 def _all_reversed(self: Tensor) -> Tensor:
-    ndim = self._array.ndim
+    ndim = self._aval.ndim
     if ndim != 2:
         text = DEPRECATED_T if ndim else DEPRECATED_T_0D
         warnings.warn(text, UserWarning, stacklevel=2)
@@ -287,7 +287,7 @@ def adjoint(input: Tensor) -> Tensor:
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Axes of length 1 left out: all, or those named."""
     x = require_tensor("squeeze", input)
-    shape = x._array.shape
+    shape = x._aval.shape
     is_several = isinstance(dim, Sequence)
     if dim is None:
         gone = tuple(range(len(shape)))
@@ -302,7 +302,7 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """A new axis of length 1."""
     x = require_tensor("unsqueeze", input)
-    shape = list(x._array.shape)
+    shape = list(x._aval.shape)
     shape.insert(axis_of(dim, len(shape) + 1), 1)
     return _reshaped("UnsqueezeBackward0", x, tuple(shape))
 
@@ -311,8 +311,8 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along an axis."""
     x = require_tensor("unbind", input)
-    lead = (slice(None),) * axis_of(dim, x._array.ndim)
-    count = x._array.shape[len(lead)]
+    lead = (slice(None),) * axis_of(dim, x._aval.ndim)
+    count = x._aval.shape[len(lead)]
 
     def slices(u: Any) -> tuple[Any, ...]:
         return tuple(u[(*lead, k)] for k in range(count))
@@ -322,6 +322,6 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 @method("__iter__")
 def _iterate(self: Tensor) -> Any:
-    if not self._array.ndim:
+    if not self._aval.ndim:
         raise TypeError("iteration over a 0-d tensor")
     return iter(unbind(self))

@@ -26,7 +26,7 @@ def sort(
 ) -> Any:
     """The elements in order along an axis, and where they were; it is stable."""
     x = require_tensor("sort", input)
-    axis = axis_of(dim, x._array.ndim)
+    axis = axis_of(dim, x._aval.ndim)
     indices = order(x._array, axis, descending)
     return _gathered(return_types.sort, "SortBackward0", x, indices, axis)
 
@@ -38,7 +38,7 @@ def argsort(
 ) -> Tensor:
     """The indices that sort along an axis."""
     x = require_tensor("argsort", input)
-    return make(order(x._array, axis_of(dim, x._array.ndim), descending))
+    return make(order(x._array, axis_of(dim, x._aval.ndim), descending))
 
 
 @operation("msort")
@@ -58,11 +58,11 @@ def topk(
         RuntimeError: there are fewer than ``k``.
     """
     x = require_tensor("topk", input)
-    axis = axis_of(dim, x._array.ndim)
-    if not 0 <= k <= (x._array.shape[axis] if x._array.ndim else 1):
+    axis = axis_of(dim, x._aval.ndim)
+    if not 0 <= k <= (x._aval.shape[axis] if x._aval.ndim else 1):
         raise RuntimeError("selected index k out of range")
     ranks = order(x._array, axis, largest)
-    indices = np.take(ranks, range(k), axis) if x._array.ndim else ranks
+    indices = np.take(ranks, range(k), axis) if x._aval.ndim else ranks
     return _gathered(return_types.topk, "TopkBackward0", x, indices, axis)
 
 
@@ -75,13 +75,13 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
         RuntimeError: there are fewer than ``k``.
     """
     x = require_tensor("kthvalue", input)
-    axis = axis_of(dim, x._array.ndim)
-    if not 1 <= k <= (x._array.shape[axis] if x._array.ndim else 1):
+    axis = axis_of(dim, x._aval.ndim)
+    if not 1 <= k <= (x._aval.shape[axis] if x._aval.ndim else 1):
         raise RuntimeError(
             f"kthvalue(): selected number k out of range for dimension {axis}"
         )
     ranks = order(x._array, axis)
-    indices = np.take(ranks, k - 1, axis) if x._array.ndim else ranks
+    indices = np.take(ranks, k - 1, axis) if x._aval.ndim else ranks
     return pick(return_types.kthvalue, "KthvalueBackward0", x, indices, axis, keepdim)
 
 
@@ -105,7 +105,7 @@ def unique(
     )
     results = [make(values)]
     if return_inverse:
-        shape = x._array.shape if dim is None else (-1,)
+        shape = x._aval.shape if dim is None else (-1,)
         results.append(make(np.asarray(inverse).reshape(shape)))
     if return_counts:
         results.append(make(counts))
@@ -126,7 +126,7 @@ def unique_consecutive(
     is_new[1:] = flat[1:] != flat[:-1]
     results = [make(flat[is_new])]
     if return_inverse:
-        results.append(make((np.cumsum(is_new) - 1).reshape(input._array.shape)))
+        results.append(make((np.cumsum(is_new) - 1).reshape(input._aval.shape)))
     if return_counts:
         ends = np.append(np.flatnonzero(is_new), flat.size)
         results.append(make(np.diff(ends)))

@@ -46,7 +46,7 @@ __all__ = [
 def _floating(name: str, node: str, compute: Any, doc: str) -> Any:
     def apply_special(input: Tensor) -> Tensor:
         x = require_tensor(name, input)
-        if x._array.dtype.kind != "f":
+        if x._aval.dtype.kind != "f":
             x = convert(x, dtypes.get_default_dtype())
         return one(node, compute, x)
 
@@ -198,7 +198,7 @@ def _no_entropy(x: Any) -> Any:
 def ndtr(input: Tensor) -> Tensor:
     """The distribution function of the standard normal distribution."""
     x = require_tensor("special_ndtr", input)
-    if x._array.dtype.kind != "f":
+    if x._aval.dtype.kind != "f":
         x = convert(x, dtypes.get_default_dtype())
     node = "MulBackward1"
     return one(node, lambda u: 0.5 * (1 + erf_of(u * math.sqrt(0.5))), x)
@@ -208,7 +208,7 @@ def ndtr(input: Tensor) -> Tensor:
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """``log(input / (1 - input))``, of numbers limited to ``[eps, 1 - eps]``."""
     x = require_tensor("logit", input)
-    if x._array.dtype.kind != "f":
+    if x._aval.dtype.kind != "f":
         x = convert(x, dtypes.get_default_dtype())
 
     def compute(u: Any) -> Any:

@@ -28,7 +28,7 @@ def typed(x: Tensor, dtype: Any) -> Tensor:
     """A tensor for a sum or product: in ``dtype``; integers become int64."""
     if dtype is not None:
         return convert(x, as_dtype(dtype))
-    return x if x._array.dtype.kind == "f" else convert(x, dtypes.int64)
+    return x if x._aval.dtype.kind == "f" else convert(x, dtypes.int64)
 
 
 @operation("prod")
@@ -46,8 +46,8 @@ def prod(
 
 def _only(x: Tensor, dim: int) -> tuple[int, ...]:
     """One axis, as a tuple: empty for a tensor without axes."""
-    axis = axis_of(dim, x._array.ndim)
-    return (axis,) if x._array.ndim else ()
+    axis = axis_of(dim, x._aval.ndim)
+    return (axis,) if x._aval.ndim else ()
 
 
 class _Spread:
@@ -71,8 +71,8 @@ class _Spread:
             raise TypeError(
                 f"{name}() got an unexpected keyword argument '{next(iter(given))}'"
             )
-        self.axes = axes_of(dim, self.x._array.ndim)
-        count = math.prod(self.x._array.shape[axis] for axis in self.axes)
+        self.axes = axes_of(dim, self.x._aval.ndim)
+        count = math.prod(self.x._aval.shape[axis] for axis in self.axes)
         if correction is None:
             correction = 1 if unbiased else 0
         if count <= correction:
@@ -202,7 +202,7 @@ def norm(
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
     order = 2.0 if p in ("fro", None) else float(p)
-    axes = axes_of(dim, x._array.ndim)
+    axes = axes_of(dim, x._aval.ndim)
     node = "LinalgVectorNormBackward0"
     return one(node, lambda u: vector_norm(u, order, axes, keepdim), x)
 
@@ -218,7 +218,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     x = require_tensor("logsumexp", input)
     if not x.dtype.is_floating_point:
         x = convert(x, dtypes.get_default_dtype())
-    axes = axes_of(dim, x._array.ndim)
+    axes = axes_of(dim, x._aval.ndim)
     return one("LogsumexpBackward0", lambda u: _logsumexp(u, axes, keepdim), x)
 
 
@@ -263,7 +263,7 @@ def floating(name: str, input: Tensor, dtype: Any) -> Tensor:
 def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """``exp(input)``, divided by its sum over an axis."""
     x = floating("softmax", input, dtype)
-    axis = axis_of(dim, x._array.ndim)
+    axis = axis_of(dim, x._aval.ndim)
     return one("SoftmaxBackward0", lambda u: softmax_of(u, axis), x)
 
 
@@ -272,7 +272,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """The logarithm of `softmax`."""
     x = floating("log_softmax", input, dtype)
-    axis = axis_of(dim, x._array.ndim)
+    axis = axis_of(dim, x._aval.ndim)
     return one("LogSoftmaxBackward0", lambda u: log_softmax_of(u, axis), x)
 
 
@@ -283,7 +283,7 @@ def nansum(
 ) -> Tensor:
     """The sum over axes of what is not NaN."""
     x = typed(require_tensor("nansum", input), dtype)
-    axes = axes_of(dim, x._array.ndim)
+    axes = axes_of(dim, x._aval.ndim)
 
     def compute(u: Any) -> Any:
         return np.sum(np.where(u == u, u, 0), axis=axes, keepdims=keepdim)
@@ -298,7 +298,7 @@ def nanmean(
 ) -> Tensor:
     """The mean over axes of what is not NaN."""
     x = require_tensor("nanmean", input)
-    axes = axes_of(dim, x._array.ndim)
+    axes = axes_of(dim, x._aval.ndim)
     count = np.sum(x._array == x._array, axis=axes, keepdims=keepdim)
     total = nansum(x, dim, keepdim, dtype=dtype)
     return one("DivBackward0", lambda u: u / count.astype(u.dtype), total)
@@ -341,7 +341,7 @@ def quantile(
             raise RuntimeError(
                 f"quantile() q must be in the range [0, 1] but got {each:g}"
             )
-    axis = None if dim is None else axis_of(dim, x._array.ndim)
+    axis = None if dim is None else axis_of(dim, x._aval.ndim)
     method: Any = interpolation
 
     def compute(u: Any) -> Any:

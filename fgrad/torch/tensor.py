@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fgrad.ir import Aval, aval_of
 from fgrad.torch.dtypes import dtype, get_default_dtype, of_numpy
 from fgrad.torch.size import CPU, Size, device, size_arguments
 
@@ -84,6 +85,7 @@ class Tensor:
         "__dict__",
         "__weakref__",
         "_array",
+        "_aval",
         "_base",
         "_grad",
         "_node",
@@ -95,6 +97,7 @@ class Tensor:
     __module__ = "torch"  # what print(type(x)) shows
     __array_priority__ = 1000
     _array: Array
+    _aval: Aval
     _base: Tensor | None
     _grad: Tensor | None
     _node: Node | None
@@ -114,12 +117,12 @@ class Tensor:
     @property
     def shape(self) -> Size:
         """The lengths of the axes."""
-        return Size(self._array.shape)
+        return Size(self._aval.shape)
 
     @property
     def dtype(self) -> dtype:
         """The type of the elements."""
-        return of_numpy(self._array.dtype)
+        return of_numpy(self._aval.dtype)
 
     @property
     def device(self) -> device:
@@ -129,7 +132,7 @@ class Tensor:
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self._array.ndim
+        return self._aval.ndim
 
     @property
     def is_leaf(self) -> bool:
@@ -148,7 +151,7 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if value and self._array.dtype.kind != "f":
+        if value and self._aval.dtype.kind != "f":
             raise RuntimeError(ONLY_INEXACT)
         self.requires_grad_(value)
 
@@ -160,7 +163,7 @@ class Tensor:
         """
         if self._node is not None and not requires_grad:
             raise RuntimeError(NOT_A_LEAF)
-        if requires_grad and self._array.dtype.kind != "f":
+        if requires_grad and self._aval.dtype.kind != "f":
             raise RuntimeError(ONLY_FLOATS)
         self._requires = bool(requires_grad)
         return self
@@ -188,13 +191,13 @@ class Tensor:
                 "assigned grad expected to be a Tensor or None but got grad of type "
                 f"{type(value).__name__}"
             )
-        if value._array.shape != self._array.shape:
+        if value._aval.shape != self._aval.shape:
             raise RuntimeError(
                 f"attempting to assign a gradient of size '{list(value.shape)}' to a "
                 f"tensor of size '{list(self.shape)}'. Please ensure that the gradient "
                 "and the tensor are the same size"
             )
-        if value._array.dtype != self._array.dtype:
+        if value._aval.dtype != self._aval.dtype:
             raise RuntimeError(
                 f"attempting to assign a gradient with dtype '{value.dtype.cpp}' to a "
                 f"tensor with grad_dtype '{self.dtype.kind}'. The gradient must match "
@@ -230,12 +233,12 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        if self._node is None and value._array.dtype != self._array.dtype:
+        if self._node is None and value._aval.dtype != self._aval.dtype:
             raise RuntimeError(
                 "Attempted to call `variable.set_data(tensor)`, but `variable` and "
                 "`tensor` have incompatible tensor type."
             )
-        self._array = value._array
+        set_array(self, value._array)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
@@ -261,6 +264,9 @@ class Tensor:
         return id(self)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_aval":  # not asked for before
+            self._aval = aval_of(self._array)
+            return self._aval
         near = difflib.get_close_matches(name, dir(type(self)), n=3, cutoff=0.6)
         hint = f"; near: {', '.join(near)}" if near and name[:2] != "__" else ""
         raise AttributeError(
@@ -284,6 +290,12 @@ def _initialise(
     tensor._number = 0
     tensor._grad = None
     tensor._retains = False
+
+
+def set_array(tensor: Tensor, array: Array) -> None:
+    """Have a tensor hold another array, which may be of another type."""
+    tensor._array = array
+    tensor._aval = aval_of(array)
 
 
 def make(

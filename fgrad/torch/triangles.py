@@ -13,7 +13,7 @@ from fgrad.torch.tensor import Tensor, require_tensor
 
 
 def _check_matrix(name: str, x: Tensor) -> Tensor:
-    if x._array.ndim < 2:
+    if x._aval.ndim < 2:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
     return x
 
@@ -36,7 +36,7 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """A copy of the elements on a diagonal of two axes, in a new last axis."""
     x = require_tensor("diagonal", input)
-    axes = axis_of(dim1, x._array.ndim), axis_of(dim2, x._array.ndim)
+    axes = axis_of(dim1, x._aval.ndim), axis_of(dim2, x._aval.ndim)
 
     def compute(u: Any) -> Any:
         return _copied(np.diagonal(u, offset, *axes))
@@ -52,9 +52,9 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
         RuntimeError: there are more than two axes.
     """
     x = require_tensor("diag", input)
-    if x._array.ndim not in (1, 2):
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {x._array.ndim}D")
-    is_vector = x._array.ndim == 1
+    if x._aval.ndim not in (1, 2):
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {x._aval.ndim}D")
+    is_vector = x._aval.ndim == 1
     node = "DiagEmbedBackward0" if is_vector else "DiagonalBackward0_copy"
     return one(node, lambda u: _copied(np.diag(u, diagonal)), x)
 
@@ -69,8 +69,8 @@ def diag_embed(
 ) -> Tensor:
     """Matrices with the last axis as their diagonals."""
     x = require_tensor("diag_embed", input)
-    length = x._array.shape[-1] + abs(offset)
-    ndim = x._array.ndim + 1
+    length = x._aval.shape[-1] + abs(offset)
+    ndim = x._aval.ndim + 1
     first, second = axis_of(dim1, ndim), axis_of(dim2, ndim)
     column = max(offset, 0)
     mask = np.eye(length, k=offset, dtype=bool)
@@ -97,8 +97,8 @@ def trace(input: Tensor) -> Tensor:
         RuntimeError: it is no matrix.
     """
     x = require_tensor("trace", input)
-    if x._array.ndim != 2:
+    if x._aval.ndim != 2:
         raise RuntimeError(
-            f"trace: expected a matrix, but got tensor with dim {x._array.ndim}"
+            f"trace: expected a matrix, but got tensor with dim {x._aval.ndim}"
         )
     return one("TraceBackward0", np.trace, x)

@@ -125,7 +125,7 @@ class MultiheadAttention(Module):
             average_attn_weights: the mean over heads, or the weights of each.
             is_causal: a hint that the mask is causal.
         """
-        is_single = query._array.ndim == 2
+        is_single = query._aval.ndim == 2
         inputs = [query, key, value]
         if is_single:
             inputs = [x.unsqueeze(1) for x in inputs]
@@ -156,7 +156,7 @@ class MultiheadAttention(Module):
         total = None
         if attention is not None:
             mask = _as_numbers(attention, like)
-            if mask._array.ndim == 3:
+            if mask._aval.ndim == 3:
                 mask = mask.view(-1, self.num_heads, *mask.shape[1:])
             total = mask
         if padding is not None:

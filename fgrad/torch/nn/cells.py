@@ -94,13 +94,13 @@ class _Cell(Module):
 
     def _advance(self, input: Tensor, state: Any) -> tuple[Tensor, ...]:
         x = input
-        if x._array.shape[-1] != self.input_size:
+        if x._aval.shape[-1] != self.input_size:
             raise RuntimeError(
-                f"input has inconsistent input_size: got {x._array.shape[-1]} expected "
+                f"input has inconsistent input_size: got {x._aval.shape[-1]} expected "
                 f"{self.input_size}"
             )
         if state is None:
-            shape = (*x._array.shape[:-1], self.hidden_size)
+            shape = (*x._aval.shape[:-1], self.hidden_size)
             state = (zeros(shape, dtype=x.dtype),) * self.states
         step = self._step()
 

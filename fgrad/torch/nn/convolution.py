@@ -66,7 +66,7 @@ class _Convolution(Module):
         """Draw the parameters anew."""
         init.kaiming_uniform_(self.weight, a=math.sqrt(5))
         if self.bias is not None:
-            fan = math.prod(self.weight._array.shape[1:])
+            fan = math.prod(self.weight._aval.shape[1:])
             init.uniform_within(self.bias, fan)
 
     def _around(self, input: Tensor) -> tuple[Tensor, Any]:

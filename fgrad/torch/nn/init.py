@@ -60,12 +60,12 @@ def trunc_normal_(
 ) -> Tensor:
     """Normal numbers, drawn again where they are outside of ``[a, b]``."""
     source = (generator or default_generator).numpy
-    draws: Any = mean + std * source.standard_normal(tensor._array.shape)
+    draws: Any = mean + std * source.standard_normal(tensor._aval.shape)
     wrong: Any = (draws < a) | (draws > b)
     while wrong.any():
         draws[wrong] = mean + std * source.standard_normal(int(wrong.sum()))
         wrong = (draws < a) | (draws > b)
-    return tensor.copy_(make(draws.astype(tensor._array.dtype)))  # type: ignore[no-any-return]
+    return tensor.copy_(make(draws.astype(tensor._aval.dtype)))  # type: ignore[no-any-return]
 
 
 @_unrecorded
@@ -93,9 +93,9 @@ def eye_(tensor: Tensor) -> Tensor:
     Raises:
         ValueError: the tensor is no matrix.
     """
-    if tensor._array.ndim != 2:
+    if tensor._aval.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    return tensor.copy_(make(np.eye(*tensor.shape, dtype=tensor._array.dtype)))  # type: ignore[no-any-return]
+    return tensor.copy_(make(np.eye(*tensor.shape, dtype=tensor._aval.dtype)))  # type: ignore[no-any-return]
 
 
 def calculate_gain(nonlinearity: str, param: Any = None) -> float:
@@ -123,7 +123,7 @@ def calculate_gain(nonlinearity: str, param: Any = None) -> float:
 
 def _fans(tensor: Tensor) -> tuple[int, int]:
     """How many inputs and outputs an element of the layer has."""
-    shape = tensor._array.shape
+    shape = tensor._aval.shape
     if len(shape) < 2:
         raise ValueError(
             "Fan in and fan out can not be computed for tensor with fewer than 2 "
@@ -169,7 +169,7 @@ def kaiming_uniform_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Even numbers that keep the variance through an activation."""
-    if 0 in tensor._array.shape:
+    if 0 in tensor._aval.shape:
         warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
         return tensor
     bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
@@ -197,17 +197,17 @@ def orthogonal_(
     Raises:
         ValueError: there are fewer than two axes.
     """
-    if tensor._array.ndim < 2:
+    if tensor._aval.ndim < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
-    rows = tensor._array.shape[0]
+    rows = tensor._aval.shape[0]
     flat = (generator or default_generator).numpy.standard_normal(
-        (rows, tensor._array.size // rows)
+        (rows, tensor._aval.size // rows)
     )
     is_wide = flat.shape[0] < flat.shape[1]
     orthogonal, upper = np.linalg.qr(flat.T if is_wide else flat)
     orthogonal = orthogonal * np.sign(np.diag(upper))
-    values = (orthogonal.T if is_wide else orthogonal).reshape(tensor._array.shape)
-    return tensor.copy_(make((gain * values).astype(tensor._array.dtype)))  # type: ignore[no-any-return]
+    values = (orthogonal.T if is_wide else orthogonal).reshape(tensor._aval.shape)
+    return tensor.copy_(make((gain * values).astype(tensor._aval.dtype)))  # type: ignore[no-any-return]
 
 
 @_unrecorded
@@ -220,8 +220,8 @@ def sparse_(
     """Normal numbers, of which a share in each column is zero."""
     normal_(tensor, 0.0, std, generator)
     source = (generator or default_generator).numpy
-    rows = tensor._array.shape[0]
-    for column in range(tensor._array.shape[1]):
+    rows = tensor._aval.shape[0]
+    for column in range(tensor._aval.shape[1]):
         gone = source.permutation(rows)[: math.ceil(sparsity * rows)]
         tensor._array[gone, column] = 0
     return tensor
@@ -230,7 +230,7 @@ def sparse_(
 @_unrecorded
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     """Convolution weights that pass channels on."""
-    shape = tensor._array.shape
+    shape = tensor._aval.shape
     tensor.fill_(0)
     centre = tuple(n // 2 for n in shape[2:])
     per_group = shape[0] // groups

@@ -15,7 +15,7 @@ from fgrad.torch.nn.hooks import RemovableHandle
 from fgrad.torch.nn.parameter import Buffer, Parameter
 from fgrad.torch.size import CPU
 from fgrad.torch.size import device as device_of
-from fgrad.torch.tensor import Tensor
+from fgrad.torch.tensor import Tensor, set_array
 
 
 class Module:
@@ -307,7 +307,7 @@ class Module:
                 held = [*module._parameters.values(), *module._buffers.values()]
                 for value in held:
                     if value is not None and value.dtype.is_floating_point:
-                        value._array = value._array.astype(target.numpy, copy=False)
+                        set_array(value, value._array.astype(target.numpy, copy=False))
                         if value._grad is not None:
                             value._grad = value._grad.to(target)
         return self

@@ -65,11 +65,9 @@ class _Normalization(Module):
             init.zeros_(self.bias)
 
     def _check_rank(self, input: Tensor) -> None:
-        if input._array.ndim not in self.ranks:
+        if input._aval.ndim not in self.ranks:
             wanted = " or ".join(f"{rank}D" for rank in self.ranks)
-            raise ValueError(
-                f"expected {wanted} input (got {input._array.ndim}D input)"
-            )
+            raise ValueError(f"expected {wanted} input (got {input._aval.ndim}D input)")
 
     def extra_repr(self) -> str:
         return (
@@ -129,7 +127,7 @@ class _InstanceNorm(_Normalization):
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_rank(input)
-        is_single = input._array.ndim == self.ranks[0]
+        is_single = input._aval.ndim == self.ranks[0]
         x = input.unsqueeze(0) if is_single else input
         uses_input = self.training or not self.track_running_stats
         known = (self.running_mean, self.running_var, self.weight, self.bias)

@@ -98,28 +98,28 @@ class _Recurrent(Module):
         return several(self.node, compute, x, *weights, *state)
 
     def _run(self, input: Tensor, state: Any) -> tuple[Tensor, list[Tensor]]:
-        if input._array.ndim not in (2, 3):
+        if input._aval.ndim not in (2, 3):
             raise ValueError(
                 f"{self._get_name()}: Expected input to be 2D or 3D, got "
-                f"{input._array.ndim}D instead"
+                f"{input._aval.ndim}D instead"
             )
-        is_single = input._array.ndim == 2
-        if input._array.shape[-1] != self.input_size:
+        is_single = input._aval.ndim == 2
+        if input._aval.shape[-1] != self.input_size:
             raise RuntimeError(
                 "input.size(-1) must be equal to input_size. Expected "
-                f"{self.input_size}, got {input._array.shape[-1]}"
+                f"{self.input_size}, got {input._aval.shape[-1]}"
             )
         x = input.unsqueeze(1) if is_single else input
         if self.batch_first and not is_single:
             x = x.transpose(0, 1)
         count = self.num_layers * self._directions
         if state is None:
-            shape = (count, x._array.shape[1], self.hidden_size)
+            shape = (count, x._aval.shape[1], self.hidden_size)
             state = (zeros(shape, dtype=x.dtype),) * self.states
         elif is_single:
             state = tuple(part.unsqueeze(1) for part in state)
         for part in state:
-            self._check_state(part, (count, x._array.shape[1], self.hidden_size))
+            self._check_state(part, (count, x._aval.shape[1], self.hidden_size))
         x, ends = self._all_layers(x, state)
         if is_single:
             return x.squeeze(1), [end.squeeze(1) for end in ends]
@@ -127,7 +127,7 @@ class _Recurrent(Module):
 
     @staticmethod
     def _check_state(part: Tensor, wanted: tuple[int, ...]) -> None:
-        if part._array.shape != wanted:
+        if part._aval.shape != wanted:
             raise RuntimeError(f"Expected hidden size {wanted}, got {list(part.shape)}")
 
     def _all_layers(self, x: Any, state: Any) -> tuple[Any, list[Any]]:

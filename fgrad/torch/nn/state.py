@@ -104,7 +104,7 @@ def _load_one(
             f'While copying the parameter named "{key}", expected torch.Tensor or '
             f"Tensor-like object from checkpoint but received {type(value)}"
         )
-    elif value._array.shape != target._array.shape:
+    elif value._aval.shape != target._aval.shape:
         errors.append(
             f"size mismatch for {key}: copying a param with shape {value.shape} from "
             f"checkpoint, the shape in current model is {target.shape}."

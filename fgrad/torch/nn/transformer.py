@@ -255,7 +255,7 @@ class Transformer(Module):
             LayerNorm(d_model, layer_norm_eps, bias=bias),
         )
         for parameter in self.parameters():
-            if parameter._array.ndim > 1:
+            if parameter._aval.ndim > 1:
                 init.xavier_uniform_(parameter)
         self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
 

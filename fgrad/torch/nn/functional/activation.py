@@ -26,7 +26,7 @@ def _activation(
 ) -> Tensor:
     """An elementwise function of floating-point numbers."""
     x = require_tensor(name, input)
-    if x._array.dtype.kind != "f":
+    if x._aval.dtype.kind != "f":
         kernel = {"gelu": "GeluKernelImpl"}.get(name, f"{name}_cpu")
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{x.dtype.kind}'")
     if not inplace:
@@ -98,9 +98,9 @@ def leaky_relu(
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """``weight * input`` below 0; a weight for all, or one for each channel."""
-    shape = [1] * input._array.ndim
-    if weight._array.size > 1:
-        shape[1] = weight._array.size
+    shape = [1] * input._aval.ndim
+    if weight._aval.size > 1:
+        shape[1] = weight._aval.size
 
     def compute(u: Any, w: Any) -> Any:
         return np.where(u > 0, u, u * w.reshape(shape))
@@ -119,7 +119,7 @@ def rrelu(
     slope: Any = (lower + upper) / 2
     if training:
         draws = random.rand_like(input)._array
-        slope = (lower + (upper - lower) * draws).astype(input._array.dtype)
+        slope = (lower + (upper - lower) * draws).astype(input._aval.dtype)
 
     def compute(u: Any) -> Any:
         return np.where(u > 0, u, u * slope)
@@ -258,10 +258,10 @@ def tanh(input: Tensor) -> Tensor:
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along an axis, times the sigmoid of the second."""
     x = require_tensor("glu", input)
-    length = x._array.shape[dim]
+    length = x._aval.shape[dim]
     if length % 2:
         raise RuntimeError(
-            f"Halving dimension must be even, but dimension {dim % x._array.ndim} is "
+            f"Halving dimension must be even, but dimension {dim % x._aval.ndim} is "
             f"size {length}"
         )
 
@@ -277,7 +277,7 @@ def _axis(name: str, input: Tensor, dim: int | None) -> int:
     if dim is not None:
         return dim
     warnings.warn(IMPLICIT.format(name), UserWarning, stacklevel=3)
-    return 0 if input._array.ndim in (0, 1, 3) else 1
+    return 0 if input._aval.ndim in (0, 1, 3) else 1
 
 
 def softmax(

@@ -44,17 +44,17 @@ def scaled_dot_product_attention(
             "_scaled_dot_product_attention: Explicit attn_mask should not be set when "
             "is_causal=True"
         )
-    factor = 1 / math.sqrt(q._array.shape[-1]) if scale is None else scale
-    length, count = q._array.shape[-2], key._array.shape[-2]
-    repeat = q._array.shape[-3] // key._array.shape[-3] if enable_gqa else 1
+    factor = 1 / math.sqrt(q._aval.shape[-1]) if scale is None else scale
+    length, count = q._aval.shape[-2], key._aval.shape[-2]
+    repeat = q._aval.shape[-3] // key._aval.shape[-3] if enable_gqa else 1
     allowed = np.tri(length, count, dtype=bool) if is_causal else None
-    if attn_mask is not None and attn_mask._array.dtype == bool:
+    if attn_mask is not None and attn_mask._aval.dtype == bool:
         allowed, attn_mask = attn_mask._array, None
     keep: Any = None
     if dropout_p > 0:
-        shape = (*q._array.shape[:-1], count)
+        shape = (*q._aval.shape[:-1], count)
         draws = default_generator.numpy.random(shape, np.float32)
-        keep = (draws >= dropout_p) / np.asarray(1 - dropout_p, q._array.dtype)
+        keep = (draws >= dropout_p) / np.asarray(1 - dropout_p, q._aval.dtype)
 
     def compute(u: Any, k: Any, v: Any, mask: Any) -> Any:
         if repeat > 1:
@@ -70,6 +70,6 @@ def scaled_dot_product_attention(
         return weights @ v
 
     fused = "ScaledDotProductFlashAttentionForCpuBackward0"
-    is_fused = q._array.ndim == 4 and not dropout_p
+    is_fused = q._aval.ndim == 4 and not dropout_p
     node = fused if is_fused else "UnsafeViewBackward0"
     return one(node, compute, q, key, value, attn_mask)

@@ -20,7 +20,7 @@ def _classes(name: str, x: Tensor, target: Tensor, ignore_index: int) -> Array:
         RuntimeError: the classes are no int64 numbers.
         IndexError: there is no such class.
     """
-    classes, shape = target._array, x._array.shape
+    classes, shape = target._array, x._aval.shape
     lead = shape[:1] if len(shape) > 1 else ()
     if len(shape) > 1 and classes.shape[:1] != lead:
         found = classes.shape[0] if classes.ndim else 0
@@ -62,7 +62,7 @@ def _picked(
 
 
 def _nll_node(x: Tensor) -> str:
-    return "NllLossBackward0" if x._array.ndim < 3 else "NllLoss2DBackward0"
+    return "NllLossBackward0" if x._aval.ndim < 3 else "NllLoss2DBackward0"
 
 
 def nll_loss(
@@ -126,9 +126,9 @@ def cross_entropy(
     """
     x = require_tensor("cross_entropy_loss", input)
     check_reduction(reduction)
-    axis = 1 if x._array.ndim > 1 else 0
+    axis = 1 if x._aval.ndim > 1 else 0
     weights = None if weight is None else weight._array
-    if x._array.shape == target._array.shape and target.dtype.is_floating_point:
+    if x._aval.shape == target._aval.shape and target.dtype.is_floating_point:
         return _with_probabilities(x, target, weights, reduction, label_smoothing)
     classes = _classes("cross_entropy", x, target, ignore_index)
 
@@ -162,10 +162,10 @@ def _spread(
 def _with_probabilities(
     x: Tensor, target: Tensor, weight: Any, reduction: str, smoothing: float
 ) -> Tensor:
-    axis = 1 if x._array.ndim > 1 else 0
-    count = x._array.shape[axis]
-    shape = [-1 if k == axis else 1 for k in range(x._array.ndim)]
-    rows = x._array.size // count
+    axis = 1 if x._aval.ndim > 1 else 0
+    count = x._aval.shape[axis]
+    shape = [-1 if k == axis else 1 for k in range(x._aval.ndim)]
+    rows = x._aval.size // count
 
     def compute(u: Any, v: Any) -> Any:
         logs = log_softmax_of(u, axis)

@@ -49,20 +49,20 @@ def _convolved(x: Any, weight: Any, stride: Sizes, dilation: Sizes, groups: int)
 
 
 def _check(name: str, x: Tensor, weight: Tensor, ndim: int, groups: int) -> None:
-    shape = x._array.shape
+    shape = x._aval.shape
     if len(shape) not in (ndim + 1, ndim + 2):
         raise RuntimeError(
             f"Expected {ndim + 1}D (unbatched) or {ndim + 2}D (batched) input to "
             f"{name}, but got input of size: {list(shape)}"
         )
-    if x._array.dtype != weight._array.dtype:
+    if x._aval.dtype != weight._aval.dtype:
         raise RuntimeError(
             f"expected scalar type {x.dtype.kind} but found {weight.dtype.kind}"
         )
 
 
 def _check_channels(x: Tensor, shape: Any, weight: Tensor, groups: int) -> None:
-    wanted = weight._array.shape[1] * groups
+    wanted = weight._aval.shape[1] * groups
     if shape[1] != wanted:
         raise RuntimeError(
             f"Given groups={groups}, weight of size {list(weight.shape)}, expected "
@@ -123,10 +123,10 @@ def _convolution(
     x = require_tensor(name, input)
     _check(name, x, weight, ndim, groups)
     steps, spread = each(stride, ndim), each(dilation, ndim)
-    size = weight._array.shape[2:]
+    size = weight._aval.shape[2:]
     pads = _paddings(padding, size, spread, steps)
-    is_single = x._array.ndim == ndim + 1
-    shape = (1, *x._array.shape) if is_single else x._array.shape
+    is_single = x._aval.ndim == ndim + 1
+    shape = (1, *x._aval.shape) if is_single else x._aval.shape
     _check_channels(x, shape, weight, groups)
     lengths = [n + sum(p) for n, p in zip(shape[2:], pads, strict=True)]
     extents = [d * (k - 1) + 1 for d, k in zip(spread, size, strict=True)]
@@ -218,13 +218,13 @@ def _transposed(
     _check(name, x, weight, ndim, groups)
     steps, spread = each(stride, ndim), each(dilation, ndim)
     pads, more = each(padding, ndim), each(output_padding, ndim)
-    size = weight._array.shape[2:]
-    is_single = x._array.ndim == ndim + 1
-    shape = (1, *x._array.shape) if is_single else x._array.shape
-    if shape[1] != weight._array.shape[0]:
+    size = weight._aval.shape[2:]
+    is_single = x._aval.ndim == ndim + 1
+    shape = (1, *x._aval.shape) if is_single else x._aval.shape
+    if shape[1] != weight._aval.shape[0]:
         raise RuntimeError(
             f"Given transposed=1, weight of size {list(weight.shape)}, expected input"
-            f"{list(shape)} to have {weight._array.shape[0]} channels, but got "
+            f"{list(shape)} to have {weight._aval.shape[0]} channels, but got "
             f"{shape[1]} channels instead"
         )
     full = tuple(

@@ -31,14 +31,14 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         RuntimeError: the shapes or dtypes do not fit.
     """
     x = require_tensor("linear", input)
-    shape, dtype = x._array.shape, x._array.dtype
-    if shape[-1:] != weight._array.shape[-1:] or dtype != weight._array.dtype:
+    shape, dtype = x._aval.shape, x._aval.dtype
+    if shape[-1:] != weight._aval.shape[-1:] or dtype != weight._aval.dtype:
         raise RuntimeError(_complaint(x, weight, bias))
     ndim = len(shape)
     if bias is None:
         node = _UNBIASED.get(ndim, "UnsafeViewBackward0")
         return one(node, _linear, x, weight)
-    if bias._array.shape != weight._array.shape[:-1]:
+    if bias._aval.shape != weight._aval.shape[:-1]:
         raise RuntimeError(_bias_complaint(x, weight, bias))
     node = "AddmmBackward0" if ndim == 2 else "ViewBackward0"
     return one(node, _affine, bias, x, weight)  # in the order of PyTorch's edges
@@ -48,7 +48,7 @@ _UNBIASED = {1: "SqueezeBackward4", 2: "MmBackward0"}
 
 
 def _complaint(x: Tensor, weight: Tensor, bias: Tensor | None) -> str:
-    shape, matrix = x._array.shape, weight._array.shape
+    shape, matrix = x._aval.shape, weight._aval.shape
     if shape[-1:] != matrix[-1:]:
         rows = int(np.prod(shape[:-1]))
         out = matrix[0] if len(matrix) > 1 else 1
@@ -68,10 +68,10 @@ def _complaint(x: Tensor, weight: Tensor, bias: Tensor | None) -> str:
 
 
 def _bias_complaint(x: Tensor, weight: Tensor, bias: Tensor) -> str:
-    rows, out = int(np.prod(x._array.shape[:-1])), weight._array.shape[0]
+    rows, out = int(np.prod(x._aval.shape[:-1])), weight._aval.shape[0]
     return (
         f"The expanded size of the tensor ({out}) must match the existing size "
-        f"({bias._array.shape[0]}) at non-singleton dimension 1.  Target sizes: "
+        f"({bias._aval.shape[0]}) at non-singleton dimension 1.  Target sizes: "
         f"[{rows}, {out}].  Tensor sizes: {list(bias.shape)}"
     )
 

@@ -20,7 +20,7 @@ def normalize(
     """Divided by the ``p``-norm over an axis, which is taken to be at least ``eps``."""
     x = require_tensor("normalize", input)
     axes = tuple(
-        axis_of(k, x._array.ndim) for k in (dim if isinstance(dim, tuple) else (dim,))
+        axis_of(k, x._aval.ndim) for k in (dim if isinstance(dim, tuple) else (dim,))
     )
 
     def compute(u: Any) -> Any:
@@ -46,7 +46,7 @@ def cosine_similarity(
     complaint = shape_error(x._array, y._array)
     if complaint is not None:
         raise complaint
-    ndim = max(x._array.ndim, y._array.ndim)
+    ndim = max(x._aval.ndim, y._aval.ndim)
     axis = axis_of(dim, ndim) - ndim
     return one("SumBackward1", lambda u, v: _cosine(u, v, axis, eps), x, y)
 

@@ -28,7 +28,7 @@ def _dropped(
         return x
     draws = default_generator.numpy.random(shape, np.float32)
     scale = 0.0 if p == 1 else 1 / (1 - p)
-    mask = (draws >= p).astype(x._array.dtype) * x._array.dtype.type(scale)
+    mask = (draws >= p).astype(x._aval.dtype) * x._aval.dtype.type(scale)
     result = one("MulBackward0", lambda u: u * mask, x)
     return overwrite(x, result) if inplace else result
 
@@ -42,12 +42,12 @@ def dropout(
         ValueError: ``p`` is no probability.
     """
     x = require_tensor("dropout", input)
-    return _dropped("dropout", x, p, training, inplace, x._array.shape)
+    return _dropped("dropout", x, p, training, inplace, x._aval.shape)
 
 
 def _channels(x: Tensor, ndim: int) -> tuple[int, ...]:
-    lead = x._array.ndim - ndim
-    return (*x._array.shape[:lead], *(1,) * ndim)
+    lead = x._aval.ndim - ndim
+    return (*x._aval.shape[:lead], *(1,) * ndim)
 
 
 def dropout1d(
@@ -75,7 +75,7 @@ def alpha_dropout(
         return x
     low = -1.7580993408473766
     scale = ((1 - p) * (1 + p * low * low)) ** -0.5
-    keep = default_generator.numpy.random(x._array.shape, np.float32) >= p
+    keep = default_generator.numpy.random(x._aval.shape, np.float32) >= p
 
     def compute(u: Any) -> Any:
         return np.where(keep, u, low) * scale - scale * p * low

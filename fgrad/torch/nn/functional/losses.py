@@ -49,7 +49,7 @@ def node_of(name: str, reduction: str, elementwise: str) -> str:
 
 def _pair(name: str, input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     x, y = require_tensor(name, input), require_tensor(name, target, 2)
-    if x._array.shape != y._array.shape:
+    if x._aval.shape != y._aval.shape:
         warnings.warn(SIZES.format(y.shape, x.shape), UserWarning, stacklevel=3)
     return x, y
 
@@ -70,7 +70,7 @@ def mse_loss(
     """
     x, y = _pair("mse_loss", input, target)
     check_reduction(reduction)
-    weights = 1 if weight is None else np.broadcast_to(weight._array, x._array.shape)
+    weights = 1 if weight is None else np.broadcast_to(weight._array, x._aval.shape)
     total = float(np.sum(weights)) if weight is not None else 0.0
 
     def compute(u: Any, v: Any) -> Any:
@@ -212,7 +212,7 @@ def gaussian_nll_loss(
     variance = var if isinstance(var, Tensor) else input.new_full(input.shape, var)
     if np.any(variance._array < 0):
         raise ValueError("var has negative entry/entries")
-    if variance._array.ndim == input._array.ndim - 1:
+    if variance._aval.ndim == input._aval.ndim - 1:
         variance = variance.unsqueeze(-1)
 
     def compute(u: Any, v: Any, s: Any) -> Any:
@@ -242,7 +242,7 @@ def binary_cross_entropy(
     """
     x, y = input, target
     check_reduction(reduction)
-    if x._array.shape != y._array.shape:
+    if x._aval.shape != y._aval.shape:
         raise ValueError(
             f"Using a target size ({y.shape}) that is different to the input size "
             f"({x.shape}) is deprecated. Please ensure they have the same size."
@@ -274,7 +274,7 @@ def binary_cross_entropy_with_logits(
     """
     x, y = input, target
     check_reduction(reduction)
-    if x._array.shape != y._array.shape:
+    if x._aval.shape != y._aval.shape:
         raise ValueError(
             f"Target size ({y.shape}) must be the same as input size ({x.shape})"
         )

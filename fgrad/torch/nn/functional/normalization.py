@@ -42,7 +42,7 @@ def layer_norm(
     """
     x = require_tensor("layer_norm", input)
     shape = tuple(normalized_shape)
-    if x._array.shape[x._array.ndim - len(shape) :] != shape:
+    if x._aval.shape[x._aval.ndim - len(shape) :] != shape:
         text = ", ".join(map(str, shape))
         raise RuntimeError(
             f"Given normalized_shape=[{text}], expected input with shape [*, {text}], "
@@ -67,7 +67,7 @@ def rms_norm(
     x = require_tensor("rms_norm", input)
     shape = tuple(normalized_shape)
     axes = tuple(range(-len(shape), 0))
-    small = float(np.finfo(x._array.dtype).eps) if eps is None else eps
+    small = float(np.finfo(x._aval.dtype).eps) if eps is None else eps
 
     def compute(u: Any, w: Any) -> Any:
         squares = np.mean(u * u, axis=axes, keepdims=True)
@@ -103,8 +103,8 @@ def batch_norm(
         RuntimeError: the number of channels is another one.
     """
     x = require_tensor("batch_norm", input)
-    shape = x._array.shape
-    per_channel = (shape[1], *(1,) * (x._array.ndim - 2))
+    shape = x._aval.shape
+    per_channel = (shape[1], *(1,) * (x._aval.ndim - 2))
     count = math.prod(shape) // max(shape[1], 1)
     if training and count <= 1:
         raise ValueError(
@@ -113,12 +113,12 @@ def batch_norm(
         )
     named = {"running_mean": running_mean, "weight": weight, "bias": bias}
     for name, given in named.items():
-        if given is not None and given._array.shape != shape[1:2]:
+        if given is not None and given._aval.shape != shape[1:2]:
             raise RuntimeError(
-                f"{name} should contain {shape[1]} elements not {given._array.size}"
+                f"{name} should contain {shape[1]} elements not {given._aval.size}"
             )
     node = "NativeBatchNormBackward0"
-    axes = (0, *range(2, x._array.ndim))
+    axes = (0, *range(2, x._aval.ndim))
     if not training:
         assert running_mean is not None
         assert running_var is not None
@@ -161,13 +161,13 @@ def group_norm(
         RuntimeError: the channels cannot be divided so.
     """
     x = require_tensor("group_norm", input)
-    shape = x._array.shape
+    shape = x._aval.shape
     if shape[1] % num_groups:
         raise RuntimeError(
             "Expected number of channels in input to be divisible by num_groups, but "
             f"got input of shape {list(shape)} and num_groups={num_groups}"
         )
-    per_channel = (shape[1], *(1,) * (x._array.ndim - 2))
+    per_channel = (shape[1], *(1,) * (x._aval.ndim - 2))
 
     def compute(u: Any, *affine: Any) -> Any:
         groups = u.reshape(shape[0], num_groups, -1)
@@ -190,12 +190,12 @@ def instance_norm(
 ) -> Tensor:
     """Mean 0 and variance 1 for each sample and channel."""
     x = require_tensor("instance_norm", input)
-    per_channel = (x._array.shape[1], *(1,) * (x._array.ndim - 2))
+    per_channel = (x._aval.shape[1], *(1,) * (x._aval.ndim - 2))
     if not use_input_stats:
         rest = (weight, bias, False, momentum, eps)
         return batch_norm(x, running_mean, running_var, *rest)
-    axes = tuple(range(2, x._array.ndim))
-    count = math.prod(x._array.shape[2:])
+    axes = tuple(range(2, x._aval.ndim))
+    count = math.prod(x._aval.shape[2:])
     if count <= 1:
         raise ValueError(
             "Expected more than 1 spatial element when training, got input size "

@@ -30,7 +30,7 @@ class _Windows:
         self.size = each(size, ndim)
         self.stride = self.size if stride in (None, ()) else each(stride, ndim)
         self.before = each(padding, ndim)
-        self.lengths = x._array.shape[-ndim:]
+        self.lengths = x._aval.shape[-ndim:]
         if any(p > k / 2 for p, k in zip(self.before, self.size, strict=True)):
             raise RuntimeError(
                 "pad should be at most half of effective kernel size, but got pad="
@@ -55,7 +55,7 @@ class _Windows:
         self.out, self.pads = tuple(out), pads
 
     def _refuse(self, out: list[int]) -> None:
-        lead = self.x._array.shape[-len(out) - 1]
+        lead = self.x._aval.shape[-len(out) - 1]
         given = "x".join(map(str, (lead, *self.lengths)))
         found = "x".join(map(str, (lead, *out)))
         raise RuntimeError(
@@ -70,7 +70,7 @@ class _Windows:
 
 
 def _check_rank(name: str, x: Tensor, ndim: int) -> None:
-    if x._array.ndim not in (ndim + 1, ndim + 2):
+    if x._aval.ndim not in (ndim + 1, ndim + 2):
         raise RuntimeError(
             f"{name}() Expected {ndim + 1}D or {ndim + 2}D input tensor, but got "
             f"{list(x.shape)}"
@@ -92,7 +92,7 @@ def _max_pool(
     _check_rank(name, x, ndim)
     windows = _Windows(ndim, x, kernel_size, stride, padding, ceil_mode)
     windows.lay_out(each(dilation, ndim), ceil_mode)
-    lowest = -np.inf if x.dtype.is_floating_point else np.iinfo(x._array.dtype).min
+    lowest = -np.inf if x.dtype.is_floating_point else np.iinfo(x._aval.dtype).min
 
     def stacked(u: Any) -> Any:
         return np.stack(windows.parts(padded(u, windows.pads, lowest)), -1)
@@ -177,7 +177,7 @@ def _avg_pool(
         else:
             inside = padded(inside, windows.pads)
         counts = sum(windows.parts(inside))
-        counts = counts.astype(x._array.dtype)
+        counts = counts.astype(x._aval.dtype)
 
     def compute(u: Any) -> Any:
         return sum(windows.parts(padded(u, windows.pads))) / counts
@@ -227,7 +227,7 @@ def _cells(lengths: Sizes, out: Sizes) -> Any:
 
 
 def _adaptive(ndim: int, node: str, x: Tensor, output_size: Any, kind: str) -> Tensor:
-    lengths = x._array.shape[-ndim:]
+    lengths = x._aval.shape[-ndim:]
     given = (
         output_size if isinstance(output_size, tuple | list) else (output_size,) * ndim
     )

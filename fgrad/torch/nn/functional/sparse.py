@@ -47,7 +47,7 @@ def embedding(
         )
     if scale_grad_by_freq:
         raise NotImplementedError("embedding() without scale_grad_by_freq only")
-    count = weight._array.shape[0]
+    count = weight._aval.shape[0]
     if rows.size and not (rows.min() >= 0 and rows.max() < count):
         raise IndexError("index out of range in self")
     if max_norm is not None:

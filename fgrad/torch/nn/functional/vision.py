@@ -37,11 +37,11 @@ def pad(
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     pairs = [(pad[k], pad[k + 1]) for k in range(0, len(pad), 2)][::-1]
-    if len(pairs) > x._array.ndim:
+    if len(pairs) > x._aval.ndim:
         raise RuntimeError(
             "Padding length should be less than or equal to two times the input "
             f"dimension but got padding length {len(pad)} and input of dimension "
-            f"{x._array.ndim}"
+            f"{x._aval.ndim}"
         )
     if mode == "constant":
         return _with_constants(x, pairs, 0.0 if value is None else value)
@@ -49,7 +49,7 @@ def pad(
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
     indices = [
         _outside(n, before, after, mode)
-        for n, (before, after) in zip(x._array.shape[-len(pairs) :], pairs, strict=True)
+        for n, (before, after) in zip(x._aval.shape[-len(pairs) :], pairs, strict=True)
     ]
 
     def compute(u: Any) -> Any:
@@ -65,7 +65,7 @@ def pad(
 def _with_constants(x: Tensor, pairs: list[tuple[int, int]], value: float) -> Tensor:
     cuts = tuple(
         slice(max(-before, 0), n - max(-after, 0))
-        for n, (before, after) in zip(x._array.shape[-len(pairs) :], pairs, strict=True)
+        for n, (before, after) in zip(x._aval.shape[-len(pairs) :], pairs, strict=True)
     )
     added = [(max(before, 0), max(after, 0)) for before, after in pairs]
     is_cut = any(before < 0 or after < 0 for before, after in pairs)
@@ -99,11 +99,11 @@ def interpolate(
         NotImplementedError: there is no such mode here.
     """
     x = require_tensor("interpolate", input)
-    ndim = x._array.ndim - 2
-    lengths = x._array.shape[2:]
+    ndim = x._aval.ndim - 2
+    lengths = x._aval.shape[2:]
     if not 1 <= ndim <= 3 or mode not in ("nearest", "linear", "bilinear"):
         raise NotImplementedError(
-            f"interpolate() of {x._array.ndim}D tensors with mode {mode!r}: there are "
+            f"interpolate() of {x._aval.ndim}D tensors with mode {mode!r}: there are "
             "'nearest', 'linear' (3D) and 'bilinear' (4D)"
         )
     if size is not None:
@@ -127,7 +127,7 @@ def interpolate(
         node = f"UpsampleNearest{ndim}DBackward0"
         return one(node, lambda u: u[(slice(None), slice(None), *np.ix_(*places))], x)
     weights = [
-        _linear_weights(n, m, s, bool(align_corners)).astype(x._array.dtype)
+        _linear_weights(n, m, s, bool(align_corners)).astype(x._aval.dtype)
         for n, m, s in zip(lengths, out, scales, strict=True)
     ]
 
@@ -164,11 +164,11 @@ def unfold(
     x = require_tensor("im2col", input)
     size, spread, steps = each(kernel_size, 2), each(dilation, 2), each(stride, 2)
     pads = [(p, p) for p in each(padding, 2)]
-    lengths = [n + 2 * p for n, (p, _) in zip(x._array.shape[-2:], pads, strict=True)]
+    lengths = [n + 2 * p for n, (p, _) in zip(x._aval.shape[-2:], pads, strict=True)]
     axes = zip(lengths, size, steps, spread, strict=True)
     out = tuple(output_length(*axis) for axis in axes)
-    lead = x._array.shape[:-3]
-    rows = x._array.shape[-3] * size[0] * size[1]
+    lead = x._aval.shape[:-3]
+    rows = x._aval.shape[-3] * size[0] * size[1]
 
     def compute(u: Any) -> Any:
         whole = padded(u, pads)
@@ -193,8 +193,8 @@ def fold(
     full = [n + 2 * p for n, p in zip(inside, before, strict=True)]
     axes = zip(full, size, steps, spread, strict=True)
     out = tuple(output_length(*axis) for axis in axes)
-    lead, window = x._array.shape[:-2], size[0] * size[1]
-    channels = x._array.shape[-2] // window
+    lead, window = x._aval.shape[:-2], size[0] * size[1]
+    channels = x._aval.shape[-2] // window
 
     def compute(u: Any) -> Any:
         parts = u.reshape(*lead, channels, window, *out)

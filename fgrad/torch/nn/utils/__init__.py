@@ -89,6 +89,6 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         raise TypeError(f"expected torch.Tensor, but got: {type(vec)}")
     start = 0
     for x in parameters:
-        end = start + x._array.size
+        end = start + x._aval.size
         x.data = vec[start:end].view_as(x).data  # type: ignore[index]
         start = end

@@ -30,7 +30,7 @@ def pad_sequence(
     for each in sequences:
         x: Any = each
         missing = longest - len(x._array)
-        filling = x.new_full((missing, *x._array.shape[1:]), padding_value)
+        filling = x.new_full((missing, *x._aval.shape[1:]), padding_value)
         pair = [x, filling] if padding_side == "right" else [filling, x]
         rows.append(cat(pair) if missing else x)
     return stack(rows, 0 if batch_first else 1)
