@@ -12,7 +12,7 @@ import fgrad
 from benchmarks.peers import _fgrad_derived
 from benchmarks.workload import find_workloads
 from fgrad.ir import Program
-from fgrad.rewrites import constants, optimise, products, shapes, sums
+from fgrad.rewrites import constants, optimise, products, shapes, sums, turn_products
 
 TYPES = {
     "a": "f64[6]", "b": "f64[6]", "s": "f64[]", "u": "f64[5]", "o": "f64[1,6]",
@@ -487,3 +487,28 @@ def test_random_programs(data):
             continue  # no gradient
         check_program(program, INPUTS, True)
         check_program(program, INPUTS, False)
+
+
+def test_pullbacks_of_transposed_operands_need_no_copies() -> None:
+    """The gradient of ``x @ w.T`` is a product, not a transposed one."""
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(5, 3)), rng.normal(size=(4, 3))
+
+    def loss(w: np.ndarray) -> np.ndarray:
+        return np.sum(np.tanh(x @ w.T) ** 2)
+
+    gradient = fgrad.grad(loss)(w)
+    assert gradient.flags.c_contiguous
+    y = np.tanh(x @ w.T)
+    np.testing.assert_allclose(gradient, (2 * y * (1 - y * y)).T @ x, 1e-13)
+    before = fgrad.make_program(lambda x, y: (x.T @ y).T)(x, y)
+    after = turn_products(before)
+    assert [eqn.prim.name for eqn in before.eqns] == [
+        "transpose",
+        "matmul",
+        "transpose",
+    ]
+    assert [eqn.prim.name for eqn in after.eqns] == ["transpose", "matmul"]
+    np.testing.assert_allclose(after(x, y)[0], y.T @ x, 1e-14)
+    kept = fgrad.make_program(lambda x, y: (x @ y, np.sin(x).T))(x, w.T)
+    assert len(turn_products(kept).eqns) == len(kept.eqns)

@@ -5,6 +5,7 @@ that costs 80 ns; entering ``np.errstate`` 750.
 """
 
 import contextvars
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,3 +36,22 @@ def quiet_lines(
     scope["error_state"], scope["ignore_all"] = _FOUND
     before = ["token = error_state.set(ignore_all)", "try:"]
     return before, ["finally:", "    error_state.reset(token)"]
+
+
+def _in_errstate(function: Callable[..., Any], *arguments: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return function(*arguments)
+
+
+def _in_context(function: Callable[..., Any], *arguments: Any) -> Any:
+    token = _error_state.set(_ignore_all)
+    try:
+        return function(*arguments)
+    finally:
+        _error_state.reset(token)
+
+
+quietly = _in_errstate if _FOUND is None else _in_context
+"""Call a function without warnings."""
+if _FOUND is not None:
+    _error_state, _ignore_all = _FOUND

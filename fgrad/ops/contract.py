@@ -105,8 +105,11 @@ def _is_one_call(x: Aval, y: Aval) -> bool:
 
 
 def _matmul_into(x: Aval, y: Aval) -> str | None:
-    is_number = x.ndim == y.ndim == 1
-    return None if is_number or not _is_one_call(x, y) else "{0}.dot({1}, out={out})"
+    if x.ndim == y.ndim == 1:
+        return None
+    if _is_one_call(x, y):
+        return "{0}.dot({1}, out={out})"
+    return "np.matmul({0}, {1}, out={out})" if x.dtype == y.dtype else None
 
 
 def matmul_batch(size: int, mapped: Any, x: Any, y: Any) -> Any:

@@ -33,4 +33,6 @@ def stop_gradient(x: Any) -> Any:
     >>> float(fgrad.grad(lambda x: x * fgrad.stop_gradient(x))(3.0))
     3.0
     """
+    if type(x) is np.ndarray:
+        return x
     return tree.map_leaves(lambda leaf: stop(leaf) if is_traced(leaf) else leaf, x)

@@ -255,6 +255,7 @@ concatenate: Primitive = linear(
     _concatenate_aval,
     _concatenate_transpose,
     groups="all",
+    takes_out=True,
     jax=lambda xla, *parts, axis: xla.np.concatenate(xla.cast_all(*parts), axis),
     batch_params=shift_axis,
     samples=lambda: [

@@ -27,6 +27,7 @@ def _joined(*tables: Rules) -> Rules:
 # elsewhere, with those that come first.
 EXACT = _joined(constants.EXACT, shapes.EXACT, few.EXACT, sums.EXACT)
 RULES = _joined(EXACT, products.ROUNDING, sums.ROUNDING, few.ROUNDING)
+TURNING: Rules = {"transpose": (products.transposed_product,)}
 
 
 def optimise(program: Program, is_exact: bool = False) -> Program:
@@ -52,6 +53,20 @@ def optimise(program: Program, is_exact: bool = False) -> Program:
         program = dce(cse(facts.program(program, eqns, outs)))
         facts.look_at(program)
     return program
+
+
+def turn_products(program: Program) -> Program:
+    """The program with products of transposes for transposes of products.
+
+    A pullback has such where a transpose was multiplied by, as ``x @ w.T``: its result
+    would have to be copied, across memory, to own it.
+    """
+    found = {eqn.prim.name for eqn in program.eqns}
+    if not found.issuperset(("transpose", "matmul")):
+        return program
+    facts = Facts(program)
+    eqns, outs, is_changed = _round(program, facts, TURNING, set())
+    return dce(cse(facts.program(program, eqns, outs))) if is_changed else program
 
 
 def _round(

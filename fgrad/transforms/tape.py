@@ -21,6 +21,7 @@ from fgrad.ops.batching import spread
 from fgrad.passes import reads_of
 from fgrad.primitive import Primitive
 from fgrad.record import read_path
+from fgrad.rewrites import turn_products
 from fgrad.rewrites.bands import with_unit_seeds
 from fgrad.trace import (
     Params,
@@ -322,7 +323,7 @@ def _derive(
         linear.consts,
         linear.values,
     )
-    return Executable(program), given
+    return Executable(turn_products(program)), given
 
 
 def _distinct(saved: Sequence[Any]) -> list[Var]:
