@@ -22,6 +22,10 @@ class Squares(data.Dataset):
     def __getitem__(self, k): return {'x': k, 'y': float(k * k), 'n': np.ones(2) * k}
 class Stream(data.IterableDataset):
     def __iter__(self): return iter(range(5))
+class Together(Squares):
+    def __getitems__(self, indices): return [(k, len(indices)) for k in indices]
+class Doubled(data.TensorDataset):
+    def __getitem__(self, k): return [2 * x for x in super().__getitem__(k)]
 t = data.TensorDataset(torch.arange(6).view(6, 1), torch.arange(6.))
 """.strip()
 
@@ -61,6 +65,16 @@ SOURCES = [
     "list(data.WeightedRandomSampler([0., 1.], 3))",
     "data.default_collate([{'a': 1}, {'a': 2}]), data.default_collate([1., 2.])",
     "data.StackDataset(t, Squares())[1]",
+    "list(data.DataLoader(data.Subset(t, [4, 2, -1]), 2))",
+    "list(data.DataLoader(data.Subset(data.Subset(t, [4, 2, 0]), [2, 1]), 2))",
+    "list(data.DataLoader(t, batch_sampler=[[-1, 2], [5, 5]]))",
+    "list(data.DataLoader(t, batch_sampler=[[0, 6]]))",
+    "list(data.DataLoader(data.Subset(t, [4, 2]), batch_sampler=[[0, 2]]))",
+    "list(data.DataLoader(t, batch_sampler=[[torch.tensor(1), True], (2,)]))",
+    "list(data.DataLoader(data.TensorDataset(x), 2))",
+    "list(data.DataLoader(data.TensorDataset(x.detach().t()), 2))",
+    "list(data.DataLoader(Together(), 2))",
+    "list(data.DataLoader(Doubled(*t.tensors), 4))",
 ]
 
 

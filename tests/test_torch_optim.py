@@ -24,6 +24,8 @@ OPTIMIZERS = [
     "AdamW(p, lr=.05)",
     "AdamW(p, lr=.05, weight_decay=.5, amsgrad=True, maximize=True)",
     "NAdam(p, lr=.05)",
+    "RAdam(p, lr=.05, weight_decay=.1)",
+    "RAdam(p, betas=(.5, .9), decoupled_weight_decay=True, weight_decay=.1)",
     "Adamax(p, lr=.05, weight_decay=.1)",
     "RMSprop(p, lr=.05)",
     "RMSprop(p, lr=.05, momentum=.9, centered=True, weight_decay=.01)",
@@ -78,7 +80,7 @@ def test_steps(source: str) -> None:
         assert set(ours["state"][number]) >= set(state) - {"al", "prev_flat_grad"}
 
 
-@pytest.mark.parametrize("source", [OPTIMIZERS[1], OPTIMIZERS[6], OPTIMIZERS[13]])
+@pytest.mark.parametrize("source", [OPTIMIZERS[1], OPTIMIZERS[6], OPTIMIZERS[15]])
 def test_resuming(source: str) -> None:
     """A copy that loads the state goes on as the original does."""
     optimizer, _ = train(ftorch, source, 4)
@@ -171,3 +173,29 @@ def test_schedules(source: str) -> None:
                 assert scheduler.get_last_lr() == [g["lr"] for g in o.param_groups]
         results.append(rates)
     np.testing.assert_allclose(results[0], results[1], 1e-12)
+
+
+@pytest.mark.parametrize("order", [2.0, 1.0, float("inf")])
+@pytest.mark.parametrize("limit", [0.5, 100.0])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_clipping(order: float, limit: float, dtype: str) -> None:
+    """The norms, and the gradients after each way to clip them."""
+    rng = np.random.default_rng(0)
+    arrays = [np.array(rng.standard_normal(s), dtype) for s in [(3, 4), (), (30, 20)]]
+    arrays.append(np.array([1.0, np.nan, np.inf, -np.inf], dtype))
+    results = []
+    for module in (ftorch, torch):
+        found = []
+        for count in (3, 4):  # with and without NaN
+            params = []
+            for array in arrays[:count]:
+                params.append(module.from_numpy(array.copy()).requires_grad_())
+                params[-1].grad = module.from_numpy(np.asarray(array.T * 2).T)
+            norm = module.nn.utils.clip_grad_norm_(params, limit, order)
+            found += [norm, *(x.grad.clone() for x in params)]
+            module.nn.utils.clip_grad_value_(params, 0.25)
+            found += [x.grad for x in params]
+        results.append([x.numpy() for x in found])
+    for x, y in zip(*results, strict=True):
+        assert (x.dtype, x.shape) == (y.dtype, y.shape)
+        np.testing.assert_allclose(x, y, {"float32": 1e-6, "float64": 1e-14}[dtype])

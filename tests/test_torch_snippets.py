@@ -18,7 +18,7 @@ def test_tensors(source: str) -> None:
     agree(source)
 
 
-@pytest.mark.parametrize("source", snippets("gradients", "modes"))
+@pytest.mark.parametrize("source", snippets("gradients", "modes", "views"))
 def test_autograd(source: str) -> None:
     agree(source)
 
@@ -34,10 +34,7 @@ def test_node_gradient_and_second_backward(source: str) -> None:
 
 
 GAPS = {
-    "c[..., ...]": "two ellipses",
-    "y.view(4).__iadd__(1)": "in-place operations that carry gradients through views",
     "torch.tensor([-0.0, 1.0]).relu()": "relu of -0. is 0.",
-    "c + 1j": "complex tensors",
 }
 
 
@@ -54,10 +51,7 @@ def test_gap(source: str, request: pytest.FixtureRequest) -> None:
         ("torch.sinn", "has no attribute 'sinn'; near: sin"),
         ("torch.tensr", "has no attribute 'tensr'; near: tensor"),
         ("c.reshap(2)", "has no attribute 'reshap'; near: reshape"),
-        ("c + 1j", "no complex tensors yet"),
         ("c.to('cuda')", "device 'cuda': fgrad.torch runs on NumPy"),
-        ("y.view(4).add_(1)", "write x = x + ... in place of x += ..."),
-        ("v = y[0]\ny += 1", "write x = x + ... in place of x += ..."),
         ("copy = __import__('pickle').dumps(c)", "not pickled by fgrad.torch yet"),
     ],
 )

@@ -43,9 +43,13 @@ from fgrad.torch import (
     attributes,
     autograd,
     comparison,
+    complex_numbers,
+    conjugates,
     conversion,
     creation,
     cumulative,
+    decompositions,
+    drawing,
     environment,
     extrema,
     filling,
@@ -54,8 +58,10 @@ from fgrad.torch import (
     inplace,
     joining,
     legacy,
+    limits,
     linalg,
     logical,
+    numerical,
     pairs,
     pointwise,
     products,
@@ -71,10 +77,13 @@ from fgrad.torch import (
     special,
     statistics,
     triangles,
+    writing,
 )
 from fgrad.torch.direct import add_direct_variants
 from fgrad.torch.dtypes import (
     bool_,
+    complex64,
+    complex128,
     dtype,
     float16,
     float32,
@@ -91,22 +100,30 @@ from fgrad.torch.dtypes import (
 from fgrad.torch.inplace import add_in_place_variants
 from fgrad.torch.modes import (
     enable_grad,
+    inference_mode,
     is_grad_enabled,
+    is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
 )
 from fgrad.torch.printing import set_printoptions
+from fgrad.torch.refusals import refuse_complex_numbers
 from fgrad.torch.registry import FUNCTIONS, install_methods
 from fgrad.torch.size import Size, device
+from fgrad.torch.strictness import StrictWarning, strict
 from fgrad.torch.tensor import Tensor
 
 _REGISTERING = (  # imported for the functions and methods that they register
     arithmetic,
     attributes,
     comparison,
+    complex_numbers,
+    conjugates,
     conversion,
     creation,
     cumulative,
+    decompositions,
+    drawing,
     environment,
     extrema,
     filling,
@@ -115,7 +132,9 @@ _REGISTERING = (  # imported for the functions and methods that they register
     inplace,
     joining,
     legacy,
+    limits,
     logical,
+    numerical,
     pairs,
     pointwise,
     products,
@@ -128,23 +147,31 @@ _REGISTERING = (  # imported for the functions and methods that they register
     sorting,
     statistics,
     triangles,
+    writing,
 )
+refuse_complex_numbers()
 add_in_place_variants()
 add_direct_variants()
 install_methods()
 globals().update(FUNCTIONS)
 bool = bool_
 short, int, long = int16, int32, int64
+cfloat, cdouble = complex64, complex128
 half, float, double = float16, float32, float64
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
+newaxis = None
 __version__ = environment.VERSION
 _LAYERS = [  # functions of the module that are layers
     "batch_norm", "bilinear", "celu", "conv1d", "conv2d", "conv_transpose2d",
     "cosine_similarity", "dropout", "embedding", "group_norm", "layer_norm",
     "max_pool2d", "pairwise_distance", "prelu", "rms_norm", "rrelu", "selu",
-    "threshold",
+    "threshold", "adaptive_avg_pool1d", "alpha_dropout", "avg_pool1d",
+    "channel_shuffle", "conv3d", "conv_transpose1d", "hardshrink", "max_pool1d",
+    "pdist", "pixel_unshuffle",
 ]  # fmt: skip
 _LAZY = {  # where names are that are imported when they are first used
+    "distributions": "",
+    "fft": "",
     "func": "",
     "load": "serialization",
     "nn": "",
@@ -154,12 +181,21 @@ _LAZY = {  # where names are that are imported when they are first used
     "vmap": "func",
     **dict.fromkeys(_LAYERS, "nn.functional"),
 }
+_ABSENT = {  # what NumPy has no dtype for
+    "bfloat16": "NumPy has no such dtype; use torch.float32, or torch.float16",
+    "complex32": "NumPy has no such dtype; use torch.complex64",
+}
 
 __all__ = [
     "Size",
+    "StrictWarning",
     "Tensor",
     "autograd",
     "bool",
+    "cdouble",
+    "cfloat",
+    "complex64",
+    "complex128",
     "device",
     "double",
     "dtype",
@@ -172,12 +208,14 @@ __all__ = [
     "get_default_dtype",
     "half",
     "inf",
+    "inference_mode",
     "int",
     "int8",
     "int16",
     "int32",
     "int64",
     "is_grad_enabled",
+    "is_inference_mode_enabled",
     "linalg",
     "long",
     "nan",
@@ -191,6 +229,7 @@ __all__ = [
     "set_printoptions",
     "short",
     "special",
+    "strict",
     "uint8",
 ]
 __all__ += FUNCTIONS
@@ -200,6 +239,8 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         module = importlib.import_module(f"fgrad.torch.{_LAZY[name] or name}")
         return getattr(module, name) if _LAZY[name] else module
+    if name in _ABSENT:
+        raise AttributeError(f"fgrad.torch has no {name}: {_ABSENT[name]}")
     near = difflib.get_close_matches(name, [*__all__, *_LAZY], n=3, cutoff=0.6)
     hint = f"; near: {', '.join(near)}" if near else ""
     raise AttributeError(f"module 'fgrad.torch' has no attribute '{name}'{hint}")

@@ -11,12 +11,13 @@ import numpy as np
 from fgrad.torch import dtypes
 from fgrad.torch.conversion import convert
 from fgrad.torch.dtypes import dtype, of_number, promoted
-from fgrad.torch.graph import apply
 from fgrad.torch.inplace import in_place
+from fgrad.torch.recording import apply
 from fgrad.torch.registry import METHODS, function, operation
+from fgrad.torch.repeating import repeated_operator
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
-NUMBERS = (bool, int, float)
+NUMBERS = (bool, int, float, complex)
 Operand = Any  # a tensor or a Python number
 
 
@@ -28,12 +29,11 @@ def as_number_or_tensor(value: Any) -> Any:
     """
     if isinstance(value, Tensor) or type(value) in NUMBERS:
         return value
-    if isinstance(value, np.generic) and value.dtype.kind in "biuf":
+    if isinstance(value, np.generic) and value.dtype.kind in "biufc":
         return value.item()
-    if isinstance(value, complex):
-        raise NotImplementedError("fgrad.torch has no complex tensors yet")
     if isinstance(value, NUMBERS):
-        return next(kind(value) for kind in (int, float) if isinstance(value, kind))
+        kinds: tuple[Any, ...] = (int, float, complex)
+        return next(kind(value) for kind in kinds if isinstance(value, kind))
     return NotImplemented
 
 
@@ -178,9 +178,12 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
     if rounding_mode is not None:
         return _rounded_div(input, other, rounding_mode)
     is_float = any(
-        isinstance(x, Tensor) and x._aval.dtype.kind == "f" for x in (input, other)
+        isinstance(x, Tensor) and x._aval.dtype.kind in "fc" for x in (input, other)
     )
-    target = None if is_float else dtypes.get_default_dtype()
+    if is_float or any(type(x) is complex for x in (input, other)):
+        target = None
+    else:
+        target = dtypes.get_default_dtype()
     return binary("DivBackward0", operator.truediv, input, other, target)
 
 
@@ -209,7 +212,7 @@ def _truncated_quotient(x: Any, y: Any) -> Any:
 def reciprocal(input: Tensor) -> Tensor:
     """``1 / input``"""
     x = require_tensor("reciprocal", input)
-    if x._aval.dtype.kind != "f":
+    if x._aval.dtype.kind not in "fc":
         x = convert(x, dtypes.get_default_dtype())
     return apply("ReciprocalBackward0", np.reciprocal, x)  # type: ignore[no-any-return]
 
@@ -221,7 +224,7 @@ def _refuse_bool(kernel: str, target: dtype) -> None:
 
 def _refuse_integer_zero(x: Operand, y: Operand, target: dtype) -> None:
     divisor = y._array if isinstance(y, Tensor) else y
-    if not target.is_floating_point and not np.all(divisor):
+    if target.category < 2 and not np.all(divisor):
         raise RuntimeError("ZeroDivisionError")
 
 
@@ -275,7 +278,7 @@ def _power_of(x: Tensor, exponent: Any, target: dtype) -> Tensor:
 
 
 def _power(x: Any, y: Any) -> Any:
-    return x**y if not isinstance(x, int | float) else np.power(x, y)
+    return x**y if not isinstance(x, int | float | complex) else np.power(x, y)
 
 
 @operation("neg", "negative", "__neg__")
@@ -322,8 +325,8 @@ _OPERATORS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
     "pow": (pow, _swapped(pow)),
 }
 for _name, (_forward, _backward) in _OPERATORS.items():
-    METHODS[f"__{_name}__"] = operator_of(_forward)
-    METHODS[f"__r{_name}__"] = operator_of(_backward)
+    METHODS[f"__{_name}__"] = repeated_operator(operator_of(_forward))
+    METHODS[f"__r{_name}__"] = repeated_operator(operator_of(_backward))
     METHODS[f"__i{_name}__"] = operator_of(in_place(_forward))
 for _name in ("add", "sub", "mul", "div", "pow", "floor_divide", "remainder"):
     METHODS[f"{_name}_"] = in_place(METHODS[_name])

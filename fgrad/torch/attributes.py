@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch.joining import tensor_split
+from fgrad.torch.pending import lies_in_order
 from fgrad.torch.reductions import sum as sum_of
 from fgrad.torch.registry import METHODS, function, method, operation
 from fgrad.torch.shapes import reshape
 from fgrad.torch.size import axis_of, size_arguments
+from fgrad.torch.storage import writing
 from fgrad.torch.tensor import Tensor
 
 
@@ -24,7 +26,7 @@ def stride(self: Tensor, dim: int | None = None) -> Any:
 @method("is_contiguous")
 def is_contiguous(self: Tensor) -> bool:
     """Whether the elements are in C order in memory."""
-    return self._array.flags.c_contiguous
+    return lies_in_order(self)
 
 
 @method("data_ptr")
@@ -44,6 +46,12 @@ def storage_offset(self: Tensor) -> int:
     return (data_ptr(self) - start) // self._array.itemsize
 
 
+@method("_is_view")
+def _is_view(self: Tensor) -> bool:
+    """Whether the tensor is a view, other than by `detach`."""
+    return self._base is not None
+
+
 @operation("detach_")
 def detach_(input: Tensor) -> Tensor:
     """Make the tensor a leaf that is not recorded.
@@ -60,6 +68,7 @@ def detach_(input: Tensor) -> Tensor:
             "the Optimizer.zero_grad() function in torch/optim/optimizer.py as the "
             "solution."
         )
+    writing(input)
     input._node, input._requires = None, False
     return input
 
@@ -79,12 +88,6 @@ def _reversed(self: Tensor) -> Any:
 def detach(input: Tensor) -> Tensor:
     """The same memory as a tensor that is not recorded."""
     return Tensor.detach(input)
-
-
-@operation("conj", "resolve_conj", "resolve_neg")
-def conj(input: Tensor) -> Tensor:
-    """The complex conjugate: the tensor itself, complex ones are not there yet."""
-    return input
 
 
 @operation("hsplit")
@@ -109,10 +112,22 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     return reshape(summed, shape)
 
 
+def _version(self: Tensor) -> int:
+    if self._storage.is_inference:
+        raise RuntimeError("Inference tensors do not track version counter.")
+    return self._storage.version
+
+
+@operation("is_inference")
+def is_inference(input: Tensor) -> bool:
+    """Whether the tensor was made in inference mode."""
+    return input._storage.is_inference
+
+
 METHODS["itemsize"] = property(lambda self: self._array.itemsize)
 METHODS["nbytes"] = property(lambda self: self._array.nbytes)
 METHODS["is_cuda"] = property(lambda self: False)
 METHODS["is_sparse"] = property(lambda self: False)
+METHODS["_is_view"] = lambda self: self._base is not None
 METHODS["retains_grad"] = property(lambda self: self._retains)
-METHODS["_version"] = property(lambda self: self._storage.version)
-METHODS["real"] = property(lambda self: self)
+METHODS["_version"] = property(_version)

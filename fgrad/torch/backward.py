@@ -8,30 +8,28 @@ step of a training loop after the second runs compiled code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
-
-from fgrad.ir import Aval, Program, aval_of, evaluate
+from fgrad.ir import Aval, aval_of
 from fgrad.lower.numpy import Executable, run_on
 from fgrad.ops.elementwise import add
 from fgrad.path import Path
 from fgrad.record import nodes_to
-from fgrad.torch.graph import Edge, Guard, Node, attach, edge_of, node_type, reads_of
+from fgrad.sites import user_site
+from fgrad.torch.complaints import second_time
+from fgrad.torch.conjugates import conj
+from fgrad.torch.graph import Edge, Node, edge_of
+from fgrad.torch.noting import saved_values
+from fgrad.torch.pullbacks import recorded
+from fgrad.torch.runs import end_learning
+from fgrad.torch.segments import SegmentedPass
 from fgrad.torch.tensor import Tensor, make
-from fgrad.trace import Trace, Tracer
-from fgrad.transforms.tape import TAPE, derived, zeros
+from fgrad.torch.watch import WATCH
+from fgrad.trace import Tracer
+from fgrad.transforms.tape import derived, zeros
 
 PROGRAM_LIMIT = 4096  # structures whose programs are kept
-
-SECOND_TIME = (
-    "Trying to backward through the graph a second time (or directly access saved "
-    "tensors after they have already been freed). Saved intermediate values of the "
-    "graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need to backward through the graph a second time or if "
-    "you need to access saved tensors after calling backward."
-)
 
 _programs: dict[tuple[Any, ...], tuple[Executable, tuple[bool, ...], list[Aval]]] = {}
 
@@ -71,7 +69,9 @@ class Joint:
         key: the structure; equal for equal programs.
     """
 
-    def __init__(self, order: list[Node], outputs: Sequence[Tensor]) -> None:
+    def __init__(
+        self, order: list[Node], outputs: Sequence[Edge], avals: Sequence[Aval]
+    ) -> None:
         self.order = order
         self.sources: dict[tuple[int, int], tuple[int, Edge]] = {}
         self._position = {id(node): k for k, node in enumerate(order)}
@@ -80,8 +80,8 @@ class Joint:
             parts.append(node.path)
             for edge in node.edges:
                 parts += self._code(edge)
-        self._outputs = [self._code(edge_of(x)) for x in outputs]
-        self._output_avals = [aval_of(x._array) for x in outputs]
+        self._outputs = [self._code(edge) for edge in outputs]
+        self._output_avals = avals
         self.key = (*parts, *self._outputs, *self._output_avals)
 
     def _code(self, edge: Edge) -> tuple[int, int]:
@@ -196,44 +196,94 @@ def pull_back(
     wanted: Sequence[Edge] | None,
     retain_graph: bool,
     create_graph: bool,
-) -> list[tuple[Edge, Tensor | None]]:
+) -> Iterable[tuple[Edge, Tensor | None]]:
     """The cotangents of wanted edges (of all leaves by default) for those of outputs.
 
-    An edge that no output depends on gets None.
+    An edge that no output depends on gets None, or is left out.
 
     Raises:
         RuntimeError: in PyTorch's words: what was saved was freed before, or changed.
     """
-    order = gather([edge_of(x) for x in outputs])
+    end_learning()
+    edges = [edge_of(x) for x in outputs]
+    order = gather(edges)
     if wanted is not None:
         order = between(order, wanted)
-    joint = Joint(order, outputs)
-    if wanted is None:
-        wanted = [edge for _, edge in joint.sources.values()]
-        wanted += [(node, number) for node in order for number in node.retained or ()]
-    saved = _saved(order)
+    joint = (
+        None if _is_watched(order) else Joint(order, edges, [x._aval for x in outputs])
+    )
+    ends = wanted
+    if ends is None and joint is not None:
+        ends = [edge for _, edge in joint.sources.values()]
+    if joint is None or ends is None or any(end._hooks is not None for end, _ in ends):
+        given = [_seed(x, s) for x, s in zip(outputs, seeds, strict=True)]
+        seeded = list(zip(edges, given, strict=True))
+        passed = SegmentedPass(order, seeded, wanted, _run, retain_graph, create_graph)
+        return passed.gradients()
     unit = len(outputs) == 1 and seeds[0] is None
-    distinct = {(id(parent), number): (parent, number) for parent, number in wanted}
+    distinct = {(id(parent), number): (parent, number) for parent, number in ends}
     found = [edge for edge in distinct.values() if joint.has(edge)]
-    executable, given, avals = joint.derive(found, unit)
-    ends = [] if unit else [_seed(x, s) for x, s in zip(outputs, seeds, strict=True)]
-    if create_graph:
-        results = _recorded(executable.program, order, ends)
-    else:
-        seed_arrays = [seed._array for seed in ends]
-        results = [
-            make(array)
-            for array in run_on(executable, [*saved, *seed_arrays], traced=False)
-        ]
+    given = [] if unit else [_seed(x, s) for x, s in zip(outputs, seeds, strict=True)]
+    results = _pulled(joint, found, given, unit, create_graph)
     if not retain_graph:
+        site = user_site()
         for node in order:
-            node.release()
-    filled = iter(results)
+            node.release(site)
     by_edge = {
-        (id(edge[0]), edge[1]): next(filled) if is_given else make(zeros(aval))
-        for edge, aval, is_given in zip(found, avals, given, strict=True)
+        (id(edge[0]), edge[1]): result
+        for edge, result in zip(found, results, strict=True)
     }
-    return [(edge, by_edge.get((id(edge[0]), edge[1]))) for edge in wanted]
+    return [(edge, by_edge.get((id(edge[0]), edge[1]))) for edge in ends]
+
+
+def _is_watched(order: list[Node]) -> bool:
+    """Whether hooks, Python code or an anomaly mode stand in the way of one program."""
+    if WATCH.anomaly:
+        return True
+    for node in order:  # noqa: SIM110 - twice as fast as any(), and always passed
+        if node._hooks is not None:
+            return True
+    return False
+
+
+def _run(
+    order: list[Node],
+    seeds: list[tuple[Edge, Tensor]],
+    wanted: list[Edge],
+    create_graph: bool,
+) -> list[Tensor]:
+    """Run a segment: the gradients of wanted edges for those of later ones."""
+    if not wanted:
+        return []
+    edges = [edge for edge, _ in seeds]
+    given = [seed for _, seed in seeds]
+    joint = Joint(order, edges, [seed._aval for seed in given])
+    return _pulled(joint, wanted, given, False, create_graph)
+
+
+def _pulled(
+    joint: Joint,
+    wanted: Sequence[Edge],
+    seeds: list[Tensor],
+    unit: bool,
+    create_graph: bool,
+) -> list[Tensor]:
+    """The gradients of edges by the pullback of a joint program."""
+    saved = saved_by(joint.order)
+    seeds = list(map(conj, seeds))
+    executable, given, avals = joint.derive(wanted, unit)
+    if create_graph:
+        results = recorded(executable.program, joint.order, saved, seeds)
+    else:
+        values = [x for each in saved for x in each]
+        values += [seed._array for seed in seeds]
+        traced = any(type(x) is Tracer for x in values)  # inside a transform
+        results = [make(array) for array in run_on(executable, values, traced)]
+    filled = map(conj, results)  # PyTorch's gradients are conjugates of cotangents
+    return [
+        next(filled) if is_given else make(zeros(aval))
+        for aval, is_given in zip(avals, given, strict=True)
+    ]
 
 
 def _seed(output: Tensor, seed: Tensor | None) -> Tensor:
@@ -244,91 +294,18 @@ def _seed(output: Tensor, seed: Tensor | None) -> Tensor:
     return seed.to(output.dtype)  # type: ignore[no-any-return]
 
 
-def _saved(order: list[Node]) -> list[Any]:
-    """All saved values, after a check that they are there and unchanged."""
-    saved: list[Any] = []
-    for node in order:
+def saved_by(order: list[Node]) -> list[list[Any]]:
+    """What each node saved, after a check that it is there and unchanged."""
+    saved = []
+    for node in reversed(order):  # the first complaint is PyTorch's
         if node.refusal:
             raise RuntimeError(node.refusal)
         if node.trace is None:
-            raise RuntimeError(SECOND_TIME)
+            raise RuntimeError(second_time(node))
         node.check_guards()
-        if node.trace.constants is not None:
-            node.trace.constants.verify()
-        saved += node.trace.saved
-    return saved
-
-
-def _recorded(program: Program, order: list[Node], seeds: list[Tensor]) -> list[Tensor]:
-    """Run a pullback as one more recorded operation, which can be differentiated.
-
-    Its inputs are the variables that were saved: results of the operations, their
-    operands, and values in their midst, which are edges like any other.
-    """
-    edges: list[Edge] = []
-    values: list[Any] = []
-    numbers: dict[tuple[int, int], int] = {}
-    arguments: list[Any] = []
-    guards: list[Guard] = []
-
-    def enter(edge: Edge, value: Any) -> None:
-        key = (id(edge[0]), edge[1])
-        if key not in numbers:
-            numbers[key] = len(edges)
-            edges.append(edge)
-            values.append(value)
-        arguments.append(numbers[key])
-
-    constants: dict[int, Any] = {}
     for node in order:
         assert node.trace is not None
-        guards += node.guards
-        saved = zip(node.trace.saved, reads_of(node.path).numbers, strict=True)
-        for value, number in saved:
-            if number is None:
-                constants[len(arguments)] = value
-                arguments.append(None)
-                continue
-            is_input = number < len(node.edges)
-            enter(node.edges[number] if is_input else (node, number), value)
-    for seed in seeds:
-        if seed._requires:
-            enter(edge_of(seed), seed._array)
-        else:
-            constants[len(arguments)] = seed._array
-            arguments.append(None)
-    trace = Trace(TAPE, tuple(map(aval_of, values)))
-    tracers = trace.inputs(values)
-    operands = [
-        constants[k] if k in constants else tracers[number]
-        for k, number in enumerate(arguments)
-    ]
-    with np.errstate(all="ignore"):
-        outs = trace.run(evaluate, program, operands)
-    return _attached(outs, trace, tuple(edges), tuple(guards))
-
-
-def _attached(
-    outs: list[Any], trace: Trace, edges: tuple[Edge, ...], guards: tuple[Guard, ...]
-) -> list[Tensor]:
-    """Tensors of the results of a recorded pullback."""
-    variables = tuple(x.index if type(x) is Tracer else None for x in outs)
-    path = trace.finish()
-    results = [make(_fresh(x)) for x in outs]
-    if all(variable is None for variable in variables):
-        return results
-    layout = tuple(range(len(edges)))
-    node = node_type("VjpBackward0")(
-        edges, layout, path, variables, trace, guards, True
-    )
-    for result, variable in zip(results, variables, strict=True):
-        attach(result, node, variable)
-    return results
-
-
-def _fresh(out: Any) -> Any:
-    """The value of a result, in memory that nothing else holds."""
-    if type(out) is not Tracer:
-        return np.array(out)
-    is_fresh = out.owned and out.origin is None
-    return out.value if is_fresh else np.array(out.value)
+        if node.trace.constants is not None:
+            node.trace.constants.verify()
+        saved.append(saved_values(node))
+    return saved

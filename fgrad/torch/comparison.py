@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch.arithmetic import Operand, binary, operator_of, result_type
+from fgrad.torch.cuts import cut_off
 from fgrad.torch.registry import FUNCTIONS, METHODS, operation
 from fgrad.torch.tensor import Tensor, make
 
@@ -18,7 +19,13 @@ def _comparison(
 ) -> Callable[[Operand, Operand], Tensor]:
     def compare(input: Operand, other: Operand) -> Tensor:
         x, y = (make(z._array) if isinstance(z, Tensor) else z for z in (input, other))
-        return binary("", function, x, y, result_type(x, y))
+        target = result_type(x, y)
+        if target.is_complex and name not in ("eq", "ne"):
+            raise NotImplementedError(
+                f"\"{name}_cpu\" not implemented for '{target.kind}'"
+            )
+        result = binary("", function, x, y, target)
+        return cut_off(result, f"the comparison {name}()", input, other)
 
     compare.__name__ = name
     compare.__doc__ = f"Elementwise ``{name}``, a tensor of booleans."
@@ -59,11 +66,11 @@ def allclose(
 @operation("logical_not")
 def logical_not(input: Tensor) -> Tensor:
     """Whether elements are zero."""
-    return make(np.logical_not(input._array))
+    return cut_off(make(np.logical_not(input._array)), "logical_not()", input)
 
 
 def _invert(self: Tensor) -> Tensor:
-    if self._aval.dtype.kind == "f":
+    if self._aval.dtype.kind in "fc":
         raise TypeError(
             "~ (operator.invert) is only implemented on integer and Boolean-type "
             "tensors"
@@ -79,7 +86,7 @@ def _bitwise(
 ) -> Callable[[Tensor, Any], Any]:
     def apply_bitwise(self: Tensor, other: Operand) -> Tensor:
         target = result_type(self, other)
-        if target.is_floating_point:
+        if target.category > 1:
             raise NotImplementedError(
                 f"\"bitwise_{name}_cpu\" not implemented for '{target.kind}'"
             )

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch import dtypes
+from fgrad.torch.cuts import cut_off
 from fgrad.torch.dtypes import as_dtype, dtype
-from fgrad.torch.graph import apply
+from fgrad.torch.known import is_traced
+from fgrad.torch.modes import STATE
+from fgrad.torch.recording import apply
 from fgrad.torch.registry import METHODS, function, method, operation
+from fgrad.torch.runs import end_learning
 from fgrad.torch.size import axis_of, device
+from fgrad.torch.storage import exposed, take_over
 from fgrad.torch.tensor import Array, Tensor, make
 
 CANNOT_NUMPY = (
@@ -35,12 +40,14 @@ def item(self: Tensor) -> Any:
         raise RuntimeError(
             f"a Tensor with {self._aval.size} elements cannot be converted to Scalar"
         )
+    end_learning()
     return self._array.item()
 
 
 @method("tolist")
 def tolist(self: Tensor) -> Any:
     """The elements as nested lists of Python numbers."""
+    end_learning()
     return self._array.tolist()
 
 
@@ -49,20 +56,22 @@ def numpy(self: Tensor) -> Array:
     """The array that holds the elements; changes of either are seen by both.
 
     Raises:
-        RuntimeError: the tensor requires a gradient, which would be lost.
+        RuntimeError: the tensor requires a gradient, which would be lost, outside
+            ``no_grad``.
     """
-    if self._requires:
+    if self._requires and STATE.enabled:
         raise RuntimeError(CANNOT_NUMPY)
-    return self._array
+    end_learning()
+    return self._array if is_traced(self._array) else exposed(self)
 
 
 @function("from_numpy")
 def from_numpy(ndarray: Any) -> Tensor:
     """A tensor that shares the memory of an array."""
-    if not isinstance(ndarray, np.ndarray):
+    if not isinstance(ndarray, np.ndarray) and not is_traced(ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     dtypes.of_numpy(ndarray.dtype)
-    return make(ndarray)
+    return take_over(make(ndarray))
 
 
 @method("__array__")
@@ -77,10 +86,19 @@ def _array_wrap(
     return make(array)
 
 
+DISCARDS = "Casting complex values to real discards the imaginary part"
+
+
+@method("__complex__")
+def _complex(self: Tensor) -> complex:
+    return complex(_number(self))
+
+
 def _number(self: Tensor) -> Any:
     """The one element, for Python's conversions."""
     if self._aval.size != 1:
         raise ValueError("only one element tensors can be converted to Python scalars")
+    end_learning()
     return self._array.item()
 
 
@@ -88,17 +106,24 @@ def _number(self: Tensor) -> Any:
 def _float(self: Tensor) -> float:
     if self._requires:
         warnings.warn(CONVERTS, UserWarning, stacklevel=2)
+    _refuse_complex(self, "double")
     return float(_number(self))
 
 
 @method("__int__")
 def _int(self: Tensor) -> int:
+    _refuse_complex(self, "int64_t")
     return int(_number(self))
+
+
+def _refuse_complex(self: Tensor, name: str) -> None:
+    if self._aval.dtype.kind == "c" and self._aval.size == 1 and self._array.imag.any():
+        raise RuntimeError(f"value cannot be converted to type {name} without overflow")
 
 
 @method("__index__")
 def _index(self: Tensor) -> int:
-    if self._aval.size != 1 or self._aval.dtype.kind == "f":
+    if self._aval.size != 1 or self._aval.dtype.kind in "fc":
         raise TypeError(
             "only integer tensors of a single element can be converted to an index"
         )
@@ -108,6 +133,7 @@ def _index(self: Tensor) -> int:
 @method("__bool__")
 def _bool(self: Tensor) -> bool:
     if self._aval.size == 1:
+        end_learning()
         return bool(self._array.item())
     found = "no values" if not self._aval.size else "more than one value"
     raise RuntimeError(f"Boolean value of Tensor with {found} is ambiguous")
@@ -117,7 +143,7 @@ def _bool(self: Tensor) -> bool:
 def _len(self: Tensor) -> int:
     if not self._aval.ndim:
         raise TypeError("len() of a 0-d tensor")
-    return len(self._array)
+    return self._aval.shape[0]
 
 
 @method("__format__")
@@ -176,10 +202,24 @@ def convert(input: Tensor, target: dtype) -> Tensor:
     if input._aval.dtype == target.numpy:
         return input
     wanted = target.numpy
-    if not target.is_floating_point:
+    if input._aval.dtype.kind == "c" and not target.is_complex:
+        return _real_part(input, target)
+    if target.category < 2:
         with np.errstate(all="ignore"):
-            return make(input._array.astype(wanted))
+            result = make(input._array.astype(wanted))
+        return cut_off(result, f"the conversion to {target}", input)
     return apply("ToCopyBackward0", lambda x: x.astype(wanted), input)  # type: ignore[no-any-return]
+
+
+def _real_part(input: Tensor, target: dtype) -> Tensor:
+    """A complex tensor as real numbers."""
+    if target is dtypes.bool_:
+        return make(input._array != 0)
+    warnings.warn(DISCARDS, UserWarning, stacklevel=3)
+    wanted = target.numpy
+    if target.category < 2:
+        return make(input._array.real.astype(wanted))
+    return apply("ToCopyBackward0", lambda x: x.real.astype(wanted), input)  # type: ignore[no-any-return]
 
 
 @method("to")
@@ -233,6 +273,8 @@ _CASTS = {
     "half": dtypes.float16,
     "float": dtypes.float32,
     "double": dtypes.float64,
+    "cfloat": dtypes.complex64,
+    "cdouble": dtypes.complex128,
 }
 
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.lower.quiet import quietly
 from fgrad.torch.modes import STATE
 from fgrad.torch.registry import METHODS
+from fgrad.torch.storage import writing
 from fgrad.torch.tensor import Array, Tensor
 
 Variant = Callable[..., Any]
@@ -21,14 +23,21 @@ Variant = Callable[..., Any]
 def _fitting(self: Tensor, others: tuple[Any, ...]) -> list[Any] | None:
     """The operands as arrays and numbers, if they need no care."""
     array = self._array
-    if array.dtype.kind != "f" or (STATE.enabled and self._requires):
+    if type(array) is not np.ndarray or array.dtype.kind != "f":
         return None
     if not array.flags.writeable:
         return None
+    if STATE.enabled and (self._requires or self._base is not None):
+        return None
+    if self._storage.is_inference:
+        return None
+    writing(self)
     found: list[Any] = []
     for other in others:
         if isinstance(other, Tensor):
             own = other._array
+            if type(own) is not np.ndarray:  # inside a transform of fgrad
+                return None
             if own.shape != array.shape or own.dtype != array.dtype:
                 return None
             if STATE.enabled and other._requires:
@@ -51,9 +60,12 @@ def _direct(name: str, count: int, option: str, write: Callable[..., None]) -> V
         operands = _fitting(self, (*others, factor)) if is_known else None
         if operands is None:
             return careful(self, *others, **options)
-        with np.errstate(all="ignore"):
-            write(self._array, *operands)
-        self._storage.version += 1
+        quietly(write, self._array, *operands)
+        if STATE.enabled:
+            for other in others:
+                if isinstance(other, Tensor) and other._cut is not None:
+                    self._cut = other._cut
+        self._storage.changed()
         return self
 
     change.__name__ = name

@@ -1,8 +1,8 @@
 """Data types under PyTorch's names, and promotion by PyTorch's rules.
 
-PyTorch promotes by category (bool, integer, floating point): a tensor with axes decides
-over a tensor without, and both over a Python number, unless the other has the higher
-category. NumPy's rules differ: there int64 and float32 give float64.
+PyTorch promotes by category (bool, integer, floating point, complex): a tensor with
+axes decides over a tensor without, and both over a Python number, unless the other has
+the higher category. NumPy's rules differ: there int64 and float32 give float64.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class dtype:
         self.numpy: np.dtype[Any] = np.dtype(name)
         self.cpp = cpp
         self.kind = kind
-        self.category = {"b": 0, "i": 1, "u": 1, "f": 2}[self.numpy.kind]
+        self.category = {"b": 0, "i": 1, "u": 1, "f": 2, "c": 3}[self.numpy.kind]
 
     @property
     def is_floating_point(self) -> bool:
@@ -40,13 +40,21 @@ class dtype:
 
     @property
     def is_complex(self) -> bool:
-        """Whether values are complex: never, complex tensors are not there yet."""
-        return False
+        """Whether values are complex numbers."""
+        return self.category == 3
 
     @property
     def is_signed(self) -> bool:
         """Whether values may be negative."""
-        return self.numpy.kind in "if"
+        return self.numpy.kind in "ifc"
+
+    def to_complex(self) -> dtype:
+        """The complex dtype whose parts are of this one."""
+        return of_numpy(np.promote_types(self.numpy, np.complex64))
+
+    def to_real(self) -> dtype:
+        """The dtype of the parts of complex values; itself for others."""
+        return of_numpy(np.zeros(0, self.numpy).real.dtype)
 
     @property
     def itemsize(self) -> int:
@@ -69,10 +77,24 @@ int64 = dtype("int64", "long int", "Long")
 float16 = dtype("float16", "c10::Half", "Half")
 float32 = dtype("float32", "float", "Float")
 float64 = dtype("float64", "double", "Double")
+complex64 = dtype("complex64", "c10::complex<float>", "ComplexFloat")
+complex128 = dtype("complex128", "c10::complex<double>", "ComplexDouble")
 
-ALL = (bool_, uint8, int8, int16, int32, int64, float16, float32, float64)
+ALL: tuple[dtype, ...] = (
+    bool_,
+    uint8,
+    int8,
+    int16,
+    int32,
+    int64,
+    float16,
+    float32,
+    float64,
+)
+ALL += (complex64, complex128)
 _BY_NUMPY: dict[Any, dtype] = {each.numpy: each for each in ALL}
 _BY_PYTHON: dict[Any, dtype] = {bool: bool_, int: int64, float: float64}
+_BY_PYTHON[complex] = complex128
 
 
 class _Default:
@@ -130,6 +152,8 @@ def as_dtype(given: Any) -> dtype:
 
 def of_number(number: Any) -> dtype:
     """The dtype that a Python number alone has in a tensor."""
+    if type(number) is complex:
+        return _Default.dtype.to_complex()
     return _Default.dtype if type(number) is float else _BY_PYTHON[type(number)]
 
 
@@ -141,6 +165,8 @@ def promote_types(type1: dtype, type2: dtype) -> dtype:
     """
     if type1 is type2:
         return type1
+    if type1.category + type2.category == 5:  # floating point and complex
+        return of_numpy(np.promote_types(type1.numpy, type2.numpy))
     if type1.category != type2.category:
         return type1 if type1.category > type2.category else type2
     return of_numpy(np.promote_types(type1.numpy, type2.numpy))
@@ -150,9 +176,11 @@ def _combine(higher: dtype | None, lower: dtype | None) -> dtype | None:
     """Promotion of two ranks of operands: the higher rank wins unless outclassed."""
     if higher is None or lower is None:
         return higher or lower
-    if higher.is_floating_point:
+    if higher.is_complex:
         return higher
-    if higher is bool_ or lower.is_floating_point:
+    if higher.is_floating_point:
+        return higher.to_complex() if lower.is_complex else higher
+    if higher is bool_ or lower.category > 1:
         return promote_types(higher, lower)
     return higher
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch import return_types
+from fgrad.torch.cuts import cut_off
+from fgrad.torch.known import integers
 from fgrad.torch.pairs import maximum, minimum
 from fgrad.torch.recording import one, several
 from fgrad.torch.registry import FUNCTIONS, METHODS, numpy_names, operation
@@ -53,7 +55,9 @@ def pick(
         return found if keepdim or not u.ndim else np.squeeze(found, axis)
 
     shown = lines if keepdim else indices
-    return types(one(node, compute, x), make(np.asarray(shown, np.int64)))
+    called = node.partition("Backward")[0].lower()
+    places = cut_off(make(integers(shown)), f"the indices of {called}", x)
+    return types(one(node, compute, x), places)
 
 
 def _extremum(name: str, pair: Any, whole: Any, where: Any) -> Any:
@@ -140,12 +144,14 @@ def _position(name: str, where: Any) -> Any:
                     f"{name}(): Expected reduction dim to be specified for "
                     "input.numel() == 0."
                 )
-            found = np.asarray(where(x._array))
-            return make(found.reshape((1,) * x._aval.ndim) if keepdim else found)
+            found = integers(where(x._array))
+            found = found.reshape((1,) * x._aval.ndim) if keepdim else found
+            return cut_off(make(found), f"{name}()", x)
         axis = _check_axis(name, x, dim)
         if not x._aval.ndim:
             return make(np.asarray(0))
-        return make(np.asarray(where(x._array, axis=axis, keepdims=keepdim)))
+        found = integers(where(x._array, axis=axis, keepdims=keepdim))
+        return cut_off(make(found), f"{name}()", x)
 
     find.__name__ = find.__qualname__ = name
     METHODS[name] = FUNCTIONS[name] = numpy_names(find)

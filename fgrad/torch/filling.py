@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch.inplace import check_writable, copy_
+from fgrad.torch.history import check_writable
+from fgrad.torch.inplace import copy_
 from fgrad.torch.random import Generator, default_generator
 from fgrad.torch.registry import method
 from fgrad.torch.tensor import Tensor, make

@@ -8,6 +8,7 @@ import numpy as np
 
 import fgrad.numpy
 from fgrad.torch.conversion import convert
+from fgrad.torch.known import examined
 from fgrad.torch.recording import one
 from fgrad.torch.registry import numpy_names, operation
 from fgrad.torch.size import axis_of
@@ -29,7 +30,8 @@ def _indices(name: str, index: Tensor) -> Array:
 
 
 def _check_bounds(array: Array, axis: int, length: int) -> None:
-    wrong = array[(array < 0) | (array >= length)]
+    seen = examined(array)
+    wrong = seen[(seen < 0) | (seen >= length)]
     if wrong.size:
         raise RuntimeError(
             f"index {int(wrong.flat[0])} is out of bounds for dimension {axis} with "

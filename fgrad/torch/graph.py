@@ -1,59 +1,55 @@
-"""Recording: each operation becomes a fragment of the program, linked to its operands.
+"""Recording at once: an operation becomes a fragment of the program.
 
-`apply` runs a plain NumPy function. Where an operand requires a gradient, the
-function runs on tracers of a trace of its own; what that recorded (a path of the
-core's trie, and the values that pullbacks need) is the fragment, and the tensors that
-entered are its edges. A fragment knows nothing of the tensors made from it, so what
-no tensor reaches is freed by reference counting, and no thread has state that another
-one could see.
+`record` runs a plain NumPy function on tracers of a trace of its own. What that
+recorded (a path of the core's trie, and the values that pullbacks need) is the
+fragment, and the tensors that entered are its edges. A fragment knows nothing of the
+tensors made from it, so what no tensor reaches is freed by reference counting, and no
+thread has state that another one could see.
 """
 
 from __future__ import annotations
 
-import itertools
-import re
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fgrad.ir import PYTHON_AVALS, Aval, aval_of
+from fgrad.ir import PYTHON_AVALS
 from fgrad.path import Path
-from fgrad.record import nodes_to
-from fgrad.torch.dtypes import of_numpy
+from fgrad.sites import Site, user_site
+from fgrad.torch import complaints
+from fgrad.torch.cuts import cut_off
+from fgrad.torch.hooks import Hooked, Hooks, hooks_of
 from fgrad.torch.modes import STATE
-from fgrad.torch.tensor import Array, Storage, Tensor, make
-from fgrad.trace import Trace, Tracer, refresh
+from fgrad.torch.noting import check_forward, note
+from fgrad.torch.ordering import next_serial
+from fgrad.torch.reads import reads_of
+from fgrad.torch.storage import NOT_YET, Storage
+from fgrad.torch.tensor import Array, Tensor, make
+from fgrad.torch.views import view_of
+from fgrad.torch.watch import WATCH
+from fgrad.trace import Trace, Tracer, refresh, type_of
 from fgrad.transforms.tape import TAPE
 
-CHANGED = (
-    "one of the variables needed for gradient computation has been modified by an "
-    "inplace operation: [{}]{} is at version {}; expected version {} instead. Hint: "
-    "enable anomaly detection to find the operation that failed to compute its "
-    "gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+SAVED_INFERENCE = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created "
+    "in inference mode in computation tracked by autograd. To work around this, you "
+    "can make a clone to get a normal tensor and use it in autograd, or use "
+    "`torch.no_grad()` instead of `torch.inference_mode()`."
 )
 
 Edge = tuple[Any, int]  # a node and one of its variables, or a leaf tensor and 0
 
-_serials = itertools.count()
-
 
 # A tensor whose memory is among the saved values, and must not change before
 # `backward`: its storage, the version then, the array, and where it came from: the
-# number of an edge, RESULT, or None for a constant.
-Guard = tuple[Storage, int, Array, int | None]
+# number of an edge, RESULT, or None for a constant; and whether it is a view.
+Guard = tuple[Storage, int, Array, int | None, bool]
 RESULT = -1
 
 
-def _bare(name: str) -> str:
-    """The name of an operation in PyTorch's message: without ``Backward0``."""
-    if name == "CopySlices":
-        return "torch::autograd::CopySlices"
-    return re.sub(r"Backward\d*$", "", name)
-
-
-class Node:
+class Node(Hooked):
     """A recorded operation: what ``grad_fn`` shows.
 
     Attributes:
@@ -64,22 +60,29 @@ class Node:
         trace: holds the saved values; None once `backward` freed them.
         guards: the tensors whose memory is among the saved values.
         serial: later operations have higher ones.
+        site: the user's line, or that of the first operation of equal structure.
+        is_own_site: whether it is its own, as under `fgrad.torch.strict`.
+        freed_at: the user's line that freed what was saved.
     """
 
     __slots__ = (
         "__weakref__",
+        "_hooks",
         "edges",
+        "freed_at",
         "guards",
         "has_number",
+        "is_own_site",
         "layout",
         "outs",
         "path",
-        "retained",
         "serial",
+        "site",
         "trace",
     )
     refusal = ""
     trace: Trace | None
+    freed_at: Site | None
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class Node:
         layout: tuple[int | None, ...],
         path: Path,
         outs: tuple[int | None, ...],
-        trace: Trace,
+        trace: Trace | None,
         guards: tuple[Guard, ...],
         has_number: bool,
     ) -> None:
@@ -98,12 +101,16 @@ class Node:
         self.trace = trace
         self.guards = guards
         self.has_number = has_number
-        self.serial = next(_serials)
-        self.retained: dict[int, weakref.ref[Tensor]] | None = None
+        self.serial: float = next_serial()
+        self._hooks: Hooks | None = None
+        self.is_own_site = STATE.sites
+        self.site = user_site() if STATE.sites else path.site
 
     def name(self) -> str:
         """PyTorch's name of the operation, such as ``AddBackward0``."""
-        return type(self).__name__
+        name = type(self).__name__
+        is_copy = name in ("CopySlices", "CopyBackwards")
+        return f"torch::autograd::{name}" if is_copy else name
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -115,13 +122,12 @@ class Node:
 
     def retain(self, tensor: Tensor) -> None:
         """Have `backward` fill ``.grad`` of a result of this operation."""
-        self.retained = self.retained or {}
-        self.retained[tensor._number] = weakref.ref(tensor)
+        hooks_of(self).retained[tensor._number] = weakref.ref(tensor)
 
-    def retained_by(self, number: int) -> Tensor | None:
-        """The tensor whose ``.grad`` is to be filled for a variable, if it lives."""
-        reference = (self.retained or {}).get(number)
-        return None if reference is None else reference()
+    def forget(self, tensor: Tensor) -> None:
+        """Undo `retain`: the tensor is no longer a result of this operation."""
+        if tensor._retains:
+            hooks_of(self).retained.pop(tensor._number, None)
 
     def check_guards(self) -> None:
         """Raise PyTorch's error where saved memory was changed.
@@ -129,24 +135,23 @@ class Node:
         Raises:
             RuntimeError: an in-place operation changed it.
         """
-        for storage, version, array, number in self.guards:
-            if storage.version != version:
-                raise RuntimeError(self._complaint(storage, version, array, number))
+        for guard in self.guards:
+            if guard[0].version != guard[1]:
+                raise RuntimeError(complaints.changed(self, guard, self._origin(guard)))
 
-    def _complaint(
-        self, storage: Storage, version: int, array: Array, number: int | None
-    ) -> str:
-        name = self.name() if number == RESULT else ""
+    def _origin(self, guard: Guard) -> str:
+        """The name of the operation that gave a tensor; empty for a leaf."""
+        storage, _, _, number, is_view = guard
+        name = self.name() if number == RESULT else storage.writer
         if number is not None and number >= 0:
             parent = self.edges[number][0]
-            name = "" if isinstance(parent, Tensor) else parent.name()
-            name = name and (storage.writer or name)
-        origin = f", which is output 0 of {_bare(name)}," if name else ""
-        what = f"torch.{of_numpy(array.dtype).kind}Tensor {list(array.shape)}"
-        return CHANGED.format(what, origin, storage.version, version)
+            name = "" if isinstance(parent, Tensor) else name or parent.name()
+        return "AsStridedBackward0" if name and is_view else name
 
-    def release(self) -> None:
+    def release(self, site: Site | None) -> None:
         """Free what was saved, so that a second `backward` is refused.
+
+        ``site`` is the user's line that does.
 
         As in PyTorch, numbers that the operation chose itself (the count in a mean) are
         not worth a refusal.
@@ -158,12 +163,13 @@ class Node:
         if self.has_number or any(type(x) not in PYTHON_AVALS for x in saved):
             self.trace = None
             self.guards = ()
+            self.freed_at = site
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {hex(id(self))}>"
 
 
-class AccumulateGrad:
+class AccumulateGrad(Hooked):
     """The end of the graph at a leaf: adds to its ``.grad``."""
 
     __slots__ = ("variable",)
@@ -171,6 +177,9 @@ class AccumulateGrad:
 
     def __init__(self, variable: Tensor) -> None:
         self.variable = variable
+
+    def _owner(self) -> Tensor:
+        return self.variable
 
     def name(self) -> str:
         """PyTorch's name."""
@@ -206,139 +215,110 @@ def node_type(name: str) -> type[Node]:
     return found
 
 
-class Reads(NamedTuple):
-    """What the traces of a structure save.
-
-    Attributes:
-        numbers: for each saved value its variable, None for a constant.
-        owners: the variables whose memory saved values may share.
-        constants: whether a constant is among them.
-    """
-
-    numbers: tuple[int | None, ...]
-    owners: frozenset[int]
-    constants: bool
-
-
-def reads_of(path: Path) -> Reads:
-    """What a structure saves; derived once, and kept with the structure."""
-    found: Reads | None = path.ends.get(reads_of)
-    if found is None:
-        found = path.ends[reads_of] = _derive_reads(path)
-    return found
-
-
-def _derive_reads(path: Path) -> Reads:
-    root, *steps = nodes_to(path)
-    owner = list(range(root.count))
-    numbers: list[int | None] = []
-    has_constants = False
-    for step in steps:
-        first = step.codes[0] if step.codes else None
-        is_view = step.prim is not None and step.prim.view_step is not None
-        for number in range(step.index, step.count):
-            owner.append(owner[first] if is_view and type(first) is int else number)
-        atoms = (*step.codes, *range(step.index, step.count))
-        for code in (atoms[position] for position in step.keep):
-            numbers.append(code if type(code) is int else None)
-            has_constants |= isinstance(code, Aval) and not code.is_python
-    owners = frozenset(owner[number] for number in numbers if number is not None)
-    return Reads(tuple(numbers), owners, has_constants)
-
-
 def edge_of(tensor: Tensor) -> Edge:
     """Where a tensor that requires a gradient comes from."""
     return (tensor, 0) if tensor._node is None else (tensor._node, tensor._number)
 
 
-def apply(
-    name: str, function: Callable[..., Any], *operands: Any, view: bool = False
+def record(
+    name: str,
+    function: Callable[..., Any],
+    operands: Sequence[Any],
+    view: bool = False,
+    constants: Sequence[Any] = (),
 ) -> Any:
-    """Run a NumPy function on tensors, and record it where a gradient is required.
-
-    Args:
-        name: PyTorch's name of the operation's node, such as ``AddBackward0``; a text
-            after a colon is the error that `backward` raises at this node.
-        function: plain NumPy code that returns one array or a tuple of arrays.
-        operands: tensors, and constants of other types, which are passed on.
-        view: the results may share memory with the first operand.
-
-    Returns:
-        A tensor, or a tuple of tensors.
-    """
-    if STATE.enabled:
-        for x in operands:
-            if isinstance(x, Tensor) and x._requires:
-                return _record(name, function, operands, view)
-    arrays = [x._array if isinstance(x, Tensor) else x for x in operands]
-    with np.errstate(all="ignore"):
-        out = function(*arrays)
-    base = operands[0] if view else None
-    if isinstance(out, tuple):
-        return tuple(_result(each, base) for each in out)
-    return _result(out, base)
-
-
-def _result(array: Any, base: Tensor | None) -> Tensor:
-    """A tensor of an array, which is a view of ``base`` if they share memory."""
-    if base is None or not np.may_share_memory(array, base._array):
-        return make(array)
-    view = make(array, base._storage, base if base._base is None else base._base)
-    base._storage.add_view(view)
-    view._requires = base._requires  # in no_grad, too; there the view is a leaf
-    return view
-
-
-def _record(
-    name: str, function: Callable[..., Any], operands: Sequence[Any], view: bool
-) -> Any:
+    """Run a function on operands of which one requires a gradient, and record it."""
     inputs: list[Tensor] = []
     layout: list[int | None] = []
-    arguments = list(operands)
-    has_number = False
+    arguments = [*operands, *constants]
     for position, x in enumerate(operands):
         number = None
-        if not isinstance(x, Tensor):
-            has_number = has_number or type(x) in PYTHON_AVALS
-        elif x._requires:
-            number = _position(inputs, x)
-        else:
-            arguments[position] = x._array
+        if isinstance(x, Tensor):
+            if x._requires:
+                number = position_in(inputs, x)
+            else:
+                arguments[position] = x._array
         layout.append(number)
-    arrays = [x._array for x in inputs]
-    trace = Trace(TAPE, tuple([aval_of(array) for array in arrays]))
-    tracers = trace.inputs(arrays)
+    traced = trace_operation(function, arguments, layout, [x._array for x in inputs])
+    numbers = range(len(traced.values)) if traced.is_tuple else (None,)
+    results = [
+        view_of(value, operands[0], function, number, name, True)
+        if view
+        else make(value)
+        for number, value in zip(numbers, traced.values, strict=True)
+    ]
+    outs = traced.outs
+    if outs.count(None) < len(outs):
+        node = node_type(name)(
+            tuple([edge_of(x) for x in inputs]),
+            tuple(layout),
+            traced.path,
+            outs,
+            traced.trace,
+            _guards(traced.path, inputs, operands, outs, results),
+            has_number(operands),
+        )
+        if WATCH.active:
+            note(node)
+        for result, variable in zip(results, outs, strict=True):
+            attach(result, node, variable)
+    if WATCH.forward:
+        check_forward(name, operands, tuple(results))
+    for result, variable in zip(results, outs, strict=True):
+        if variable is None:
+            cut_off(result, name, *operands)
+    return tuple(results) if traced.is_tuple else results[0]
+
+
+def has_number(operands: Sequence[Any]) -> bool:
+    """Whether a Python number is among the operands."""
+    return any(type(x) in PYTHON_AVALS for x in operands)
+
+
+class Traced(NamedTuple):
+    """An operation that ran on tracers of a trace of its own.
+
+    Attributes:
+        trace: holds what was saved.
+        path: the structure of the fragment.
+        outs: the variables of the results; None for a constant.
+        values: the results.
+        is_tuple: whether the function returned a tuple.
+    """
+
+    trace: Trace
+    path: Path
+    outs: tuple[int | None, ...]
+    values: list[Any]
+    is_tuple: bool
+
+
+def trace_operation(
+    function: Callable[..., Any],
+    arguments: list[Any],
+    layout: Sequence[int | None],
+    values: Sequence[Any],
+) -> Traced:
+    """Run a function, with tracers of ``values`` where ``layout`` has their numbers."""
+    trace = Trace(TAPE, tuple([type_of(value) for value in values]))
+    tracers = trace.inputs(values)
     for position, number in enumerate(layout):
         if number is not None:
             arguments[position] = tracers[number]
     with np.errstate(all="ignore"):
         out = trace.run(function, *arguments)
-    base = operands[0] if view else None
     outs: list[int | None] = []
-    results: list[Tensor] = []
+    results: list[Any] = []
     for leaf in out if isinstance(out, tuple) else (out,):
         is_own = type(leaf) is Tracer and leaf.scope is trace
         if is_own and leaf.origin is not None:
             refresh(leaf)
         outs.append(leaf.index if is_own else None)
-        results.append(_result(leaf.value if is_own else leaf, base))
-    path = trace.finish()
-    if outs.count(None) < len(outs):
-        node = node_type(name)(
-            tuple([edge_of(x) for x in inputs]),
-            tuple(layout),
-            path,
-            tuple(outs),
-            trace,
-            _guards(path, inputs, operands, outs, results),
-            has_number,
-        )
-        for result, variable in zip(results, outs, strict=True):
-            attach(result, node, variable)
-    return tuple(results) if isinstance(out, tuple) else results[0]
+        results.append(leaf.value if is_own else leaf)
+    return Traced(trace, trace.finish(), tuple(outs), results, isinstance(out, tuple))
 
 
-def _position(inputs: list[Tensor], tensor: Tensor) -> int:
+def position_in(inputs: list[Tensor], tensor: Tensor) -> int:
     """The number of an input, which is added where it is new."""
     for number, known in enumerate(inputs):
         if known is tensor:
@@ -359,7 +339,7 @@ def _guards(
     path: Path,
     inputs: list[Tensor],
     operands: Sequence[Any],
-    outs: list[int | None],
+    outs: Sequence[int | None],
     results: list[Tensor],
 ) -> tuple[Guard, ...]:
     """A guard for each tensor whose memory the fragment saved."""
@@ -382,4 +362,8 @@ def _guards(
 
 def _guard(tensor: Tensor, number: int | None) -> Guard:
     storage = tensor._storage
-    return storage, storage.version, tensor._array, number
+    if storage.is_inference:
+        raise RuntimeError(SAVED_INFERENCE)
+    storage.written_at = NOT_YET
+    is_view = tensor._base is not None
+    return storage, storage.version, tensor._array, number, is_view

@@ -7,6 +7,7 @@ which gives other shapes for ``x[0, :, [0, 1]]``.)
 
 from __future__ import annotations
 
+import functools
 import operator
 import warnings
 from collections.abc import Sequence
@@ -14,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-import fgrad.numpy
-from fgrad.torch.graph import apply
-from fgrad.torch.inplace import check_writable, overwrite
+from fgrad.torch.conversion import convert
+from fgrad.torch.history import LEAF, check_writable, write
+from fgrad.torch.known import entered, examined, is_traced
 from fgrad.torch.modes import STATE
+from fgrad.torch.recording import apply
 from fgrad.torch.registry import method
 from fgrad.torch.tensor import Tensor, make
 
@@ -26,6 +28,11 @@ NOT_AN_INDEX = (
     "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables "
     "are valid indices (got {})"
 )
+NO_AXES = (
+    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
+    "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
+)
+NO_SLICE = "slice() cannot be applied to a 0-dim tensor."
 SEQUENCE = (
     "Using a non-tuple sequence for multidimensional indexing is deprecated and will "
     "be changed in pytorch 2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 "
@@ -54,8 +61,11 @@ class Index:
         self._shape = shape
         components = _components(key)
         consumed = sum(map(_consumed, components))
+        if not shape and isinstance(key, int | slice):
+            raise IndexError(NO_AXES if isinstance(key, int) else NO_SLICE)
         if consumed > len(shape):
             raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+        components = _with_one_ellipsis(components, len(shape) - consumed)
         self.basic: Basic = ()
         self.arrays: tuple[Any, ...] = ()
         self.node = "AliasBackward0"
@@ -66,8 +76,11 @@ class Index:
             self._add(component, basic, arrays, len(shape) - consumed)
         # the ellipsis makes NumPy give a view also where a number would do
         self.basic = tuple(basic if Ellipsis in basic else [*basic, Ellipsis])
-        if any(array is not FULL for array in arrays):
+        given = [array for array in arrays if array is not FULL]
+        if given:
             self.arrays = tuple(arrays)
+        if len(given) > 1:
+            _refuse_numbers(given)
         if isinstance(key, slice):
             self.node = "SliceBackward0"
 
@@ -112,7 +125,8 @@ class Index:
     def _add_array(self, array: Any, basic: list[Any], arrays: list[Any]) -> None:
         if array.dtype != bool:
             length = self._shape[self._axis]
-            for number in array[(array < -length) | (array >= length)].flat:
+            seen = examined(array)
+            for number in seen[(seen < -length) | (seen >= length)].flat:
                 self._checked(int(number))
             basic.append(FULL)
             arrays.append(array)
@@ -135,6 +149,28 @@ class Index:
         """Whether the basic step changes nothing."""
         return self.node == "AliasBackward0" and None not in self.basic
 
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the basic step keeps all elements where they are."""
+        if not all(x is Ellipsis or isinstance(x, slice) for x in self.basic):
+            return False
+        return np.broadcast_to(np.int8(0), self._shape)[self.basic].shape == self._shape
+
+    def writer(self, value: Tensor) -> str:
+        """PyTorch's name of the operation that writes there."""
+        if not self._is_whole:
+            return "CopySlices"
+        if self.arrays:
+            return "IndexPutBackward0"
+        return "CopyBackwards" if value._aval.ndim else "FillBackward3"
+
+
+def _refuse_numbers(arrays: list[Any]) -> None:
+    """A traced number beside arrays: PyTorch takes it first, so it must be known."""
+    for array in arrays:
+        if not array.ndim:
+            int(array)
+
 
 def _consumed(component: Any) -> int:
     """How many axes a component takes."""
@@ -149,6 +185,22 @@ def _components(key: Any) -> list[Any]:
         warnings.warn(SEQUENCE, UserWarning, stacklevel=4)
         key = tuple(key)
     return [_component(each) for each in (key if isinstance(key, tuple) else (key,))]
+
+
+def _with_one_ellipsis(components: list[Any], rest: int) -> list[Any]:
+    """The components without further ellipses, which PyTorch ignores at the end.
+
+    Raises:
+        IndexError: another component follows, where an ellipsis stands for axes.
+    """
+    places = [k for k, component in enumerate(components) if component is Ellipsis]
+    if len(places) < 2:
+        return components
+    second = places[1]
+    left = [component for component in components[second:] if component is not Ellipsis]
+    if left and rest:
+        raise IndexError(f"nothing is left to index with {left[0]} after two ellipses")
+    return [*components[:second], *left]
 
 
 def _is_tuple_in_disguise(key: Any) -> bool:
@@ -205,28 +257,34 @@ def _index_array(array: Any) -> Any:
         raise IndexError(
             "tensors used as indices must be long, int, byte or bool tensors"
         )
-    if array.ndim == 0:
+    if array.ndim == 0 and (not is_traced(array) or array.dtype == bool):
         return bool(array) if array.dtype == bool else int(array)
     return array
+
+
+@functools.lru_cache(4096)
+def _at_number(shape: tuple[int, ...], key: int) -> Index:
+    return Index(shape, key)
 
 
 @method("__getitem__")
 def getitem(self: Tensor, key: Any) -> Tensor:
     """``self[key]``: a view for numbers, slices and None, else a copy."""
-    index = Index(self._aval.shape, key)
+    shape = self._aval.shape
+    index = _at_number(shape, key) if type(key) is int else Index(shape, key)
     basic, arrays = index.basic, index.arrays
     result = self
     if not arrays or not index.is_trivial:
         result = apply(index.node, lambda x: x[basic], self, view=True)
     if arrays:
-        result = apply("IndexBackward0", lambda x: x[arrays], result)
+        result = apply("IndexBackward0", lambda x: entered(x, arrays)[arrays], result)
     return result
 
 
 @method("__setitem__")
-def setitem(self: Tensor, key: Any, value: Any, node: str = "CopySlices") -> None:
+def setitem(self: Tensor, key: Any, value: Any, node: str = "") -> None:
     """``self[key] = value``"""
-    check_writable_through_view(self)
+    _check_writable_through_view(self, value)
     index = Index(self._aval.shape, key)
     if not isinstance(value, Tensor | int | float | np.generic):
         raise TypeError(
@@ -235,23 +293,24 @@ def setitem(self: Tensor, key: Any, value: Any, node: str = "CopySlices") -> Non
     source = value if isinstance(value, Tensor) else make(np.asarray(value))
     _check_slot(self, index, source)
     if STATE.enabled and (self._requires or source._requires):
-        written = apply(node, lambda x, v: _written(x, v, index), self, source)
-        overwrite(self, written)
+        source = convert(source, self.dtype)
+    if STATE.enabled and (self._requires or source._requires):
+        name = index.writer(source)
+        write(self, source, lambda x, v: _assign(x, index, v), node or name)
         return
     with np.errstate(all="ignore"):
         new = source._array.astype(self._aval.dtype)
     _assign(self._array, index, new)
-    self._storage.version += 1
+    self._cut = source._cut or self._cut
+    self._storage.changed()
 
 
-def check_writable_through_view(tensor: Tensor) -> None:
+def _check_writable_through_view(tensor: Tensor, value: Any) -> None:
     """As `check_writable`, but the message speaks of a view of the tensor."""
-    if STATE.enabled and tensor._requires and tensor._node is None:
-        raise RuntimeError(
-            "a view of a leaf Variable that requires grad is being used in an in-place "
-            "operation."
-        )
-    check_writable(tensor)
+    is_leaf = tensor._base is None and tensor._node is None
+    if STATE.enabled and tensor._requires and is_leaf:
+        raise RuntimeError(f"a view of {LEAF}")
+    check_writable(tensor, value)
 
 
 def _check_slot(target: Tensor, index: Index, value: Tensor) -> None:
@@ -299,11 +358,3 @@ def _assign(array: Any, index: Index, value: Any) -> None:
         array[index.arrays] = value
     else:
         array[index.basic][index.arrays] = value
-
-
-def _written(x: Any, v: Any, index: Index) -> Any:
-    """A copy of an array with a value written into it, in the trace that runs."""
-    changed = fgrad.numpy.zeros(x.shape, x.dtype)
-    changed[...] = x
-    _assign(changed, index, v)
-    return changed

@@ -14,24 +14,26 @@ import numpy as np
 
 from fgrad.torch.conversion import convert
 from fgrad.torch.dtypes import of_numpy
-from fgrad.torch.graph import apply
-from fgrad.torch.modes import STATE
-from fgrad.torch.registry import FUNCTIONS, METHODS, method
-from fgrad.torch.tensor import Tensor, make, set_array
-
-LEAF = "a leaf Variable that requires grad is being used in an in-place operation."
-SHARED = (
-    "unsupported operation: more than one element of the written-to tensor refers to a "
-    "single memory location. Please clone() the tensor before performing the operation."
+from fgrad.torch.history import (
+    check_writable,
+    fill_place,
+    guard_written,
+    rebind,
+    records,
+    reshape_to,
+    write,
 )
+from fgrad.torch.modes import STATE, set_grad_enabled
+from fgrad.torch.registry import FUNCTIONS, METHODS, method
+from fgrad.torch.tensor import Tensor, make
 
 
 def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     """The in-place variant of a function: the result goes into the first operand."""
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        check_writable(self)
-        operand = _kept(self) if STATE.enabled and _records(self, args) else self
+        check_writable(self, *args)
+        operand = _kept(self) if STATE.enabled and records(self, args) else self
         result = function(operand, *args, **kwargs)
         if result is NotImplemented:
             return result
@@ -41,38 +43,12 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     return change
 
 
-def _records(self: Tensor, args: tuple[Any, ...]) -> bool:
-    """Whether an operation on these operands is recorded."""
-    return self._requires or any(
-        isinstance(x, Tensor) and x._requires and x is not self for x in args
-    )
-
-
 def _kept(self: Tensor) -> Tensor:
     """The tensor with a copy of its memory, for backward to read: as in PyTorch."""
     copied = make(self._array.copy())
     copied._node, copied._number = self._node, self._number
     copied._requires = self._requires
     return copied
-
-
-def check_writable(tensor: Tensor) -> None:
-    """Refuse what would lose the gradient of a leaf.
-
-    Raises:
-        RuntimeError: a leaf that requires a gradient, or a view of one, is changed
-            while operations are recorded; or the memory cannot be written to, such as
-            that of an expanded tensor.
-    """
-    if not tensor._array.flags.writeable:
-        raise RuntimeError(SHARED)
-    if not STATE.enabled:
-        return
-    base = tensor._base
-    if base is not None and base._requires and base._node is None:
-        raise RuntimeError(f"a view of {LEAF}")
-    if tensor._requires and tensor._node is None:
-        raise RuntimeError(LEAF)
 
 
 def _check_fit(target: Tensor, result: Tensor) -> None:
@@ -89,26 +65,21 @@ def _check_fit(target: Tensor, result: Tensor) -> None:
 
 
 def overwrite(target: Tensor, result: Tensor) -> Tensor:
-    """Give ``target`` the elements and the history of ``result``.
-
-    Raises:
-        NotImplementedError: views of the memory would need a new history, too.
-    """
-    has_history = STATE.enabled and (result._requires or target._requires)
-    if has_history:
-        if target._base is not None or target._storage.views:
-            raise NotImplementedError(
-                "an in-place operation through a view, or on a tensor of which there "
-                "are views, does not carry gradients in fgrad.torch yet; write "
-                "x = x + ... in place of x += ..., or change a clone()"
-            )
+    """Give ``target`` the elements and the history of ``result``."""
+    if STATE.enabled and result._requires:
         result = convert(result, of_numpy(target._aval.dtype))
-    np.copyto(target._array, result._array, casting="unsafe")
-    target._storage.version += 1
-    if has_history:
-        target._storage.writer = result._node.name() if result._node else ""
-        target._node, target._number = result._node, result._number
-        target._requires = result._requires
+    if not STATE.enabled or not (result._requires or target._requires):
+        np.copyto(target._array, result._array, casting="unsafe")
+        target._cut = result._cut or target._cut
+        target._storage.changed()
+        return target
+    if target._base is not None:
+        write(target, result, fill_place, "CopySlices")
+    else:
+        np.copyto(target._array, result._array, casting="unsafe")
+        rebind(target, result)
+        target._storage.changed()
+    guard_written(target, result)
     return target
 
 
@@ -121,16 +92,16 @@ def zero_(self: Tensor) -> Tensor:
 @method("fill_")
 def fill_(self: Tensor, value: Any, node: str = "FillBackward2") -> Tensor:
     """Set all elements to a number."""
-    check_writable(self)
+    check_writable(self, value)
     if isinstance(value, Tensor):
-        return copy_(self, value)
+        METHODS["__setitem__"](self, ..., value)
+        return self
     if STATE.enabled and self._requires:
         filled = np.full(self._aval.shape, value, self._aval.dtype)
-        return overwrite(
-            self, apply(node, lambda x: np.where(np.True_, filled, x), self)
-        )
+        write(self, filled, fill_place, node)
+        return self
     self._array[...] = value
-    self._storage.version += 1
+    self._storage.changed()
     return self
 
 
@@ -147,8 +118,9 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     check_writable(self)
     if self._aval.ndim > 2 and len(set(self._aval.shape)) > 1:
         raise RuntimeError("all dimensions of input must be of equal length")
-    np.fill_diagonal(self._array, fill_value, wrap)
-    self._storage.version += 1
+    diagonal = np.zeros(self._aval.shape, bool)
+    np.fill_diagonal(diagonal, True, wrap)
+    METHODS["__setitem__"](self, diagonal, fill_value, "CopySlices")
     return self
 
 
@@ -173,15 +145,25 @@ _AS_FUNCTIONS += ["round", "rsqrt", "sigmoid", "sin", "sqrt", "square", "tan", "
 _RESHAPING = ["squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims"]
 
 
+_NODES = {
+    "SqueezeBackward0": "SqueezeBackward3",
+    "SqueezeBackward1": "SqueezeBackward4",
+    "SqueezeBackward2": "SqueezeBackward5",
+    "TBackward0": "TBackward1",
+    "TransposeBackward0": "TransposeBackward1",
+    "UnsqueezeBackward0": "UnsqueezeBackward1",
+}
+
+
 def _reshaping(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The variant of a view: the tensor itself gets another shape."""
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_writable(self)
-        result = function(self, *args, **kwargs)
-        set_array(self, result._array)
-        self._node, self._number = result._node, result._number
-        self._storage.version += 1
+        # in no_grad, too, PyTorch's history is one of another shape then
+        with set_grad_enabled(STATE.enabled or self._node is not None):
+            result = function(self, *args, **kwargs)
+        reshape_to(self, result, _NODES)
         return self
 
     return change

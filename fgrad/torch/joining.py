@@ -203,15 +203,21 @@ def parts(node: str, x: Tensor, axis: int, lengths: Sequence[int]) -> Any:
     return several(node, cut, x, view=True)
 
 
+def _check_axes(function: str, x: Tensor) -> None:
+    if not x._aval.ndim:
+        raise RuntimeError(f"{function} expects at least a 1-dimensional tensor")
+
+
 @operation("split")
 @numpy_names
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> Any:
     """Parts of a length (the last may be shorter), or of given lengths.
 
     Raises:
-        RuntimeError: the lengths do not add up to the axis.
+        RuntimeError: there is no axis, or the lengths do not add up to the axis.
     """
     x = require_tensor("split", tensor)
+    _check_axes("split", x)
     axis = axis_of(dim, x._aval.ndim)
     total, size = x._aval.shape[axis], split_size_or_sections
     if not isinstance(size, Sequence):
@@ -240,6 +246,7 @@ def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> Any:
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> Any:
     """At most a number of parts of equal length, but for the last."""
     x = require_tensor("chunk", input)
+    _check_axes("chunk", x)
     if chunks <= 0:
         raise RuntimeError(
             f"chunk expects `chunks` to be greater than 0, got: {chunks}"
@@ -251,8 +258,17 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> Any:
 @operation("tensor_split")
 @numpy_names
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> Any:
-    """Parts that end before given indices, or a number of nearly equal ones."""
+    """Parts that end before given indices, or a number of nearly equal ones.
+
+    Raises:
+        RuntimeError: there is no axis.
+    """
     x = require_tensor("tensor_split", input)
+    if not x._aval.ndim:
+        raise RuntimeError(
+            "tensor_split expected at least a 1-dimensional tensor, but got a tensor "
+            "with 0 dims"
+        )
     axis = axis_of(dim, x._aval.ndim)
     total = x._aval.shape[axis]
     given = indices_or_sections

@@ -53,6 +53,9 @@ class LinAlgError(RuntimeError):
 
 
 LinAlgError.__name__ = "_LinAlgError"  # what PyTorch's prints
+SINGULAR_SOLVE = (
+    "torch.linalg.solve: The solver failed because the input matrix is singular."
+)
 SINGULAR = (
     "linalg.inv: The diagonal element {} is zero, the inversion could not be completed "
     "because the input matrix is singular."
@@ -75,7 +78,7 @@ def _matrix(name: str, x: Any, is_square: bool = False) -> Tensor:
             f"{name}: A must be batches of square matrices, but they are {shape[-2]} "
             f"by {shape[-1]} matrices"
         )
-    if not found.dtype.is_floating_point:
+    if found.dtype.category < 2:
         raise RuntimeError(
             f"{name}: Expected a floating point or complex tensor as input. Got "
             f"{found.dtype.kind}"
@@ -83,11 +86,14 @@ def _matrix(name: str, x: Any, is_square: bool = False) -> Tensor:
     return found
 
 
-def _checked(message: str, compute: Callable[[], Any]) -> Any:
+def _checked(message: Callable[[], str], compute: Callable[[], Any]) -> Any:
     try:
-        return compute()
+        result = compute()
+        for x in result if isinstance(result, tuple) else (result,):
+            x._array  # noqa: B018  # where it is pending, the error comes here
+        return result
     except np.linalg.LinAlgError as error:
-        raise LinAlgError(message) from error
+        raise LinAlgError(message()) from error
 
 
 def inv(A: Tensor) -> Tensor:
@@ -97,8 +103,10 @@ def inv(A: Tensor) -> Tensor:
         LinAlgError: a matrix is singular.
     """
     x = _matrix("linalg.inv", A, is_square=True)
-    message = SINGULAR.format(_zero_pivot(x._array))
-    return _checked(message, lambda: one("LinalgInvExBackward0", np.linalg.inv, x))  # type: ignore[no-any-return]
+    return _checked(  # type: ignore[no-any-return]
+        lambda: SINGULAR.format(_zero_pivot(x._array)),
+        lambda: one("LinalgInvExBackward0", np.linalg.inv, x),
+    )
 
 
 def _zero_pivot(a: Any) -> int:
@@ -142,10 +150,9 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
             return np.linalg.solve(a, b[..., None])[..., 0]
         return np.linalg.solve(a, b)
 
-    message = (
-        "torch.linalg.solve: The solver failed because the input matrix is singular."
+    return _checked(  # type: ignore[no-any-return]
+        lambda: SINGULAR_SOLVE, lambda: one("LinalgSolveExBackward0", compute, x, y)
     )
-    return _checked(message, lambda: one("LinalgSolveExBackward0", compute, x, y))  # type: ignore[no-any-return]
 
 
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
@@ -160,8 +167,10 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
         lower = np.linalg.cholesky(a)
         return np.swapaxes(lower, -1, -2) if upper else lower
 
-    message = NOT_POSITIVE.format(_bad_minor(x._array))
-    return _checked(message, lambda: one("LinalgCholeskyExBackward0", compute, x))  # type: ignore[no-any-return]
+    return _checked(  # type: ignore[no-any-return]
+        lambda: NOT_POSITIVE.format(_bad_minor(x._array)),
+        lambda: one("LinalgCholeskyExBackward0", compute, x),
+    )
 
 
 def _bad_minor(a: Any) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from fgrad.torch import dtypes
 from fgrad.torch.arithmetic import Operand, binary, result_type
+from fgrad.torch.cuts import cut_off
 from fgrad.torch.registry import FUNCTIONS, METHODS, numpy_names, operation
 from fgrad.torch.size import axes_of
 from fgrad.torch.tensor import Tensor, make, require_tensor
@@ -18,7 +19,7 @@ from fgrad.torch.tensor import Tensor, make, require_tensor
 def _logic(name: str, compute: Callable[[Any, Any], Any]) -> Any:
     def apply_logic(input: Tensor, other: Tensor) -> Tensor:
         x, y = require_tensor(name, input), require_tensor(name, other, 2)
-        return make(compute(x._array, y._array))
+        return cut_off(make(compute(x._array, y._array)), f"{name}()", x, y)
 
     apply_logic.__name__ = apply_logic.__qualname__ = name
     apply_logic.__doc__ = f"Elementwise ``{name}``; what is not zero is true."
@@ -34,7 +35,7 @@ logical_xor = _logic("logical_xor", np.logical_xor)
 def _bits(name: str, compute: Callable[[Any, Any], Any]) -> Any:
     def apply_bits(input: Operand, other: Operand) -> Tensor:
         target = result_type(input, other)
-        if target.is_floating_point:
+        if target.category > 1:
             kernel = {"bitwise_left_shift": "lshift", "bitwise_right_shift": "rshift"}
             raise NotImplementedError(
                 f"\"{kernel.get(name, name)}_cpu\" not implemented for '{target.kind}'"
@@ -137,12 +138,6 @@ def is_nonzero(input: Tensor) -> builtins.bool:
 def is_same_size(input: Tensor, other: Tensor) -> builtins.bool:
     """Whether two tensors have the same shape."""
     return input._aval.shape == other._aval.shape
-
-
-@operation("is_complex")
-def is_complex(input: Tensor) -> builtins.bool:
-    """Whether elements are complex: never, complex tensors are not there yet."""
-    return False
 
 
 @operation("is_signed")

@@ -1,4 +1,4 @@
-"""Whether operations are recorded: ``no_grad``, ``enable_grad``, ``set_grad_enabled``.
+"""Whether operations are recorded: ``no_grad``, ``enable_grad``, ``inference_mode``...
 
 The mode belongs to the thread, as in PyTorch. Each class is a context manager and a
 decorator, with or without parentheses; a generator function runs each of its steps in
@@ -11,19 +11,86 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Generator
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from fgrad.torch.runs import Run
+
+from fgrad.sites import user_site
+from fgrad.torch.cuts import Cut
 
 
 class _State(threading.local):
+    """The modes of a thread.
+
+    Attributes:
+        enabled: operations on tensors that require gradients are recorded.
+        wanted: as ``enabled``, or it would be so outside inference mode.
+        inference: inference mode is on.
+    """
+
     enabled = True
+    wanted = True
+    inference = False
+    level: Any = None  # the open level of dual tensors
+    mapped = False  # whether `vmap` runs a function on a whole batch
+    watch: Any = None  # the `fgrad.torch.strict` that is in effect
+    sites = False  # whether each recorded operation keeps the user's line
+    off: Cut | None = None  # where something was not recorded, since it was disabled
+    run: Run | None = None  # what this thread records
+
+
+class _Inference:
+    """Whether some thread is in inference mode: asked for where tensors are made."""
+
+    def __init__(self) -> None:
+        self.threads = 0
+        self.lock = threading.Lock()
 
 
 STATE = _State()
+INFERENCE = _Inference()
+
+
+def cut_by_mode() -> Cut:
+    """What an operation notes that is not recorded; the first one's line is for all."""
+    if STATE.off is None:
+        STATE.off = "torch.no_grad()", user_site()
+    return STATE.off
 
 
 def is_grad_enabled() -> bool:
     """Whether operations on tensors that require gradients are recorded."""
-    return STATE.enabled
+    return STATE.wanted
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether inference mode is on."""
+    return STATE.inference
+
+
+def set_mode(mode: bool) -> None:
+    """Have operations recorded from here on, or not; inference mode records none."""
+    if STATE.enabled:
+        STATE.off = None
+    STATE.wanted = mode
+    STATE.enabled = mode and not STATE.inference
+
+
+class in_mode:
+    """A block in which operations are recorded, or not."""
+
+    __slots__ = ("_before", "_mode")
+
+    def __init__(self, mode: bool) -> None:
+        self._mode = mode
+
+    def __enter__(self) -> None:
+        self._before = STATE.wanted
+        set_mode(self._mode)
+
+    def __exit__(self, *exception: object) -> None:
+        set_mode(self._before)
 
 
 class _Mode:
@@ -35,33 +102,34 @@ class _Mode:
         self._before: list[bool] = []
 
     def __enter__(self) -> None:
-        self._before.append(STATE.enabled)
-        STATE.enabled = self.mode
+        self._before.append(STATE.wanted)
+        set_mode(self.mode)
 
     def __exit__(self, *exception: object) -> None:
-        STATE.enabled = self._before.pop()
+        set_mode(self._before.pop())
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return _in_mode(self.mode, function)
+        return _called_in(functools.partial(in_mode, self.mode), function)
 
 
-def _in_mode(mode: bool, function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, always called in a mode."""
+def _called_in(
+    mode: Callable[[], Any], function: Callable[..., Any]
+) -> Callable[..., Any]:
+    """``function``, always called in a mode: in a context that ``mode`` makes."""
     if inspect.isgeneratorfunction(function):
-        return _generator_in_mode(mode, function)
+        return _generator_in(mode, function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        before, STATE.enabled = STATE.enabled, mode
-        try:
+        with mode():
             return function(*args, **kwargs)
-        finally:
-            STATE.enabled = before
 
     return call
 
 
-def _generator_in_mode(mode: bool, function: Callable[..., Any]) -> Callable[..., Any]:
+def _generator_in(
+    mode: Callable[[], Any], function: Callable[..., Any]
+) -> Callable[..., Any]:
     """A generator function whose steps run in a mode, its consumer in its own."""
 
     @functools.wraps(function)
@@ -70,14 +138,16 @@ def _generator_in_mode(mode: bool, function: Callable[..., Any]) -> Callable[...
         resume: Callable[[], Any] = functools.partial(next, steps)
         while True:
             try:
-                item = _in_mode(mode, resume)()
+                with mode():
+                    item = resume()
             except StopIteration as stop:
                 return stop.value
             try:
                 sent = yield item
                 resume = functools.partial(steps.send, sent)
             except GeneratorExit:
-                _in_mode(mode, steps.close)()
+                with mode():
+                    steps.close()
                 raise
             except BaseException as error:
                 resume = functools.partial(steps.throw, error)
@@ -91,7 +161,7 @@ class _Bare(_Mode):
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         if function is None:
             return super().__new__(cls)
-        return _in_mode(cls.mode, function)
+        return _called_in(functools.partial(in_mode, cls.mode), function)
 
 
 @final
@@ -123,16 +193,77 @@ class set_grad_enabled(_Mode):
     def __init__(self, mode: bool) -> None:
         super().__init__()
         self.mode = bool(mode)
-        self._outside = STATE.enabled
-        STATE.enabled = self.mode
+        self._outside = STATE.wanted
+        set_mode(self.mode)
 
     def __enter__(self) -> None:
         self._before.append(self._outside)
-        STATE.enabled = self.mode
+        set_mode(self.mode)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        STATE.enabled = self._outside
-        return _in_mode(self.mode, function)
+        set_mode(self._outside)
+        return super().__call__(function)
 
     def __repr__(self) -> str:
         return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
+
+
+class _Inferring:
+    """A block in inference mode, or in the normal mode inside it."""
+
+    __slots__ = ("_before", "_mode")
+
+    def __init__(self, mode: bool) -> None:
+        self._mode = mode
+
+    def __enter__(self) -> None:
+        self._before = STATE.inference, STATE.wanted
+        _set_inference(self._mode, not self._mode)
+
+    def __exit__(self, *exception: object) -> None:
+        _set_inference(*self._before)
+
+
+def _set_inference(inference: bool, wanted: bool) -> None:
+    with INFERENCE.lock:
+        INFERENCE.threads += inference - STATE.inference
+    STATE.inference = inference
+    set_mode(wanted)
+
+
+@final
+class inference_mode:
+    """As `no_grad`, and tensors made in it never take part in what is recorded.
+
+    They are *inference tensors*: outside they can be read, but neither be changed nor
+    be saved for `backward`, so that nothing need be noted of their changes.
+
+    Args:
+        mode: False ends inference mode for the block.
+
+    >>> import fgrad.torch as torch
+    >>> with torch.inference_mode():
+    ...     y = torch.ones(2) * 2
+    >>> y.is_inference(), y.requires_grad
+    (True, False)
+    """
+
+    def __new__(cls, mode: Any = True) -> Any:
+        """The mode, or a function that is called in it: ``@torch.inference_mode``."""
+        if isinstance(mode, bool):
+            return super().__new__(cls)
+        return cls()(mode)
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = mode
+        self._blocks: list[_Inferring] = []
+
+    def __enter__(self) -> None:
+        self._blocks.append(_Inferring(self.mode))
+        self._blocks[-1].__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self._blocks.pop().__exit__()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return _called_in(functools.partial(_Inferring, self.mode), function)

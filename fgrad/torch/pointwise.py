@@ -11,8 +11,9 @@ import numpy as np
 from fgrad.torch import dtypes
 from fgrad.torch.arithmetic import as_number_or_tensor, result_type
 from fgrad.torch.conversion import convert
-from fgrad.torch.graph import apply
+from fgrad.torch.recording import apply
 from fgrad.torch.registry import FUNCTIONS, METHODS, operation
+from fgrad.torch.repeating import repeated
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
 
@@ -21,14 +22,14 @@ def _floating(name: str, node: str, function: Callable[[Any], Any]) -> Any:
 
     def compute(input: Tensor) -> Tensor:
         x = require_tensor(name, input)
-        if x._aval.dtype.kind != "f":
+        if x._aval.dtype.kind not in "fc":
             x = convert(x, dtypes.get_default_dtype())
         return apply(node, function, x)  # type: ignore[no-any-return]
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = f"Elementwise ``{name}``."
-    METHODS[name] = FUNCTIONS[name] = compute
-    return compute
+    METHODS[name] = FUNCTIONS[name] = repeated(compute)
+    return METHODS[name]
 
 
 def sigmoid_of(x: Any) -> Any:
@@ -84,6 +85,7 @@ def abs(input: Tensor) -> Tensor:
 
 
 @operation("relu")
+@repeated
 def relu(input: Tensor) -> Tensor:
     """The larger of an element and 0; its gradient at 0 is 0."""
     x = require_tensor("relu", input)
@@ -186,8 +188,8 @@ def isfinite(input: Tensor) -> Tensor:
 
 @operation("isreal")
 def isreal(input: Tensor) -> Tensor:
-    """Whether elements are real: all are."""
-    return make(np.ones(input._aval.shape, bool))
+    """Whether elements are real: no imaginary part, or none but zero."""
+    return make(np.isreal(input._array))
 
 
 @operation("isposinf")

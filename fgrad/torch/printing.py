@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch.dtypes import get_default_dtype
+from fgrad.torch.modes import STATE
 from fgrad.torch.registry import method
+from fgrad.torch.runs import end_learning
 from fgrad.torch.tensor import Array, Tensor
 
 LARGE_RATIO = 1000.0
@@ -80,6 +82,11 @@ class Formatter:
         self.is_whole = True
         self.is_scientific = False
         self.width = 1
+        self.parts: tuple[Formatter, Formatter] | None = None
+        if shown.dtype.kind == "c":
+            self.parts = Formatter(shown.real), Formatter(shown.imag)
+            self.width = sum(part.width for part in self.parts) + 1
+            return
         if not self.is_float:
             texts = map(str, shown.ravel().tolist())
             self.width = max(map(len, texts), default=1)
@@ -100,6 +107,11 @@ class Formatter:
 
     def __call__(self, value: Any) -> str:
         """An element, padded on the left."""
+        if self.parts is not None:
+            real, imaginary = self.parts
+            second = imaginary(value.imag).lstrip()
+            sign = "" if second[0] == "-" else "+"
+            return f"{real(value.real)}{sign}{second}j"
         return (self._text(value) if self.is_float else str(value)).rjust(self.width)
 
 
@@ -152,17 +164,26 @@ def _vector(shown: list[Any], indent: int, cut: bool, form: Formatter) -> str:
 
 
 def _suffixes(tensor: Tensor) -> list[str]:
+    end_learning()
     array, default = tensor._array, get_default_dtype()
-    usual = [default.name] if not array.size else [default.name, "int64", "bool"]
+    usual = [default.name]
+    if array.size:
+        usual += [default.to_complex().name, "int64", "bool"]
     suffixes = []
     if (not array.size and array.ndim != 1) or (array.size and not OPTIONS.edgeitems):
         suffixes.append(f"size={array.shape!r}")
     if array.dtype.name not in usual:
         suffixes.append(f"dtype={tensor.dtype}")
-    if tensor._node is not None:
-        suffixes.append(f"grad_fn=<{tensor._node.name()}>")
+    level = STATE.level
+    tangent = None if level is None else level.tangent_of(tensor)
+    if tangent is not None and not level.has_others(tensor):
+        pass  # a dual tensor is recorded for its tangent only
+    elif tensor._node is not None:
+        suffixes.append(f"grad_fn=<{type(tensor._node).__name__}>")
     elif tensor._requires:
         suffixes.append("requires_grad=True")
+    if tangent is not None:
+        suffixes.append(f"tangent={tangent}")
     return suffixes
 
 

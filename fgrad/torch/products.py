@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch.graph import apply
+from fgrad.torch.recording import apply
 from fgrad.torch.registry import function, method, operation
+from fgrad.torch.repeating import repeated
 from fgrad.torch.statistics import vector_norm
 from fgrad.torch.tensor import Tensor, require_tensor
 
@@ -20,6 +21,7 @@ _NODES = {
 
 
 @operation("matmul")
+@repeated
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The product over the last axis and the last but one, as NumPy's ``@``.
 
@@ -256,9 +258,9 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 
 @operation("vdot")
 def vdot(input: Tensor, other: Tensor) -> Tensor:
-    """The dot product of two vectors."""
+    """The dot product of two vectors, of which the first is conjugated."""
     x, y = require_tensor("vdot", input), require_tensor("vdot", other, 2)
-    return apply("VdotBackward0", np.dot, x, y)  # type: ignore[no-any-return]
+    return apply("VdotBackward0", lambda u, v: np.dot(np.conjugate(u), v), x, y)  # type: ignore[no-any-return]
 
 
 @function("tensordot")
@@ -266,12 +268,6 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """Sums of products over several axes: the last and first, or those listed."""
     axes: Any = dims if isinstance(dims, int) else tuple(map(tuple, dims))
     return apply("ViewBackward0", lambda u, v: np.tensordot(u, v, axes), a, b)  # type: ignore[no-any-return]
-
-
-@function("kron")
-def kron(input: Tensor, other: Tensor) -> Tensor:
-    """The Kronecker product."""
-    return apply("UnsafeViewBackward0", np.kron, input, other)  # type: ignore[no-any-return]
 
 
 @function("einsum")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,6 +66,10 @@ def manual_seed(seed: int) -> Generator:
 def _draw(
     name: str, shape: tuple[int, ...], wanted: dtype, generator: Generator | None
 ) -> Any:
+    if wanted.is_complex:
+        pair = _draw(name, (*shape, 2), wanted.to_real(), generator)
+        scale = 1 if name == "rand" else math.sqrt(0.5)  # a variance of one
+        return np.asarray((pair * scale).astype(pair.dtype)).view(wanted.numpy)[..., 0]
     if not wanted.is_floating_point:
         kernel = "check_uniform_bounds" if name == "rand" else "normal_kernel_cpu"
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{wanted.kind}'")

@@ -39,6 +39,9 @@ def arange(
         wanted = np.dtype(np.int64) if is_whole else get_default_dtype().numpy
     else:
         wanted = as_dtype(dtype).numpy
+        if wanted.kind == "c":
+            kind = as_dtype(dtype).kind
+            raise NotImplementedError(f"\"arange_cpu\" not implemented for '{kind}'")
     if is_whole:
         array = np.arange(start, end, step)
     else:

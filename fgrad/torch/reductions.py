@@ -10,8 +10,9 @@ import numpy as np
 from fgrad.torch import dtypes
 from fgrad.torch.conversion import convert
 from fgrad.torch.dtypes import as_dtype
-from fgrad.torch.graph import apply
+from fgrad.torch.recording import apply
 from fgrad.torch.registry import numpy_names, operation
+from fgrad.torch.repeating import repeated
 from fgrad.torch.size import axes_of
 from fgrad.torch.tensor import Tensor, require_tensor
 
@@ -19,6 +20,7 @@ _ALL: Any = object()  # no axis was named: PyTorch calls that another function
 
 
 @operation("sum")
+@repeated
 @numpy_names
 def sum(
     input: Tensor,
@@ -38,12 +40,13 @@ def sum(
     x = require_tensor("sum", input)
     if dtype is not None:
         x = convert(x, as_dtype(dtype))
-    elif x._aval.dtype.kind != "f":
+    elif x._aval.dtype.kind not in "fc":
         x = convert(x, dtypes.int64)
     return _reduced("Sum", np.sum, x, dim, keepdim)
 
 
 @operation("mean")
+@repeated
 @numpy_names
 def mean(
     input: Tensor,
@@ -60,7 +63,7 @@ def mean(
     x = require_tensor("mean", input)
     if dtype is not None:
         x = convert(x, as_dtype(dtype))
-    if x._aval.dtype.kind != "f":
+    if x._aval.dtype.kind not in "fc":
         found = "Input" if dtype is None else "Optional"
         raise RuntimeError(
             f"mean(): could not infer output dtype. {found} dtype must be either a "

@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch.graph import apply
+from fgrad.torch.dtypes import dtype
+from fgrad.torch.known import is_traced, share_memory
+from fgrad.torch.pending import lies_in_order
+from fgrad.torch.recording import apply
 from fgrad.torch.registry import METHODS, method, operation
 from fgrad.torch.size import axes_of, axis_of
-from fgrad.torch.tensor import Tensor, require_tensor
+from fgrad.torch.tensor import Tensor, make, require_tensor
 
 NOT_VIEWABLE = (
     "view size is not compatible with input tensor's size and stride (at least one "
@@ -55,12 +58,16 @@ def _target(shape: Sequence[Any], size: int) -> tuple[int, ...]:
     return tuple(target)
 
 
-def _is_viewable(array: Any, shape: tuple[int, ...]) -> bool:
-    return not array.size or np.may_share_memory(np.reshape(array, shape), array)
+def _is_viewable(x: Tensor, shape: tuple[int, ...]) -> bool:
+    if x._pending and lies_in_order(x):
+        return True
+    array = x._array
+    return not array.size or share_memory(np.reshape(array, shape), array)
 
 
 def _reshaped(node: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return apply(node, lambda u: np.reshape(u, shape), x, view=True)  # type: ignore[no-any-return]
+    is_view = node != "UnsafeViewBackward0"
+    return apply(node, lambda u: np.reshape(u, shape), x, view=is_view)  # type: ignore[no-any-return]
 
 
 @method("view")
@@ -70,10 +77,18 @@ def view(self: Tensor, *shape: Any) -> Tensor:
     Raises:
         RuntimeError: the memory is not laid out for it, or the sizes differ.
     """
+    if len(shape) == 1 and isinstance(shape[0], dtype):
+        return _as_bits(self, shape[0])
     target = _target(shape, self._aval.size)
-    if not _is_viewable(self._array, target):
+    if not _is_viewable(self, target):
         raise RuntimeError(NOT_VIEWABLE)
     return _reshaped("ViewBackward0", self, target)
+
+
+def _as_bits(self: Tensor, wanted: dtype) -> Tensor:
+    """The same memory read as another dtype; it has no gradient."""
+    array = self._array.view(wanted.numpy)
+    return make(array, self._storage, self if self._base is None else self._base)
 
 
 @operation("reshape")
@@ -81,7 +96,7 @@ def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
     """Another shape: a view where the memory allows it, else a copy."""
     x = require_tensor("reshape", input)
     target = _target(shape or (named["shape"],), x._aval.size)
-    is_view = _is_viewable(x._array, target)
+    is_view = _is_viewable(x, target)
     return _reshaped("ViewBackward0" if is_view else "UnsafeViewBackward0", x, target)
 
 
@@ -178,6 +193,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
         RuntimeError: they are more than there are.
     """
     x = require_tensor("narrow", input)
+    if not x._aval.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     axis = axis_of(dim, x._aval.ndim)
     total, first = x._aval.shape[axis], int(start)
     if first + length > total:
@@ -197,6 +214,8 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
         IndexError: there is no such slice.
     """
     x = require_tensor("select", input)
+    if not x._aval.ndim:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
     axis = axis_of(dim, x._aval.ndim)
     length = x._aval.shape[axis]
     if not -length <= index < length:
@@ -211,7 +230,9 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 @method("contiguous")
 def contiguous(self: Tensor) -> Tensor:
     """The elements in C order in memory; itself where they are."""
-    if self._array.flags.c_contiguous:
+    if self._pending and lies_in_order(self):
+        return self
+    if not is_traced(self._array) and self._array.flags.c_contiguous:
         return self
     return apply("CloneBackward0", lambda x: x.copy(order="C"), self)  # type: ignore[no-any-return]
 
@@ -274,13 +295,7 @@ def _matrices_transposed(self: Tensor) -> Tensor:
 
 
 METHODS["T"] = property(_all_reversed)
-METHODS["mT"] = METHODS["H"] = METHODS["mH"] = property(_matrices_transposed)
-
-
-@operation("adjoint")
-def adjoint(input: Tensor) -> Tensor:
-    """The last two axes exchanged."""
-    return transpose(require_tensor("adjoint", input), -2, -1)
+METHODS["mT"] = property(_matrices_transposed)
 
 
 @operation("squeeze")
@@ -309,13 +324,19 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 @operation("unbind")
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """The slices along an axis."""
+    """The slices along an axis.
+
+    Raises:
+        IndexError: there is no axis.
+    """
     x = require_tensor("unbind", input)
+    if not x._aval.ndim:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     lead = (slice(None),) * axis_of(dim, x._aval.ndim)
     count = x._aval.shape[len(lead)]
 
     def slices(u: Any) -> tuple[Any, ...]:
-        return tuple(u[(*lead, k)] for k in range(count))
+        return tuple(u[(*lead, k, ...)] for k in range(count))
 
     return apply("UnbindBackward0", slices, x, view=True)  # type: ignore[no-any-return]
 

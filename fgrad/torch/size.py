@@ -75,6 +75,12 @@ def size_arguments(function: str, size: Sequence[Any], given: Any = None) -> Siz
     """
     if given is not None:
         size = (given,)
+    for length in size:
+        if type(length) is not int or length < 0:
+            break
+    else:
+        if size:
+            return Size(size)
     if not size:
         raise TypeError(f'{function}() missing 1 required positional arguments: "size"')
     if len(size) == 1 and isinstance(size[0], Sequence):

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch import return_types
+from fgrad.torch.cuts import cut_off
 from fgrad.torch.extrema import order, pick, taken
+from fgrad.torch.known import integers
 from fgrad.torch.recording import one
 from fgrad.torch.registry import numpy_names, operation
 from fgrad.torch.size import axis_of
@@ -16,7 +18,7 @@ from fgrad.torch.tensor import Array, Tensor, make, require_tensor
 
 def _gathered(types: Any, node: str, x: Tensor, indices: Array, axis: int) -> Any:
     values = one(node, lambda u: taken(u, indices, axis), x)
-    return types(values, make(np.asarray(indices, np.int64)))
+    return types(values, make(integers(indices)))
 
 
 @operation("sort")
@@ -38,7 +40,8 @@ def argsort(
 ) -> Tensor:
     """The indices that sort along an axis."""
     x = require_tensor("argsort", input)
-    return make(order(x._array, axis_of(dim, x._aval.ndim), descending))
+    found = order(x._array, axis_of(dim, x._aval.ndim), descending)
+    return cut_off(make(found), "argsort()", x)
 
 
 @operation("msort")

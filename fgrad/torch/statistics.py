@@ -28,7 +28,7 @@ def typed(x: Tensor, dtype: Any) -> Tensor:
     """A tensor for a sum or product: in ``dtype``; integers become int64."""
     if dtype is not None:
         return convert(x, as_dtype(dtype))
-    return x if x._aval.dtype.kind == "f" else convert(x, dtypes.int64)
+    return x if x._aval.dtype.kind in "fc" else convert(x, dtypes.int64)
 
 
 @operation("prod")
@@ -59,7 +59,7 @@ class _Spread:
         self.x = require_tensor(name, input)
         if isinstance(dim, bool):
             dim, unbiased = None, dim
-        if not self.x.dtype.is_floating_point:
+        if self.x.dtype.category < 2:
             raise RuntimeError(
                 f"{name} only support floating point and complex dtypes"
                 if "mean" in name
@@ -83,7 +83,11 @@ class _Spread:
         """The variance, and the mean."""
         mean = np.mean(u, axis=self.axes, keepdims=True)
         centred = u - mean
-        total = np.sum(centred * centred, axis=self.axes, keepdims=self.keepdim)
+        if self.x._aval.dtype.kind == "c":
+            squares = centred.real * centred.real + centred.imag * centred.imag
+        else:
+            squares = centred * centred
+        total = np.sum(squares, axis=self.axes, keepdims=self.keepdim)
         mean = mean if self.keepdim else np.squeeze(mean, self.axes)
         return total * self.scale, mean
 
@@ -159,7 +163,9 @@ def std_mean(
 def vector_norm(x: Any, p: float, axes: tuple[int, ...], keepdim: bool) -> Any:
     """The ``p``-norm of an array over axes; its gradient at zero is zero."""
     if p == 2:
-        return safe_sqrt(np.sum(x * x, axis=axes, keepdims=keepdim))
+        is_complex = x.dtype.kind == "c"
+        squares = x.real * x.real + x.imag * x.imag if is_complex else x * x
+        return safe_sqrt(np.sum(squares, axis=axes, keepdims=keepdim))
     size = np.abs(x)
     if p == 1:
         return np.sum(size, axis=axes, keepdims=keepdim)
@@ -191,7 +197,7 @@ def norm(
     x = require_tensor("norm", input)
     if dtype is not None:
         x = convert(x, as_dtype(dtype))
-    if not x.dtype.is_floating_point:
+    if x.dtype.category < 2:
         raise RuntimeError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. "
             f"Got {x.dtype.kind}"

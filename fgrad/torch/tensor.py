@@ -9,69 +9,48 @@ from __future__ import annotations
 import difflib
 import threading
 import warnings
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fgrad.ir import Aval, aval_of
+from fgrad.torch.cuts import Cut, cut_off
 from fgrad.torch.dtypes import dtype, get_default_dtype, of_numpy
+from fgrad.torch.leaf_errors import (
+    GRAD_OF_NON_LEAF,
+    INFERENCE_LEAF,
+    NOT_A_LEAF,
+    ONLY_FLOATS,
+    ONLY_INEXACT,
+)
+from fgrad.torch.modes import INFERENCE, STATE
 from fgrad.torch.size import CPU, Size, device, size_arguments
+from fgrad.torch.storage import Storage, writing
+from fgrad.tracer import Tracer
 
 if TYPE_CHECKING:
     from fgrad.torch.graph import Node
+    from fgrad.torch.hooks import Hooks
+    from fgrad.torch.views import View
 
 Array = np.ndarray[Any, Any]
 
-NOT_A_LEAF = (
-    "you can only change requires_grad flags of leaf variables."
-    " If you want to use a computed variable in a subgraph that doesn't require "
-    "differentiation use var_no_grad = var.detach()."
-)
-ONLY_FLOATS = "only Tensors of floating point dtype can require gradients"
-ONLY_INEXACT = "only Tensors of floating point and complex dtype can require gradients"
-GRAD_OF_NON_LEAF = (
-    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its "
-    ".grad attribute won't be populated during autograd.backward(). If you indeed want "
-    "the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the "
-    "non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you "
-    "access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for "
-    "more information."
-)
 _ACCUMULATION = threading.Lock()
+_FIRST_USE = threading.Lock()
 
 
-class _View(weakref.ref["Tensor"]):
-    """A weak reference to a view; tells itself from others by identity."""
+class _InferenceStorage(Storage):
+    """That of tensors made in inference mode."""
 
     __slots__ = ()
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+    is_inference = True
 
 
-class Storage:
-    """What tensors that share memory share besides.
-
-    Attributes:
-        version: how often an in-place operation changed the memory.
-        views: the living views of it (what `detach` gives is none).
-        writer: the name of the last recorded operation that changed the memory.
-    """
-
-    __slots__ = ("version", "views", "writer")
-
-    def __init__(self) -> None:
-        self.version = 0
-        self.views: set[_View] | None = None
-        self.writer = ""
-
-    def add_view(self, view: Tensor) -> None:
-        """Note a view for as long as it lives."""
-        if self.views is None:
-            self.views = set()
-        self.views.add(_View(view, self.views.discard))
+def new_storage() -> Storage:
+    """The storage of a tensor that shares no memory."""
+    if INFERENCE.threads and STATE.inference:
+        return _InferenceStorage()
+    return Storage()
 
 
 class Tensor:
@@ -87,24 +66,34 @@ class Tensor:
         "_array",
         "_aval",
         "_base",
+        "_cut",
         "_grad",
         "_node",
         "_number",
+        "_pending",
+        "_place",
         "_requires",
         "_retains",
         "_storage",
+        "_view",
     )
     __module__ = "torch"  # what print(type(x)) shows
     __array_priority__ = 1000
     _array: Array
     _aval: Aval
     _base: Tensor | None
+    _hooks: Hooks | None = None  # set where there are any
+    _refusal: str = ""  # why in-place operations are refused, where they are
+    _cut: Cut | None
     _grad: Tensor | None
     _node: Node | None
     _number: int
+    _pending: bool
+    _place: Any  # the run that knows it, its number there, the step that made it
     _requires: bool
     _retains: bool
     _storage: Storage
+    _view: View  # of tensors that have a base
 
     def __init__(self, *data: Any) -> None:
         default = get_default_dtype().numpy
@@ -112,7 +101,7 @@ class Tensor:
             array = np.array(data[0], default)
         else:
             array = np.zeros(size_arguments("Tensor", data or ((0,),)), default)
-        _initialise(self, array, Storage(), None)
+        _initialise(self, array, new_storage(), None)
 
     @property
     def shape(self) -> Size:
@@ -137,7 +126,7 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         """Whether the tensor is not the result of a recorded operation."""
-        return self._node is None
+        return not (self._pending and self._requires) and self._node is None
 
     @property
     def grad_fn(self) -> Node | None:
@@ -151,7 +140,7 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if value and self._aval.dtype.kind != "f":
+        if value and self._aval.dtype.kind not in "fc":
             raise RuntimeError(ONLY_INEXACT)
         self.requires_grad_(value)
 
@@ -163,15 +152,19 @@ class Tensor:
         """
         if self._node is not None and not requires_grad:
             raise RuntimeError(NOT_A_LEAF)
-        if requires_grad and self._aval.dtype.kind != "f":
+        if requires_grad and self._aval.dtype.kind not in "fc":
             raise RuntimeError(ONLY_FLOATS)
+        if requires_grad and self._storage.is_inference and not STATE.inference:
+            raise RuntimeError(INFERENCE_LEAF)
+        if self._requires != requires_grad:
+            writing(self)  # what was recorded with the tensor as it was
         self._requires = bool(requires_grad)
         return self
 
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` has added up so far."""
-        if self._grad is None and self._node is not None and not self._retains:
+        if self._grad is None and not self.is_leaf and not self._retains:
             warnings.warn(GRAD_OF_NON_LEAF, UserWarning, stacklevel=2)
         return self._grad
 
@@ -224,21 +217,24 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same memory as a tensor that is not recorded."""
-        return make(self._array, self._storage)
+        return cut_off(make(self._array, self._storage), "detach()", self)
 
     @property
     def data(self) -> Tensor:
         """As `detach`, but changes through it are not noticed by `backward`."""
-        return make(self._array)
+        data = make(self._array, Storage(self._storage.remember()))
+        return cut_off(data, ".data", self)
 
     @data.setter
     def data(self, value: Tensor) -> None:
+        writing(self)
         if self._node is None and value._aval.dtype != self._aval.dtype:
             raise RuntimeError(
                 "Attempted to call `variable.set_data(tensor)`, but `variable` and "
                 "`tensor` have incompatible tensor type."
             )
         set_array(self, value._array)
+        self._storage.memory = value._storage.remember()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
@@ -264,9 +260,8 @@ class Tensor:
         return id(self)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_aval":  # not asked for before
-            self._aval = aval_of(self._array)
-            return self._aval
+        if name in _FILLED:
+            return _fill(self, name)
         near = difflib.get_close_matches(name, dir(type(self)), n=3, cutoff=0.6)
         hint = f"; near: {', '.join(near)}" if near and name[:2] != "__" else ""
         raise AttributeError(
@@ -277,19 +272,67 @@ class Tensor:
 
 
 _new = Tensor.__new__
+_LATER = ("_array", "_base", "_cut", "_grad", "_node", "_number", "_retains")
+_FILLED = {*_LATER, "_storage"}
+
+
+def _fill(tensor: Tensor, name: str) -> Any:
+    """An attribute that is not there yet: it takes computing, or was not needed."""
+    if name == "_grad":
+        tensor._grad = None
+    elif name == "_retains":
+        tensor._retains = False
+    elif name == "_cut":
+        step = None if tensor._place is None else tensor._place[2]
+        is_cut = step is not None and not tensor._requires
+        tensor._cut = (step.name, step.site) if step and is_cut else None
+    elif tensor._pending and tensor._place is not None:
+        tensor._place[0].compute(tensor)
+    elif name == "_storage":
+        return _storage_of(tensor)
+    elif name == "_base":
+        tensor._base = None
+    elif tensor._place is None:  # a view whose base was written to
+        tensor._renew()
+    else:
+        run, number, _ = tensor._place
+        tensor._node, tensor._number = run.node_of(number)
+    return getattr(tensor, name)
+
+
+def _storage_of(tensor: Tensor) -> Storage:
+    """The storage of a tensor that had none yet: most never need it."""
+    with _FIRST_USE:
+        try:
+            return object.__getattribute__(tensor, "_storage")  # type: ignore[no-any-return]
+        except AttributeError:
+            tensor._storage = Storage()
+            return tensor._storage
 
 
 def _initialise(
-    tensor: Tensor, array: Array, storage: Storage, base: Tensor | None
+    tensor: Tensor, array: Array, storage: Storage | None, base: Tensor | None
 ) -> None:
     tensor._array = array
-    tensor._storage = storage
+    tensor._aval = aval_of(array)
     tensor._base = base
-    tensor._requires = False
-    tensor._node = None
+    tensor._requires = tensor._pending = False
+    tensor._node = tensor._grad = tensor._place = tensor._cut = None
     tensor._number = 0
-    tensor._grad = None
-    tensor._retains = False
+    if storage is not None:
+        tensor._storage = storage
+
+
+def of_type(array: Any, aval: Aval) -> Tensor:
+    """As `make`, for what is known to be of a type."""
+    if INFERENCE.threads:
+        return make(array)
+    tensor = _new(Tensor)
+    tensor._array = array if type(array) is np.ndarray else np.asarray(array)
+    tensor._aval = aval
+    tensor._base = tensor._node = tensor._grad = tensor._place = tensor._cut = None
+    tensor._requires, tensor._pending, tensor._number = False, False, 0
+    return tensor
 
 
 def set_array(tensor: Tensor, array: Array) -> None:
@@ -308,10 +351,12 @@ def make(
         storage: that of the tensor whose memory it shares; a new one by default.
         base: the tensor of which it is a view.
     """
-    if type(array) is not np.ndarray:
+    if type(array) is not np.ndarray and type(array) is not Tracer:
         array = np.asarray(array)
     tensor = _new(Tensor)
-    _initialise(tensor, array, Storage() if storage is None else storage, base)
+    if storage is None and INFERENCE.threads:
+        storage = new_storage()
+    _initialise(tensor, array, storage, base)
     return tensor
 
 
@@ -327,8 +372,9 @@ def accumulate(tensor: Tensor, gradient: Tensor) -> None:
         elif known._requires or gradient._requires:
             tensor._grad = known + gradient  # type: ignore[operator]
         else:
+            writing(known)
             np.add(known._array, gradient._array, out=known._array)
-            known._storage.version += 1
+            known._storage.changed()
 
 
 def require_tensor(function: str, value: Any, position: int = 1) -> Tensor:

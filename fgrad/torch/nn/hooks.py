@@ -1,27 +1,260 @@
-"""Handles by which hooks are removed."""
+"""Hooks of modules: functions that are called before and after ``forward``, and when
+`backward` passes the module.
+
+For the latter the tensors that enter and leave a module go through a `Function` that
+changes nothing; its two nodes are where gradients are seen and replaced.
+"""
 
 from __future__ import annotations
 
-import itertools
+import functools
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import Any
 
-_numbers = itertools.count()
+from fgrad.torch.autograd.function import Function
+from fgrad.torch.handles import RemovableHandle
+from fgrad.torch.modes import STATE
+from fgrad.torch.tensor import Tensor
+
+EITHER = (
+    "Cannot use both regular backward hooks and full backward hooks on a single "
+    "Module. Please use only one of them."
+)
+NO_INPUTS = (
+    "Full backward hook is firing when gradients are computed with respect to module "
+    "outputs since no inputs require gradients. See "
+    "https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html"
+    "#torch.nn.Module.register_full_backward_hook for more details."
+)
+NOT_NONE = (
+    "Backward hook for Modules where no input requires gradient should always return "
+    "None or None for all gradients."
+)
 
 
-class RemovableHandle:
-    """What registering a hook returns; ``remove()`` takes the hook away again."""
+class BackwardHookFunction(Function):
+    """Passes tensors on unchanged, so that there is a node to watch."""
 
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self._hooks = hooks
-        self.id = next(_numbers)
-        hooks[self.id] = hook
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The tensors themselves."""
+        ctx.mark_non_differentiable(*[x for x in tensors if not x._requires])
+        return tensors
 
-    def remove(self) -> None:
-        """Take the hook away."""
-        self._hooks.pop(self.id, None)
+    @staticmethod
+    def backward(_: Any, *gradients: Any) -> Any:
+        """The gradients themselves."""
+        return gradients
 
-    def __enter__(self) -> RemovableHandle:
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
+def _passed(values: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Values whose tensors went through the function, and its node, if any."""
+    tensors = [x for x in values if isinstance(x, Tensor)]
+    if not STATE.enabled or not any(x._requires for x in tensors):
+        return list(values), None
+    results = BackwardHookFunction.apply(*tensors)
+    node = next(x.grad_fn for x in results if x.grad_fn is not None)
+    new = iter(results)
+    return [next(new) if isinstance(x, Tensor) else x for x in values], node
+
+
+def _are_tensors(values: Sequence[Any]) -> list[bool]:
+    return [isinstance(x, Tensor) for x in values]
+
+
+def _spread(gradients: Sequence[Any], are_tensors: list[bool]) -> tuple[Any, ...]:
+    """The gradients of tensors among values; None at the places of others."""
+    found = iter(gradients)
+    return tuple([next(found) if is_tensor else None for is_tensor in are_tensors])
+
+
+def _picked(gradients: Sequence[Any], are_tensors: list[bool]) -> tuple[Any, ...]:
+    """Those of the tensors alone."""
+    pairs = zip(gradients, are_tensors, strict=True)
+    return tuple([gradient for gradient, is_tensor in pairs if is_tensor])
+
+
+def _replaced(what: str, kind: str, found: Any, expected: int) -> tuple[Any, ...]:
+    """What a hook returned in place of gradients, as a tuple."""
+    if len(found) != expected:
+        raise RuntimeError(
+            f"{what} returned an invalid number of {kind}, got {len(found)}, but "
+            f"expected {expected}"
+        )
+    return tuple(found)
+
+
+class _Watched:
+    """One call of a module whose gradients hooks are to see."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self._hooks = list(module._backward_hooks.values())
+        self._before = list(module._backward_pre_hooks.values())
+        self._inputs: list[bool] = []
+        self._outputs: list[bool] = []
+        self._given: tuple[Any, ...] | None = None
+        self._sees_inputs = False
+
+    def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The arguments, watched."""
+        self._inputs = _are_tensors(args)
+        passed, node = _passed(args)
+        if node is not None and self._hooks:
+            self._sees_inputs = True
+            node.register_hook(self._on_inputs)
+        return tuple(passed)
+
+    def leave(self, result: Any) -> Any:
+        """The results, watched; only a tensor or a tuple of tensors can be."""
+        if not isinstance(result, Tensor | tuple):
+            text = (
+                "For backward hooks to be called, module output should be a Tensor or "
+                f"a tuple of Tensors but received {type(result)}"
+            )
+            warnings.warn(text, UserWarning, stacklevel=4)
+            return result
+        outputs = (result,) if isinstance(result, Tensor) else result
+        self._outputs = _are_tensors(outputs)
+        passed, node = _passed(outputs)
+        if node is not None:
+            node.register_prehook(self._on_outputs)
+        return passed[0] if isinstance(result, Tensor) else tuple(passed)
+
+    def _on_outputs(self, gradients: Sequence[Any]) -> tuple[Any, ...] | None:
+        given = _spread(gradients, self._outputs)
+        for hook in self._before:
+            found = hook(self._module, given)
+            if found is not None:
+                name = "Backward pre hook"
+                given = _replaced(name, "grad_output", found, len(given))
+        self._given = given
+        if not self._sees_inputs and self._hooks:
+            self._call_without_inputs()
+        return _picked(given, self._outputs)
+
+    def _call_without_inputs(self) -> None:
+        warnings.warn(NO_INPUTS, UserWarning, stacklevel=2)
+        nothing = (None,) * len(self._inputs)
+        for hook in self._hooks:
+            found = hook(self._module, nothing, self._given)
+            if found is not None and any(x is not None for x in found):
+                raise RuntimeError(NOT_NONE)
+        self._given = None
+
+    def _on_inputs(self, gradients: Sequence[Any], _: Any) -> tuple[Any, ...] | None:
+        if self._given is None:  # the gradient did not come through the results
+            return None
+        found = _spread(gradients, self._inputs)
+        for hook in self._hooks:
+            changed = hook(self._module, found, self._given)
+            if changed is not None:
+                found = _replaced("Backward hook", "grad_input", changed, len(found))
+        self._given = None
+        return _picked(found, self._inputs)
+
+
+class WithHooks:
+    """The part of a module that calls hooks."""
+
+    _forward_hooks: OrderedDict[int, Any]
+    _forward_pre_hooks: OrderedDict[int, Any]
+    _backward_hooks: OrderedDict[int, Any]
+    _backward_pre_hooks: OrderedDict[int, Any]
+    _is_full_backward_hook: bool | None
+    forward: Callable[..., Any]
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
+            if with_kwargs:
+                found = hook(self, args, kwargs)
+                if found is not None:
+                    args, kwargs = found
+                continue
+            found = hook(self, args)
+            if found is not None:
+                args = found if isinstance(found, tuple) else (found,)
+        is_full = self._is_full_backward_hook is not False
+        has_full = is_full and bool(self._backward_hooks)
+        watched = _Watched(self) if has_full or self._backward_pre_hooks else None
+        if watched is not None:
+            args = watched.enter(args)
+        result = self.forward(*args, **kwargs)
+        for hook, with_kwargs in list(self._forward_hooks.values()):
+            inputs = (args, kwargs) if with_kwargs else (args,)
+            changed = hook(self, *inputs, result)
+            result = result if changed is None else changed
+        if watched is not None:
+            result = watched.leave(result)
+        if not is_full:
+            self._watch_node(result)
+        return result
+
+    def _watch_node(self, result: Any) -> None:
+        """Have hooks see the gradients of the operation that gave the result."""
+        while not isinstance(result, Tensor):
+            values = result.values() if isinstance(result, dict) else result
+            result = next(x for x in values if isinstance(x, Tensor))
+        if result.grad_fn is not None:
+            for hook in self._backward_hooks.values():
+                result.grad_fn.register_hook(functools.partial(hook, self))
+
+    def register_forward_pre_hook(
+        self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args)`` before ``forward``; it may return other ones."""
+        entry = (hook, with_kwargs)
+        return RemovableHandle(self._forward_pre_hooks, entry, prepend=prepend)
+
+    def register_forward_hook(
+        self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after; it may return another output."""
+        entry = (hook, with_kwargs)
+        return RemovableHandle(self._forward_hooks, entry, prepend=prepend)
+
+    def register_full_backward_hook(
+        self, hook: Any, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when `backward` passed.
+
+        It may return another ``grad_input``. Only positional arguments are watched.
+
+        Raises:
+            RuntimeError: there are hooks of `register_backward_hook`.
+
+        >>> import fgrad.torch as torch
+        >>> layer = torch.nn.ReLU()
+        >>> hook = lambda module, grad_input, grad_output: print(grad_input)
+        >>> handle = layer.register_full_backward_hook(hook)
+        >>> x = torch.tensor([-1.0, 2.0], requires_grad=True)
+        >>> layer(x).sum().backward()
+        (tensor([0., 1.]),)
+        """
+        self._choose(full=True)
+        return RemovableHandle(self._backward_hooks, hook, prepend=prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Any, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_output)`` before; it may return another one."""
+        return RemovableHandle(self._backward_pre_hooks, hook, prepend=prepend)
+
+    def register_backward_hook(self, hook: Any) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` at the last operation.
+
+        It sees the gradients of that operation's operands, not those of the module's
+        arguments; use `register_full_backward_hook`.
+
+        Raises:
+            RuntimeError: there are hooks of `register_full_backward_hook`.
+        """
+        self._choose(full=False)
+        return RemovableHandle(self._backward_hooks, hook)
+
+    def _choose(self, full: bool) -> None:
+        if self._is_full_backward_hook is (not full):
+            raise RuntimeError(EITHER)
+        self._is_full_backward_hook = full

@@ -238,3 +238,26 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         for k in range(min(per_group, shape[1])):
             tensor._array[(group * per_group + k, k, *centre)] = 1
     return tensor
+
+
+def _old_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The name without the underscore, of scripts written before PyTorch 0.4."""
+    new = function.__name__
+    old = new.removesuffix("_")
+
+    def initialise(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(
+            f"`nn.init.{old}` is now deprecated in favor of `nn.init.{new}`.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return function(*args, **kwargs)
+
+    initialise.__name__, initialise.__doc__ = old, f"The older name of `{new}`."
+    return initialise
+
+
+uniform, normal, constant = map(_old_name, (uniform_, normal_, constant_))
+xavier_uniform, xavier_normal = map(_old_name, (xavier_uniform_, xavier_normal_))
+kaiming_uniform, kaiming_normal = map(_old_name, (kaiming_uniform_, kaiming_normal_))
+orthogonal, eye, dirac, sparse = map(_old_name, (orthogonal_, eye_, dirac_, sparse_))

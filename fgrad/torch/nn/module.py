@@ -11,14 +11,14 @@ from fgrad.torch.dtypes import dtype as dtype_of
 from fgrad.torch.dtypes import float16, float32, float64
 from fgrad.torch.modes import no_grad
 from fgrad.torch.nn import state
-from fgrad.torch.nn.hooks import RemovableHandle
+from fgrad.torch.nn.hooks import WithHooks
 from fgrad.torch.nn.parameter import Buffer, Parameter
 from fgrad.torch.size import CPU
 from fgrad.torch.size import device as device_of
 from fgrad.torch.tensor import Tensor, set_array
 
 
-class Module:
+class Module(WithHooks):
     """The base of all layers and models.
 
     A subclass calls ``super().__init__()``, assigns parameters and modules to itself,
@@ -35,8 +35,6 @@ class Module:
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
     _non_persistent_buffers_set: set[str]
-    _forward_hooks: dict[int, Any]
-    _forward_pre_hooks: dict[int, Any]
 
     def __init__(self) -> None:
         fields: dict[str, Any] = {
@@ -47,6 +45,9 @@ class Module:
             "_non_persistent_buffers_set": set(),
             "_forward_hooks": OrderedDict(),
             "_forward_pre_hooks": OrderedDict(),
+            "_backward_hooks": OrderedDict(),
+            "_backward_pre_hooks": OrderedDict(),
+            "_is_full_backward_hook": None,
         }
         self.__dict__.update(fields)
 
@@ -57,38 +58,14 @@ class Module:
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._forward_hooks and not self._forward_pre_hooks:
+        if not (
+            self._forward_hooks
+            or self._forward_pre_hooks
+            or self._backward_hooks
+            or self._backward_pre_hooks
+        ):
             return self.forward(*args, **kwargs)
         return self._call_with_hooks(args, kwargs)
-
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
-            if with_kwargs:
-                found = hook(self, args, kwargs)
-                if found is not None:
-                    args, kwargs = found
-                continue
-            found = hook(self, args)
-            if found is not None:
-                args = found if isinstance(found, tuple) else (found,)
-        result = self.forward(*args, **kwargs)
-        for hook, with_kwargs in list(self._forward_hooks.values()):
-            inputs = (args, kwargs) if with_kwargs else (args,)
-            changed = hook(self, *inputs, result)
-            result = result if changed is None else changed
-        return result
-
-    def register_forward_pre_hook(
-        self, hook: Any, *, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Call ``hook(module, args)`` before ``forward``; it may return other ones."""
-        return RemovableHandle(self._forward_pre_hooks, (hook, with_kwargs))
-
-    def register_forward_hook(
-        self, hook: Any, *, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Call ``hook(module, args, output)`` after; it may return another output."""
-        return RemovableHandle(self._forward_hooks, (hook, with_kwargs))
 
     def __setattr__(self, name: str, value: Any) -> None:
         fields = self.__dict__

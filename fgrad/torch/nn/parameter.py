@@ -22,7 +22,7 @@ class Parameter(Tensor):
         """A parameter of a tensor."""
         self = object.__new__(cls)
         data = Tensor() if data is None else data
-        if requires_grad and not data.dtype.is_floating_point:
+        if requires_grad and data.dtype.category < 2:
             raise RuntimeError(
                 "Only Tensors of floating point and complex dtype can require gradients"
             )

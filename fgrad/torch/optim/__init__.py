@@ -1,9 +1,15 @@
-"""``torch.optim``: optimisers and schedulers, as plain Python over tensors."""
+"""``torch.optim``: optimisers and schedulers.
+
+The updates of the common optimisers are rules, plain NumPy code that runs compiled
+(`ruled`); those of the others are plain Python over tensors.
+"""
 
 from fgrad.torch.optim import lr_scheduler as lr_scheduler
+from fgrad.torch.optim import swa_utils as swa_utils
 from fgrad.torch.optim.adam import Adam, Adamax, AdamW, NAdam
 from fgrad.torch.optim.lbfgs import LBFGS
 from fgrad.torch.optim.optimizer import Optimizer
+from fgrad.torch.optim.rectified import RAdam
 from fgrad.torch.optim.scaled import Adadelta, Adagrad, RMSprop, Rprop
 from fgrad.torch.optim.sgd import SGD
 
@@ -17,7 +23,9 @@ __all__ = [
     "Adamax",
     "NAdam",
     "Optimizer",
+    "RAdam",
     "RMSprop",
     "Rprop",
     "lr_scheduler",
+    "swa_utils",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from fgrad.torch.creation import tensor, zeros_like
 from fgrad.torch.optim.optimizer import (
@@ -12,6 +15,8 @@ from fgrad.torch.optim.optimizer import (
     check_betas,
     decayed,
 )
+from fgrad.torch.optim.rule import Rule
+from fgrad.torch.optim.ruled import RuledOptimizer
 from fgrad.torch.pairs import maximum
 
 
@@ -25,7 +30,51 @@ def count_step(state: dict[str, Any], x: Any, *names: str) -> int:
     return int(state["step"]._array)
 
 
-class Adam(Optimizer):
+class Numbers(NamedTuple):
+    """What Adam's update reads besides arrays.
+
+    Attributes:
+        new: the share of the gradient in its average.
+        kept: the share of what was in the average of squares.
+        squared: the share of the gradient's square in it.
+        eps: what keeps quotients finite.
+        rate: how much of the quotient is added.
+        decay: how much of the parameter is added to the gradient; where the decay is no
+            part of the gradient, how much of the parameter is kept.
+    """
+
+    new: Any
+    kept: Any
+    squared: Any
+    eps: Any
+    rate: Any
+    decay: Any
+
+
+@functools.cache
+def _adam(decays: bool, decouples: bool, has_largest: bool) -> Rule:
+    """D. Kingma and J. Ba, Adam, 2015, algorithm 1; the decay of I. Loshchilov and F.
+    Hutter, 2019, algorithm 2; the largest average of S. Reddi et al., 2018.
+    """
+
+    def update(x: Any, gradient: Any, state: Any, n: Any) -> Any:
+        mean, square, *largest = state
+        if decays and decouples:
+            x = x * n.decay
+        elif decays:
+            gradient = gradient + x * n.decay
+        mean = mean + n.new * (gradient - mean)
+        square = square * n.kept + n.squared * gradient * gradient
+        largest = [np.maximum(old, square) for old in largest]
+        (divisor,) = largest or [square]
+        step = mean / (np.sqrt(divisor) + n.eps)
+        return x + step * n.rate, (mean, square, *largest)
+
+    names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+    return Rule(update, names if has_largest else names[:2], Numbers)
+
+
+class Adam(RuledOptimizer):
     """Adam.
 
     Args:
@@ -76,27 +125,22 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def update(
-        self, x: Any, gradient: Any, group: dict[str, Any], state: dict[str, Any]
-    ) -> None:
-        """One step for one parameter."""
-        names = ["exp_avg", "exp_avg_sq"]
-        names += ["max_exp_avg_sq"] if group["amsgrad"] else []
-        step = count_step(state, x, *names)
-        first, second = group["betas"]
+    def rule(self, group: dict[str, Any]) -> Rule:
+        """The update of a group."""
+        decouples = bool(group["decoupled_weight_decay"])
+        return _adam(bool(group["weight_decay"]), decouples, bool(group["amsgrad"]))
+
+    def numbers(self, group: dict[str, Any], step: int) -> tuple[float, ...]:
+        """The numbers of a step."""
+        first, second = map(float, group["betas"])
+        rate, decay = float(group["lr"]), float(group["weight_decay"])
         if group["decoupled_weight_decay"]:
-            x.mul_(1 - group["lr"] * group["weight_decay"])
-        else:
-            gradient = decayed(x, gradient, group)
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        mean.lerp_(gradient, 1 - first)
-        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        if group["amsgrad"]:
-            largest = state["max_exp_avg_sq"]
-            square = largest.copy_(maximum(largest, square))
+            decay = 1 - rate * decay
+        # averages that begin at zero are divided by the sum of their shares so far;
+        # that of squares multiplies numbers instead of dividing each element
         scale = math.sqrt(1 - second**step)
-        divisor = square.sqrt().div_(scale).add_(group["eps"])
-        x.addcdiv_(mean, divisor, value=-group["lr"] / (1 - first**step))
+        eps, rate = float(group["eps"]) * scale, -rate * scale / (1 - first**step)
+        return Numbers(1 - first, second, 1 - second, eps, rate, decay)
 
 
 class AdamW(Adam):

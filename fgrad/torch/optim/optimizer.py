@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from fgrad.torch.modes import enable_grad, no_grad
-from fgrad.torch.nn.hooks import RemovableHandle
+from fgrad.torch.handles import RemovableHandle
+from fgrad.torch.modes import STATE, enable_grad, no_grad
 from fgrad.torch.tensor import Tensor
 
 
@@ -60,8 +60,8 @@ class Optimizer:
         self.state: dict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         self.step_count = 0
-        self._before: dict[int, Any] = {}
-        self._after: dict[int, Any] = {}
+        self._before: OrderedDict[int, Any] = OrderedDict()
+        self._after: OrderedDict[int, Any] = OrderedDict()
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
@@ -119,18 +119,27 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with no_grad():
+        if STATE.watch is not None:
             for group in self.param_groups:
-                sign = -1 if group.get("maximize") else 1
-                for x in group["params"]:
-                    if x._grad is not None:
-                        gradient = x._grad if sign == 1 else -x._grad
-                        self.update(x, gradient, group, self.state[x])
-                        if not self.state[x]:
-                            del self.state[x]
+                STATE.watch.stepped(group["params"])
+        for number, group in enumerate(self.param_groups):
+            self._update_group(number, group)
         for hook in list(self._after.values()):
             hook(self, (closure,), {})
         return loss
+
+    def _update_group(self, number: int, group: dict[str, Any]) -> None:
+        for x in group["params"]:
+            self._update_one(x, group)
+
+    def _update_one(self, x: Tensor, group: dict[str, Any]) -> None:
+        if x._grad is None:
+            return
+        with no_grad():
+            gradient = -x._grad if group.get("maximize") else x._grad  # type: ignore[operator] # operators are given to the class later
+            self.update(x, gradient, group, self.state[x])
+        if not self.state[x]:
+            del self.state[x]
 
     def update(
         self, x: Any, gradient: Any, group: dict[str, Any], state: dict[str, Any]

@@ -2,14 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from fgrad.torch.creation import full_like, tensor
 from fgrad.torch.optim.adam import count_step
 from fgrad.torch.optim.optimizer import Optimizer, at_least_zero, decayed
+from fgrad.torch.optim.rule import Rule
+from fgrad.torch.optim.ruled import RuledOptimizer
 
 
-class RMSprop(Optimizer):
+class RMSpropNumbers(NamedTuple):
+    """What RMSprop's update reads besides arrays.
+
+    Attributes:
+        kept: the share of what was in an average.
+        new: the share of the gradient, or of its square, in it.
+        eps: what keeps quotients finite.
+        momentum: how much of the last step is kept.
+        rate: how much of the step is added to the parameter.
+        decay: how much of the parameter is added to the gradient.
+    """
+
+    kept: Any
+    new: Any
+    eps: Any
+    momentum: Any
+    rate: Any
+    decay: Any
+
+
+@functools.cache
+def _rmsprop(decays: bool, has_momentum: bool, is_centered: bool) -> Rule:
+    """G. Hinton, Neural networks for machine learning, 2012, lecture 6e; the variance
+    of A. Graves, Generating sequences, 2013, equations 38 to 45.
+    """
+
+    def update(x: Any, gradient: Any, state: Any, n: Any) -> Any:
+        square, *rest = state
+        if decays:
+            gradient = gradient + x * n.decay
+        square = square * n.kept + n.new * gradient * gradient
+        found, variance = [square], square
+        if has_momentum:
+            momentum, *rest = rest
+        if is_centered:
+            (mean,) = rest
+            mean = mean + n.new * (gradient - mean)
+            variance = square - mean * mean
+        divisor = np.sqrt(variance) + n.eps
+        if has_momentum:
+            momentum = momentum * n.momentum + gradient / divisor
+            found.append(momentum)
+            x = x + momentum * n.rate
+        else:
+            x = x + gradient / divisor * n.rate
+        return x, (*found, mean) if is_centered else tuple(found)
+
+    names = ["square_avg"]
+    names += ["momentum_buffer"] if has_momentum else []
+    names += ["grad_avg"] if is_centered else []
+    return Rule(update, tuple(names), RMSpropNumbers)
+
+
+class AdagradNumbers(NamedTuple):
+    """What Adagrad's update reads besides arrays, as in `RMSpropNumbers`."""
+
+    eps: Any
+    rate: Any
+    decay: Any
+
+
+@functools.cache
+def _adagrad(decays: bool) -> Rule:
+    """J. Duchi, E. Hazan and Y. Singer, Adaptive subgradient methods, 2011."""
+
+    def update(x: Any, gradient: Any, state: Any, n: Any) -> Any:
+        (total,) = state
+        if decays:
+            gradient = gradient + x * n.decay
+        total = total + gradient * gradient
+        return x + gradient / (np.sqrt(total) + n.eps) * n.rate, (total,)
+
+    return Rule(update, ("sum",), AdagradNumbers)
+
+
+class RMSprop(RuledOptimizer):
     """Divides by the root of an average of squares.
 
     Args:
@@ -56,30 +136,19 @@ class RMSprop(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def update(
-        self, x: Any, gradient: Any, group: dict[str, Any], state: dict[str, Any]
-    ) -> None:
-        """One step for one parameter."""
-        names = ["square_avg"]
-        names += ["momentum_buffer"] if group["momentum"] > 0 else []
-        names += ["grad_avg"] if group["centered"] else []
-        count_step(state, x, *names)
-        gradient, alpha = decayed(x, gradient, group), group["alpha"]
-        square = state["square_avg"]
-        square.mul_(alpha).addcmul_(gradient, gradient, value=1 - alpha)
-        if group["centered"]:
-            mean = state["grad_avg"].lerp_(gradient, 1 - alpha)
-            square = square.addcmul(mean, mean, value=-1)
-        divisor = square.sqrt().add_(group["eps"])
-        if group["momentum"] > 0:
-            buffer = state["momentum_buffer"]
-            buffer.mul_(group["momentum"]).addcdiv_(gradient, divisor)
-            x.add_(buffer, alpha=-group["lr"])
-        else:
-            x.addcdiv_(gradient, divisor, value=-group["lr"])
+    def rule(self, group: dict[str, Any]) -> Rule:
+        """The update of a group."""
+        has_momentum = group["momentum"] > 0
+        return _rmsprop(bool(group["weight_decay"]), has_momentum, group["centered"])
+
+    def numbers(self, group: dict[str, Any], step: int) -> tuple[float, ...]:
+        """The numbers of a step."""
+        alpha = group["alpha"]
+        rest = group["eps"], group["momentum"], -group["lr"], group["weight_decay"]
+        return RMSpropNumbers(*map(float, (alpha, 1 - alpha, *rest)))
 
 
-class Adagrad(Optimizer):
+class Adagrad(RuledOptimizer):
     """Divides by the root of the sum of all squares so far."""
 
     def __init__(
@@ -116,15 +185,14 @@ class Adagrad(Optimizer):
                 total = full_like(x, group["initial_accumulator_value"])
                 self.state[x] = {"step": tensor(0.0), "sum": total}
 
-    def update(
-        self, x: Any, gradient: Any, group: dict[str, Any], state: dict[str, Any]
-    ) -> None:
-        """One step for one parameter."""
-        step = count_step(state, x)
-        gradient, total = decayed(x, gradient, group), state["sum"]
+    def rule(self, group: dict[str, Any]) -> Rule:
+        """The update of a group."""
+        return _adagrad(bool(group["weight_decay"]))
+
+    def numbers(self, group: dict[str, Any], step: int) -> tuple[float, ...]:
+        """The numbers of a step."""
         rate = group["lr"] / (1 + (step - 1) * group["lr_decay"])
-        total.addcmul_(gradient, gradient, value=1)
-        x.addcdiv_(gradient, total.sqrt().add_(group["eps"]), value=-rate)
+        return AdagradNumbers(*map(float, (group["eps"], -rate, group["weight_decay"])))
 
 
 class Adadelta(Optimizer):

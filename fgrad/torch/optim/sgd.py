@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, NamedTuple
 
-from fgrad.torch.optim.optimizer import Optimizer, at_least_zero, decayed
+from fgrad.torch.optim.optimizer import at_least_zero
+from fgrad.torch.optim.rule import Rule
+from fgrad.torch.optim.ruled import RuledOptimizer
 
 
-class SGD(Optimizer):
+class Numbers(NamedTuple):
+    """What the update reads besides arrays.
+
+    Attributes:
+        kept: how much of the momentum is kept.
+        new: how much of the gradient is added to it.
+        rate: how much of the result is added to the parameter.
+        decay: how much of the parameter is added to the gradient.
+    """
+
+    kept: Any
+    new: Any
+    rate: Any
+    decay: Any
+
+
+@functools.cache
+def _sgd(
+    decays: bool, has_momentum: bool, dampens: bool, looks_ahead: bool, is_first: bool
+) -> Rule:
+    """I. Sutskever et al., On the importance of initialization and momentum, 2013; the
+    rate multiplies the momentum, which begins as the first gradient.
+    """
+
+    def update(x: Any, gradient: Any, state: Any, n: Any) -> Any:
+        if decays:
+            gradient = gradient + x * n.decay
+        if not has_momentum:
+            return x + gradient * n.rate, ()
+        (momentum,) = state
+        if is_first:
+            momentum = gradient
+        else:
+            new = gradient * n.new if dampens else gradient
+            momentum = momentum * n.kept + new
+        step = gradient + momentum * n.kept if looks_ahead else momentum
+        return x + step * n.rate, (momentum,)
+
+    return Rule(update, ("momentum_buffer",) if has_momentum else (), Numbers)
+
+
+class SGD(RuledOptimizer):
     """Stochastic gradient descent, with momentum if wanted.
 
     Args:
@@ -22,6 +66,8 @@ class SGD(Optimizer):
         differentiable: accepted, without effect.
         fused: accepted, without effect.
     """
+
+    counts_steps = False
 
     def __init__(
         self,
@@ -53,17 +99,22 @@ class SGD(Optimizer):
         }
         super().__init__(params, defaults)
 
-    def update(
-        self, x: Any, gradient: Any, group: dict[str, Any], state: dict[str, Any]
-    ) -> None:
-        """One step for one parameter."""
-        gradient, momentum = decayed(x, gradient, group), group["momentum"]
-        if momentum:
-            buffer = state.get("momentum_buffer")
-            if buffer is None:
-                buffer = state["momentum_buffer"] = gradient.clone()
-            else:
-                buffer.mul_(momentum).add_(gradient, alpha=1 - group["dampening"])
-            ahead = group["nesterov"]
-            gradient = gradient.add(buffer, alpha=momentum) if ahead else buffer
-        x.add_(gradient, alpha=-group["lr"])
+    def rule(self, group: dict[str, Any]) -> Rule:
+        """The update of a group."""
+        return _rule(group, False)
+
+    def first_rule(self, group: dict[str, Any]) -> Rule:
+        """The first update with momentum."""
+        return _rule(group, True)
+
+    def numbers(self, group: dict[str, Any], step: int) -> tuple[float, ...]:
+        """The numbers of a step."""
+        momentum, dampening = group["momentum"], group["dampening"]
+        rest = -group["lr"], group["weight_decay"]
+        return Numbers(*map(float, (momentum, 1 - dampening, *rest)))
+
+
+def _rule(group: dict[str, Any], is_first: bool) -> Rule:
+    decays, has_momentum = bool(group["weight_decay"]), bool(group["momentum"])
+    dampens, looks_ahead = bool(group["dampening"]), bool(group["nesterov"])
+    return _sgd(decays, has_momentum, dampens, looks_ahead, is_first)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch import pointwise, random, statistics
-from fgrad.torch.inplace import check_writable, overwrite
+from fgrad.torch.inplace import in_place
 from fgrad.torch.recording import one
 from fgrad.torch.special import erf_of
 from fgrad.torch.tensor import Tensor, make, require_tensor
@@ -29,10 +29,11 @@ def _activation(
     if x._aval.dtype.kind != "f":
         kernel = {"gelu": "GeluKernelImpl"}.get(name, f"{name}_cpu")
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{x.dtype.kind}'")
-    if not inplace:
-        return one(node, compute, x)
-    check_writable(x)
-    return overwrite(x, one(node, compute, x))
+
+    def activated(u: Tensor) -> Tensor:
+        return one(node, compute, u)
+
+    return in_place(activated)(x) if inplace else activated(x)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:

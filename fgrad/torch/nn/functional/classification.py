@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.torch.known import examined
 from fgrad.torch.nn.functional.losses import check_reduction, node_of, reduced
 from fgrad.torch.recording import one
 from fgrad.torch.statistics import log_softmax_of
 from fgrad.torch.tensor import Array, Tensor, require_tensor
 
 
-def _classes(name: str, x: Tensor, target: Tensor, ignore_index: int) -> Array:
-    """The classes, after the checks that PyTorch makes.
+def _classes(
+    name: str, x: Tensor, target: Tensor, ignore_index: int
+) -> tuple[Array, int | None]:
+    """The classes, after the checks that PyTorch makes, and the ignored one if there.
 
     Raises:
         ValueError: the batches differ.
@@ -37,23 +40,44 @@ def _classes(name: str, x: Tensor, target: Tensor, ignore_index: int) -> Array:
             f"Expected target size {[*lead, *shape[2:]]}, got {list(classes.shape)}"
         )
     count = shape[1] if len(shape) > 1 else shape[0]
-    wrong = classes[((classes < 0) | (classes >= count)) & (classes != ignore_index)]
+    seen = examined(classes)
+    is_plain = seen.dtype == np.int64 and seen.flags.c_contiguous
+    if is_plain and seen.size and not 0 <= ignore_index < count:
+        largest = seen.view(np.uint64).max()  # negative ones are large there
+        if largest < count:
+            return classes, None
+    wrong = seen[((seen < 0) | (seen >= count)) & (seen != ignore_index)]
     if wrong.size:
         raise IndexError(f"Target {int(wrong.flat[0])} is out of bounds.")
-    return classes
+    return classes, ignore_index
+
+
+def _counted(classes: Array, ignored: int | None) -> Array:
+    """Where classes are not the ignored one."""
+    return np.ones(classes.shape, bool) if ignored is None else classes != ignored
+
+
+def _at(classes: Array) -> tuple[Any, ...]:
+    """The index of the elements at classes, which axis 1 is of, or the only one."""
+    if not classes.ndim:
+        return (classes,)
+    lines = np.ogrid[tuple(slice(n) for n in classes.shape)]
+    return lines[0], classes, *lines[1:]
 
 
 def _picked(
-    logs: Any, classes: Array, weight: Any, ignore_index: int, reduction: str
+    logs: Any,
+    classes: Array,
+    weight: Any,
+    ignore_index: int | None,
+    reduction: str,
 ) -> Any:
     """The weighted mean of ``-logs`` at classes; axis 1 is that of the classes."""
-    is_counted = classes != ignore_index
+    if ignore_index is None and weight is None:
+        return reduced(-logs[_at(classes)], reduction)
+    is_counted = _counted(classes, ignore_index)
     safe = np.where(is_counted, classes, 0).astype(np.intp)
-    lines = np.ogrid[tuple(slice(n) for n in classes.shape)]
-    where = (lines[0], safe, *lines[1:]) if classes.ndim else (safe,)
-    values = -logs[where]
-    if weight is None and bool(np.all(is_counted)):
-        return reduced(values, reduction)
+    values = -logs[_at(safe)]
     weights = np.ones(classes.shape) if weight is None else weight[safe]
     weights = np.where(is_counted, weights, 0.0).astype(logs.dtype)
     if reduction == "mean":
@@ -90,11 +114,11 @@ def nll_loss(
     """
     x = require_tensor("nll_loss", input)
     check_reduction(reduction)
-    classes = _classes("nll_loss", x, target, ignore_index)
+    classes, ignored = _classes("nll_loss", x, target, ignore_index)
     weights = None if weight is None else weight._array
 
     def compute(u: Any) -> Any:
-        return _picked(u, classes, weights, ignore_index, reduction)
+        return _picked(u, classes, weights, ignored, reduction)
 
     return one(_nll_node(x), compute, x)
 
@@ -130,24 +154,29 @@ def cross_entropy(
     weights = None if weight is None else weight._array
     if x._aval.shape == target._aval.shape and target.dtype.is_floating_point:
         return _with_probabilities(x, target, weights, reduction, label_smoothing)
-    classes = _classes("cross_entropy", x, target, ignore_index)
+    classes, ignored = _classes("cross_entropy", x, target, ignore_index)
 
     def compute(u: Any) -> Any:
         logs = log_softmax_of(u, axis)
-        loss = _picked(logs, classes, weights, ignore_index, reduction)
+        loss = _picked(logs, classes, weights, ignored, reduction)
         if not label_smoothing:
             return loss
-        spread = _spread(logs, classes, weights, ignore_index, axis, reduction)
+        spread = _spread(logs, classes, weights, ignored, axis, reduction)
         return (1 - label_smoothing) * loss + label_smoothing / u.shape[axis] * spread
 
     return one("AddBackward0" if label_smoothing else _nll_node(x), compute, x)
 
 
 def _spread(
-    logs: Any, classes: Array, weight: Any, ignored: int, axis: int, reduction: str
+    logs: Any,
+    classes: Array,
+    weight: Any,
+    ignored: int | None,
+    axis: int,
+    reduction: str,
 ) -> Any:
     """The loss summed over all classes, as `_picked` reduces."""
-    is_counted = classes != ignored
+    is_counted = _counted(classes, ignored)
     shape = [-1 if k == axis else 1 for k in range(logs.ndim)]
     scaled = logs if weight is None else logs * weight.reshape(shape)
     values = np.where(is_counted, -np.sum(scaled, axis=axis), 0.0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fgrad.torch.arithmetic import add
 from fgrad.torch.recording import one
+from fgrad.torch.repeating import repeated
 from fgrad.torch.tensor import Tensor, require_tensor
 
 
@@ -19,6 +20,7 @@ def _linear(x: Any, weight: Any) -> Any:
     return np.matmul(x, weight.T)
 
 
+@repeated
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``input @ weight.T + bias``
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def _dropped(
     draws = default_generator.numpy.random(shape, np.float32)
     scale = 0.0 if p == 1 else 1 / (1 - p)
     mask = (draws >= p).astype(x._aval.dtype) * x._aval.dtype.type(scale)
-    result = one("MulBackward0", lambda u: u * mask, x)
+    result = one("MulBackward0", operator.mul, x, constants=(mask,))
     return overwrite(x, result) if inplace else result
 
 
@@ -64,6 +65,14 @@ def dropout2d(
     """Whole channels of ``(N, C, H, W)`` set to zero."""
     shape = _channels(input, 2)
     return _dropped("dropout2d", input, p, training, inplace, shape)
+
+
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Whole channels of ``(N, C, D, H, W)`` set to zero."""
+    shape = _channels(input, 3)
+    return _dropped("dropout3d", input, p, training, inplace, shape)
 
 
 def alpha_dropout(

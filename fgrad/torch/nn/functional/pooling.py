@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -93,19 +94,33 @@ def _max_pool(
     windows = _Windows(ndim, x, kernel_size, stride, padding, ceil_mode)
     windows.lay_out(each(dilation, ndim), ceil_mode)
     lowest = -np.inf if x.dtype.is_floating_point else np.iinfo(x._aval.dtype).min
+    node = "SqueezeBackward1" if ndim == 1 else "MaxPool2DWithIndicesBackward0"
+    indices = slices(windows.size, windows.stride, windows.dilation, windows.out)
+    values = one(node, _largest_of(tuple(indices), windows.pads, lowest), x)
+    if not return_indices:
+        return values
+    parts = windows.parts(padded(x._array, windows.pads, lowest))
+    best = np.argmax(np.stack(parts, -1), -1)
+    return values, make(_flat_places(windows, best))
 
-    def stacked(u: Any) -> Any:
-        return np.stack(windows.parts(padded(u, windows.pads, lowest)), -1)
 
-    # where the largest is: the first takes the gradient, as in PyTorch
-    best = np.argmax(stacked(x._array), -1)
+def _largest_of(
+    indices: tuple[Any, ...], pads: Any, lowest: float
+) -> Callable[[Any], Any]:
+    """The largest element of each window, of one slice for each offset in it.
+
+    The first of equal ones takes the gradient, and NaN is the largest, as in PyTorch.
+    """
 
     def compute(u: Any) -> Any:
-        return np.take_along_axis(stacked(u), best[..., None], -1)[..., 0]
+        u = padded(u, pads, lowest)
+        best = u[indices[0]]
+        for index in indices[1:]:
+            part = u[index]
+            best = np.where((part > best) | (part != part), part, best)
+        return best
 
-    node = "SqueezeBackward1" if ndim == 1 else "MaxPool2DWithIndicesBackward0"
-    values = one(node, compute, x)
-    return (values, make(_flat_places(windows, best))) if return_indices else values
+    return compute
 
 
 def _flat_places(windows: _Windows, best: Any) -> Any:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 import fgrad
+from fgrad.torch.known import entered, examined
 from fgrad.torch.recording import one
+from fgrad.torch.storage import writing
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
 
@@ -48,14 +50,15 @@ def embedding(
     if scale_grad_by_freq:
         raise NotImplementedError("embedding() without scale_grad_by_freq only")
     count = weight._aval.shape[0]
-    if rows.size and not (rows.min() >= 0 and rows.max() < count):
+    seen = examined(rows)
+    if seen.size and not (seen.min() >= 0 and seen.max() < count):
         raise IndexError("index out of range in self")
     if max_norm is not None:
         _shorten(weight, np.unique(rows), max_norm, norm_type)
     padding = None if padding_idx is None else padding_idx % count
 
     def compute(table: Any) -> Any:
-        found = table[rows]
+        found = entered(table, (rows,))[rows]
         if padding is None:
             return found
         is_padding = (rows == padding)[..., None]
@@ -65,11 +68,12 @@ def embedding(
 
 
 def _shorten(weight: Tensor, rows: Any, max_norm: float, order: float) -> None:
+    writing(weight)
     table = weight._array
     norms = np.linalg.norm(table[rows], order, axis=1, keepdims=True)
     scale = np.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
     table[rows] = table[rows] * scale.astype(table.dtype)
-    weight._storage.version += 1
+    weight._storage.changed()
 
 
 def embedding_bag(
@@ -88,7 +92,7 @@ def embedding_bag(
         return total / found.shape[axis] if mode == "mean" else total
 
     def compute(table: Any) -> Any:
-        found = table[rows]
+        found = entered(table, (rows,))[rows]
         if ends is None:
             return reduce(found, 1)
         bounds = itertools.pairwise(ends)
@@ -108,7 +112,8 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError(
             "one_hot is only applicable to index tensor of type LongTensor."
         )
-    if classes.size and classes.min() < 0:
+    seen = examined(classes)
+    if seen.size and seen.min() < 0:
         raise RuntimeError("Class values must be non-negative.")
     if num_classes == -1:
         if not classes.size:
@@ -116,6 +121,6 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
                 "Can not infer total number of classes from empty tensor."
             )
         num_classes = int(classes.max()) + 1
-    if classes.size and classes.max() >= num_classes:
+    if seen.size and seen.max() >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
     return make((classes[..., None] == np.arange(num_classes)).astype(np.int64))

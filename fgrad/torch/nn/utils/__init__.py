@@ -8,18 +8,29 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.torch.history import check_writable
 from fgrad.torch.joining import cat
 from fgrad.torch.modes import no_grad
 from fgrad.torch.nn.utils import rnn as rnn
-from fgrad.torch.tensor import Tensor, make
+from fgrad.torch.nn.utils.norms import (
+    remove_spectral_norm,
+    remove_weight_norm,
+    spectral_norm,
+    weight_norm,
+)
+from fgrad.torch.tensor import Array, Tensor, make
 
 __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "get_total_norm",
     "parameters_to_vector",
+    "remove_spectral_norm",
+    "remove_weight_norm",
     "rnn",
+    "spectral_norm",
     "vector_to_parameters",
+    "weight_norm",
 ]
 
 
@@ -31,11 +42,15 @@ def _gradients(parameters: Any) -> list[Tensor]:
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
     """The norm of the norms of tensors."""
     order = float(norm_type)
-    norms = [np.linalg.norm(x._array.ravel(), order) for x in tensors]
+    norms = [_norm(x._array.reshape(-1), order) for x in tensors]
     if not norms:
         return make(np.float32(0.0))
-    total = np.linalg.norm(np.stack(norms), order)
-    return make(np.asarray(total, norms[0].dtype))
+    return make(np.asarray(_norm(np.array(norms), order), norms[0].dtype))
+
+
+def _norm(flat: Array, order: float) -> Any:
+    """The norm of a vector: where it is the common one without `norm`'s questions."""
+    return np.sqrt(flat.dot(flat)) if order == 2.0 else np.linalg.norm(flat, order)
 
 
 def clip_grad_norm_(
@@ -60,18 +75,23 @@ def clip_grad_norm_(
             "non-finite, so it cannot be clipped. To disable this error and scale the "
             "gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
         )
-    scale = min(1.0, float(max_norm) / (total._array.item() + 1e-6))
+    scale = float(max_norm) / (total._array + 1e-6)
     with no_grad():
         for gradient in gradients:
-            gradient.mul_(scale)
+            gradient.mul_(1.0 if scale > 1.0 else float(scale))  # NaN stays NaN
     return total
 
 
 def clip_grad_value_(parameters: Any, clip_value: float) -> None:
     """Limit the elements of gradients to ``[-clip_value, clip_value]``."""
+    limit = float(clip_value)
     with no_grad():
         for gradient in _gradients(parameters):
-            gradient.clamp_(-clip_value, clip_value)
+            check_writable(gradient)
+            array = gradient._array
+            low, high = np.array([-limit, limit], array.dtype)  # quicker than numbers
+            array.clip(low, high, out=array)
+            gradient._storage.changed()
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

@@ -13,8 +13,8 @@ from fgrad.torch.creation import as_tensor, tensor
 from fgrad.torch.dtypes import float64
 from fgrad.torch.joining import stack
 from fgrad.torch.random import Generator
-from fgrad.torch.tensor import Tensor
-from fgrad.torch.utils.data.dataset import IterableDataset
+from fgrad.torch.tensor import Tensor, make
+from fgrad.torch.utils.data.dataset import IterableDataset, Subset, TensorDataset
 from fgrad.torch.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -66,6 +66,34 @@ def _single(item: Any) -> Any:
     if isinstance(item, list | tuple):
         return [_single(value) for value in item]
     return item
+
+
+def _rows(dataset: Any, indices: Any) -> list[Tensor] | None:
+    """The batch of rows of tensors, each gathered at once.
+
+    None where a row may be more than that: where the data set is another one, or a
+    gradient is wanted, or an index is wrong.
+    """
+    while type(dataset) is Subset and _are_within(indices, len(dataset.indices)):
+        indices = [dataset.indices[k] for k in indices]
+        dataset = dataset.dataset
+    if type(dataset) is not TensorDataset or not _are_within(indices, len(dataset)):
+        return None
+    if any(x._requires for x in dataset.tensors):
+        return None
+    return [make(x._array.take(indices, 0)) for x in dataset.tensors]
+
+
+def _are_within(indices: Any, length: int) -> bool:
+    """Whether indices are Python numbers that a sequence of a length has."""
+    is_plain = set(map(type, indices)) == {int}
+    return is_plain and -length <= min(indices) and max(indices) < length
+
+
+def _items(dataset: Any, indices: Any) -> Any:
+    """The items of a batch; a data set may give them all together."""
+    together = getattr(dataset, "__getitems__", None)
+    return together(indices) if together else [dataset[k] for k in indices]
 
 
 class DataLoader:
@@ -146,10 +174,17 @@ class DataLoader:
             yield from self._stream()
         elif self.batch_sampler is not None:
             for indices in self.batch_sampler:
-                yield self.collate_fn([self.dataset[k] for k in indices])
+                yield self._batch(indices)
         else:
             for index in self.sampler:
                 yield self.collate_fn(self.dataset[index])
+
+    def _batch(self, indices: Any) -> Any:
+        if self.collate_fn is default_collate:
+            rows = _rows(self.dataset, indices)
+            if rows is not None:
+                return rows
+        return self.collate_fn(_items(self.dataset, indices))
 
     def _stream(self) -> Iterator[Any]:
         items = iter(self.dataset)

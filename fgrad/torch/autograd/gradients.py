@@ -1,32 +1,35 @@
-"""``torch.autograd``: gradients of tensors by the vjp of the recorded program."""
+"""``backward`` and ``grad``: gradients by the vjp of the recorded program."""
 
 from __future__ import annotations
 
-import importlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from fgrad.torch.backward import pull_back
+from fgrad.torch.computing import differentiate
 from fgrad.torch.creation import zeros_like
+from fgrad.torch.cuts import explain_cut
 from fgrad.torch.graph import edge_of
-from fgrad.torch.modes import (
-    enable_grad,
-    is_grad_enabled,
-    no_grad,
-    set_grad_enabled,
-)
+from fgrad.torch.hooks import accumulate_at
+from fgrad.torch.modes import STATE
 from fgrad.torch.registry import method
 from fgrad.torch.tensor import Tensor, accumulate
+from fgrad.torch.watch import WATCH
 
-__all__ = [
-    "Variable",
-    "backward",
-    "enable_grad",
-    "grad",
-    "is_grad_enabled",
-    "no_grad",
-    "set_grad_enabled",
-]
+CYCLE = (
+    "Using backward() with create_graph=True will create a reference cycle between the "
+    "parameter and its gradient which can cause a memory leak. We recommend using "
+    "autograd.grad when creating the graph to avoid this. If you have to use this "
+    "function, make sure to reset the .grad fields of your parameters to None after "
+    "use to break the cycle and avoid the leak."
+)
+INSIDE = (
+    "backward() called inside a functorch transform. This is not supported, please use "
+    "functorch.grad or functorch.vjp instead or call backward() outside of functorch "
+    "transforms."
+)
+NO_GRADIENT = "One of the differentiated Tensors does not require grad"
 UNUSED = (
     "The differentiated Tensor at index {} appears to not have been used in the graph. "
     "Set allow_unused=True if this is the desired behavior."
@@ -54,6 +57,11 @@ def _checked_seeds(
                 raise RuntimeError(
                     "grad can be implicitly created only for scalar outputs"
                 )
+            if output._aval.dtype.kind == "c":
+                raise RuntimeError(
+                    "grad can be implicitly created only for real scalar outputs but "
+                    f"got {output.dtype}"
+                )
         elif not isinstance(seed, Tensor):
             raise TypeError(
                 "gradients can be either Tensors or None, but got "
@@ -64,13 +72,24 @@ def _checked_seeds(
                 f"Mismatch in shape: grad_output[{number}] has a shape of {seed.shape} "
                 f"and output[{number}] has a shape of {output.shape}."
             )
+        elif "c" in (output._aval.dtype.kind, seed._aval.dtype.kind):
+            _check_complex(number, output, seed)
     for number, output in enumerate(outputs):
         if not output._requires:
             raise RuntimeError(
                 f"element {number} of tensors does not require grad and does not have "
-                "a grad_fn"
+                f"a grad_fn\n{explain_cut(output)}"
             )
     return list(seeds)
+
+
+def _check_complex(number: int, output: Tensor, seed: Tensor) -> None:
+    if output._aval.dtype != seed._aval.dtype:
+        raise RuntimeError(
+            "For complex Tensors, both grad_output and output are required to have the "
+            f"same dtype. Mismatch in dtype: grad_output[{number}] has a dtype of "
+            f"{seed.dtype} and output[{number}] has a dtype of {output.dtype}."
+        )
 
 
 def backward(
@@ -92,32 +111,28 @@ def backward(
     Raises:
         RuntimeError: in PyTorch's words.
     """
+    if STATE.mapped:
+        raise RuntimeError(INSIDE)
     outputs = _as_list(tensors)
     given = [None] * len(outputs) if grad_tensors is None else _as_list(grad_tensors)
     seeds = _checked_seeds(outputs, given)
     targets = None if inputs is None else _as_list(inputs)
     wanted = None if targets is None else [edge_of(x) for x in targets]
+    for target in targets or ():
+        if target._requires:
+            target.retain_grad()
+    if create_graph:
+        warnings.warn(CYCLE, UserWarning, stacklevel=2)
     retain = create_graph if retain_graph is None else retain_graph
-    by_target = (
-        {}
-        if targets is None
-        else dict(
-            zip(
-                [(id(parent), number) for parent, number in wanted or []],
-                targets,
-                strict=True,
-            )
-        )
-    )
-    for edge, gradient in pull_back(outputs, seeds, wanted, retain, create_graph):
-        parent, number = edge
-        target = by_target.get((id(parent), number))
-        if target is None and isinstance(parent, Tensor):
-            target = parent
-        elif target is None:
-            target = parent.retained_by(number)
-        if target is not None and target._requires and gradient is not None:
-            accumulate(target, gradient)
+    for (leaf, _), gradient in pull_back(outputs, seeds, wanted, retain, create_graph):
+        if not isinstance(leaf, Tensor) or not leaf._requires:
+            continue
+        if STATE.watch is not None and gradient is not None:
+            STATE.watch.filled(leaf)
+        if leaf._hooks is not None:
+            accumulate_at(leaf, gradient, create_graph)
+        elif gradient is not None:
+            accumulate(leaf, gradient)
 
 
 @method("backward")
@@ -136,6 +151,10 @@ def tensor_backward(
     >>> x.grad
     tensor([2., 4.])
     """
+    is_plain = gradient is None and inputs is None and self._aval.size == 1
+    is_plain = is_plain and not (retain_graph or create_graph or WATCH.anomaly)
+    if is_plain and self._pending and differentiate(self):
+        return
     backward([self], [gradient], retain_graph, create_graph, inputs)
 
 
@@ -165,11 +184,18 @@ def grad(
     results, sources = _as_list(outputs), _as_list(inputs)
     given = [None] * len(results) if grad_outputs is None else _as_list(grad_outputs)
     seeds = _checked_seeds(results, given)
-    if not all(x._requires for x in sources):
-        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    for x in sources:
+        if not x._requires:
+            raise RuntimeError(f"{NO_GRADIENT}\n{explain_cut(x)}")
     retain = create_graph if retain_graph is None else retain_graph
     wanted = [edge_of(x) for x in sources]
-    found = [g for _, g in pull_back(results, seeds, wanted, retain, create_graph)]
+    by_edge = {
+        (id(parent), number): gradient
+        for (parent, number), gradient in pull_back(
+            results, seeds, wanted, retain, create_graph
+        )
+    }
+    found = [by_edge.get((id(parent), number)) for parent, number in wanted]
     if materialize_grads:
         pairs = zip(found, sources, strict=True)
         return tuple(zeros_like(x) if g is None else g for g, x in pairs)
@@ -190,9 +216,3 @@ class Variable(metaclass=_VariableType):
     def __new__(cls, data: Tensor, requires_grad: bool = False) -> Any:
         """The tensor that shares the memory of ``data``."""
         return data.detach().requires_grad_(requires_grad)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "functional":
-        return importlib.import_module("fgrad.torch.jacobians")
-    raise AttributeError(f"module 'fgrad.torch.autograd' has no attribute '{name}'")

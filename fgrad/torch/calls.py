@@ -1,0 +1,119 @@
+"""Operations that require a gradient, on their way into the run of the thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.ir import PYTHON_AVALS
+from fgrad.torch.graph import record
+from fgrad.torch.keys import UNKEYED, function_key, part_key
+from fgrad.torch.modes import STATE
+from fgrad.torch.runs import COPIED, Run, begin_run
+from fgrad.torch.steps import Fixed
+from fgrad.torch.tensor import Tensor
+from fgrad.torch.watch import WATCH
+
+
+class Call:
+    """An operation that is about to be recorded.
+
+    Attributes:
+        arrays: those that the function closes over.
+        parts: the key of the operation at its place.
+        codes: the numbers of operands, constants and arrays.
+        fresh: the keys of those that entered with it.
+    """
+
+    __slots__ = (
+        "arrays",
+        "codes",
+        "constants",
+        "fresh",
+        "function",
+        "name",
+        "operands",
+        "parts",
+        "view",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        operands: Sequence[Any],
+        view: bool,
+        constants: Sequence[Any],
+    ) -> None:
+        self.name, self.function, self.operands = name, function, operands
+        self.view, self.constants = view, constants
+        self.arrays: list[Any] = []
+        self.parts: list[Any] = [function_key(function, self.arrays), name]
+        self.codes: list[int | Fixed] = []
+        self.fresh: list[Any] = []
+
+    def enter(self, run: Run) -> bool:
+        """Add what is not part of a run yet; false if the operation cannot be."""
+        operands = self.operands
+        if self.arrays:
+            if sum([array.nbytes for array in self.arrays]) > COPIED:
+                return False
+            # the memory of a tensor, or of the user
+            self.arrays = [array.copy() for array in self.arrays]
+        if self.arrays or self.constants:
+            operands = (*operands, *self.constants, *self.arrays)
+        seen: list[tuple[int, Tensor]] = []
+        for x in operands:
+            if isinstance(x, Tensor):
+                place = x._place
+                number = place[1] if place is not None and place[0] is run else None
+                if number is None and seen:  # what NumPy sees has no place
+                    number = next((n for n, y in seen if y is x), None)
+                if number is not None:
+                    self.parts.append(number)
+                    self.codes.append(number)
+                    continue
+                if x._pending:  # of another run
+                    x._array  # noqa: B018
+                seen.append((run.count, x))
+            elif not _is_value(x):
+                self.parts.append(part_key(x))
+                self.codes.append(Fixed(x))
+                continue
+            if not run.enter(x, self.fresh, self.view):
+                return False
+            self.parts.append(self.fresh[-1])
+            self.codes.append(run.count - 1)
+        return UNKEYED not in self.parts
+
+
+def _is_value(x: Any) -> bool:
+    return type(x) in PYTHON_AVALS or isinstance(x, np.ndarray | np.generic)
+
+
+def record_in_run(
+    name: str,
+    function: Callable[..., Any],
+    operands: Sequence[Any],
+    view: bool,
+    constants: Sequence[Any],
+) -> Any:
+    """Record an operation that requires a gradient; its results may be pending."""
+    if WATCH.active:  # each operation is to be noted
+        return record(name, function, operands, view, constants)
+    run = STATE.run or begin_run()
+    entered = len(run.inputs)
+    try:
+        call = Call(name, function, operands, view, constants)
+        if not call.enter(run):
+            run.undo(entered)
+            return record(name, function, operands, view, constants)
+        found = run.step.children.get(tuple(call.parts))
+        if found is None or not run.is_lazy:
+            return run.learn(call, entered)
+    except BaseException:
+        run.undo(entered)
+        raise
+    return run.add(found)

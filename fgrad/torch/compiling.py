@@ -1,0 +1,231 @@
+"""Compiled programs of runs: their values, and their values with a gradient.
+
+A run is a plain NumPy function of what entered it, so `fgrad.jit` compiles it, and
+`fgrad.vjp` differentiates it inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fgrad.api import vjp
+from fgrad.errors import FgradError
+from fgrad.jitting import jit
+from fgrad.torch.graph import Traced, trace_operation
+from fgrad.torch.steps import Fragment, Reach, Structure, arguments
+from fgrad.trace import Tracer, refresh
+
+Values = Sequence[Any]
+
+
+class View(NamedTuple):
+    """A result that shares memory with another, or with what entered.
+
+    Attributes:
+        number: of the result.
+        base: of what owns the memory.
+        steps: those that lead from there to the result.
+    """
+
+    number: int
+    base: int
+    steps: tuple[int, ...]
+
+
+class Results(NamedTuple):
+    """Which results of a run a program computes.
+
+    Attributes:
+        computed: their numbers; those that somebody holds, and the owners of views.
+        views: are taken from these, or from what entered, afterwards.
+    """
+
+    computed: tuple[int, ...]
+    views: tuple[View, ...]
+
+
+def results_of(structure: Structure, numbers: tuple[int, ...]) -> Results:
+    """How results are computed that somebody holds."""
+    computed: dict[int, None] = {}
+    views = []
+    for number in numbers:
+        view = _view(structure, number)
+        if view.steps:
+            views.append(view)
+        if view.base not in structure.position:
+            computed[view.base] = None
+    return Results(tuple(computed), tuple(views))
+
+
+def _view(structure: Structure, number: int) -> View:
+    base, steps = number, []
+    while base not in structure.position:
+        k = structure.maker[base]
+        step = structure.steps[k]
+        if not step.view:
+            break
+        steps.append(k)
+        base = step.operands[0]  # type: ignore[assignment]
+    return View(number, base, tuple(reversed(steps)))
+
+
+def _not_compiled(*_: Any) -> Any:
+    raise AssertionError("a program runs once it is built")
+
+
+class Program:
+    """A compiled function of what entered a run.
+
+    Attributes:
+        results: what it gives first.
+        positions: of the values that it takes; None for all.
+        run: the compiled function of these.
+    """
+
+    def __init__(self, results: Results, reach: Reach, count: int) -> None:
+        self.results = results
+        self.positions = None if len(reach.values) == count else reach.values
+        self.run: Callable[..., Any] = _not_compiled
+
+    def compile(self, function: Callable[..., Any], given: Values) -> bool:
+        """Compile a function; false if it depends on more than types."""
+        try:
+            with np.errstate(all="ignore"):
+                path = jit(function).signature(*given).paths[0]
+        except FgradError:
+            return False  # it runs operation by operation, and raises what it raises
+        self.run = path if path.is_quiet else _quietly(path)
+        return not path.guards()
+
+    def chosen(self, values: Values) -> Values:
+        """Those of the values that entered that it takes."""
+        positions = self.positions
+        return values if positions is None else [values[k] for k in positions]
+
+
+def _quietly(run: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that runs without floating-point warnings."""
+
+    def call(*values: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return run(*values)
+
+    return call
+
+
+class Gradient(Program):
+    """The gradients of one result, and values of results on the way.
+
+    Attributes:
+        leaves: the positions of the values with gradients.
+    """
+
+    def __init__(
+        self, structure: Structure, number: int, held: tuple[int, ...]
+    ) -> None:
+        reach = structure.reach((number,))
+        results = results_of(structure, held)
+        super().__init__(results, reach, len(structure.sources))
+        self.leaves = reach.leaves
+        self.reach = reach
+        self._structure, self._number = structure, number
+
+    def build(self, values: Values) -> bool:
+        """Compile it; false if that cannot be."""
+        structure, reach = self._structure, self.reach
+        numbers = [structure.sources[k].number for k in reach.values]
+        leaves = [structure.sources[k].number for k in reach.leaves]
+        computed = self.results.computed
+        unit = self._unit()
+
+        def gradient(*given: Any) -> Any:
+            known = dict(zip(numbers, given, strict=True))
+
+            def outputs(*primals: Any) -> Any:
+                env = known | dict(zip(leaves, primals, strict=True))
+                structure.run(reach.steps, env)
+                return env[self._number], [env[number] for number in computed]
+
+            primals = [known[number] for number in leaves]
+            _, pullback, held = vjp(outputs, *primals, has_aux=True)
+            return held, pullback(unit)
+
+        return self.compile(gradient, self.chosen(values))
+
+    def _unit(self) -> Any:
+        step = self._structure.steps[self._structure.maker[self._number]]
+        aval = step.avals[self._number - step.first]
+        return np.ones(aval.shape, aval.dtype)
+
+
+IN, OUT, CONSTANT = "in", "out", "constant"
+Saved = tuple[tuple[str, Any], ...]  # for each saved value where it is
+
+
+class Forward(Program):
+    """The values of results, and what backward needs of the operations.
+
+    Attributes:
+        fragments: for each step how it is recorded.
+        saved: for each step where its saved values are.
+    """
+
+    def __init__(self, structure: Structure, numbers: tuple[int, ...]) -> None:
+        reach = structure.reach(numbers)
+        super().__init__(results_of(structure, numbers), reach, len(structure.sources))
+        self._structure, self._reach = structure, reach
+        self.fragments: dict[int, Fragment] = {}
+        self.saved: dict[int, Saved] = {}
+
+    def build(self, values: Values) -> bool:
+        """Compile it; false if that cannot be."""
+        structure, reach = self._structure, self._reach
+        numbers = [structure.sources[k].number for k in reach.values]
+
+        def forward(*given: Any) -> Any:
+            env = dict(zip(numbers, given, strict=True))
+            residuals: dict[int, tuple[int, Any]] = {}
+            for k in reach.steps:
+                traced = self._trace_step(k, env)
+                step = structure.steps[k]
+                env.update(
+                    zip(range(step.first, step.count), traced.values, strict=True)
+                )
+                self.saved[k] = tuple(
+                    self._locate(value, residuals) for value in traced.trace.saved
+                )
+            outs = [env[number] for number in self.results.computed]
+            return outs, [value for _, value in residuals.values()]
+
+        return self.compile(forward, self.chosen(values))
+
+    def _trace_step(self, k: int, env: dict[int, Any]) -> Traced:
+        step = self._structure.steps[k]
+        known = step.fragment
+        assert known is not None and step.function is not None
+        sources: dict[int, int] = {}
+        for position, number in enumerate(known.layout):
+            if number is not None:
+                sources[number] = step.operands[position]  # type: ignore[assignment]
+        values = [env[sources[number]] for number in range(len(sources))]
+        traced = trace_operation(
+            step.function, arguments(step, env), known.layout, values
+        )
+        self.fragments[k] = known._replace(path=traced.path, outs=traced.outs)
+        return traced
+
+    def _locate(
+        self, value: Any, residuals: dict[int, tuple[int, Any]]
+    ) -> tuple[str, Any]:
+        """Where a saved value is found after a call."""
+        if type(value) is not Tracer:
+            return CONSTANT, value
+        if value.origin is not None:
+            refresh(value)
+        count = len(self._reach.values)
+        if value.index < count:
+            return IN, self._reach.values[value.index]
+        return OUT, residuals.setdefault(value.index, (len(residuals), value))[0]

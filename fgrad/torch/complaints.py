@@ -1,0 +1,56 @@
+"""What errors of `backward` say: PyTorch's sentence, then the user's lines.
+
+Operations of equal structure share the record of their first line. So a message says
+"first recorded at", unless `fgrad.torch.strict` has each of them keep its own line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fgrad.sites import Site, at_site
+from fgrad.torch.dtypes import of_numpy
+from fgrad.torch.versions import ANOMALY_HINT, CHANGED, HINT, SECOND_TIME
+from fgrad.torch.views import bare_name
+from fgrad.torch.watch import WATCH
+
+if TYPE_CHECKING:
+    from fgrad.torch.graph import Guard, Node
+
+
+def described(node: Node) -> str:
+    """An operation and its line, such as ``MulBackward0 at train.py:3``."""
+    name, site = type(node).__name__, at_site(node.site)
+    if not site or node.is_own_site:
+        return name + site
+    return f"{name} (first recorded{site})"
+
+
+def changed(node: Node, guard: Guard, origin: str) -> str:
+    """PyTorch's error where saved memory was changed, and the lines of both.
+
+    Args:
+        node: the operation that saved it.
+        guard: what was saved.
+        origin: the name of the operation that gave the tensor; empty for a leaf.
+    """
+    storage, version, array, *_ = guard
+    given = f", which is output 0 of {bare_name(origin)}," if origin else ""
+    what = f"torch.{of_numpy(array.dtype).kind}Tensor {list(array.shape)}"
+    hint = ANOMALY_HINT if WATCH.anomaly else HINT
+    text = CHANGED.format(what, given, storage.version, version, hint)
+    text += f"\nIt was saved by {described(node)}"
+    if isinstance(storage.written_at, Site):
+        text += f", and changed{at_site(storage.written_at)}"
+    return f"{text}."
+
+
+def second_time(node: Node) -> str:
+    """PyTorch's error where saved values were freed, and the lines of both."""
+    return freed(node.freed_at, described(node))
+
+
+def freed(site: Site | None, saver: str = "the graph") -> str:
+    """As `second_time`, where it is not known which operation missed them first."""
+    by = f"the backward pass{at_site(site)}"
+    return f"{SECOND_TIME}\nWhat {saver} saved was freed by {by}."

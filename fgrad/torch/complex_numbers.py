@@ -1,0 +1,198 @@
+"""Complex tensors: parts, angles, and views as pairs of real numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch import dtypes
+from fgrad.torch.conjugates import conj
+from fgrad.torch.conversion import convert
+from fgrad.torch.known import is_traced
+from fgrad.torch.recording import one
+from fgrad.torch.registry import METHODS, function, method, operation
+from fgrad.torch.shapes import transpose
+from fgrad.torch.tensor import Tensor, require_tensor
+
+
+@operation("is_complex")
+def is_complex(input: Tensor) -> bool:
+    """Whether the elements are complex numbers."""
+    return bool(input._aval.dtype.kind == "c")
+
+
+def _parts(x: Tensor, y: Tensor) -> None:
+    """Check that two tensors can be the parts of a complex one."""
+    if any(z._aval.dtype.kind != "f" for z in (x, y)):
+        raise RuntimeError(
+            "Expected both inputs to be Half, Float or Double tensors but got "
+            f"{x.dtype.kind} and {y.dtype.kind}"
+        )
+    if x._aval.dtype != y._aval.dtype:
+        raise RuntimeError(
+            f"Expected object of scalar type {x.dtype.kind} but got scalar type "
+            f"{y.dtype.kind} for second argument"
+        )
+
+
+@function("complex")
+def complex(real: Tensor, imag: Tensor) -> Tensor:
+    """``real + 1j * imag``
+
+    >>> import fgrad.torch as torch
+    >>> torch.complex(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+    tensor([1.+3.j, 2.+4.j])
+    """
+    x, y = require_tensor("complex", real), require_tensor("complex", imag, 2)
+    _parts(x, y)
+    wanted = x.dtype.to_complex().numpy
+    return one("ComplexBackward0", lambda u, v: _joined(u, v, wanted), x, y)
+
+
+def _joined(x: Any, y: Any, wanted: Any) -> Any:
+    """The complex numbers of given parts, infinite ones included."""
+    if not is_traced(x) and not is_traced(y):
+        out = np.empty(np.broadcast_shapes(x.shape, y.shape), wanted)
+        out.real, out.imag = x, y
+        return out
+    return x.astype(wanted) + y.astype(wanted) * 1j
+
+
+@function("polar")
+def polar(abs: Tensor, angle: Tensor) -> Tensor:
+    """``abs * (cos(angle) + 1j * sin(angle))``"""
+    x, y = require_tensor("polar", abs), require_tensor("polar", angle, 2)
+    _parts(x, y)
+    wanted = x.dtype.to_complex().numpy
+
+    def compute(r: Any, phi: Any) -> Any:
+        return _joined(r * np.cos(phi), r * np.sin(phi), wanted)
+
+    return one("PolarBackward0", compute, x, y)
+
+
+@function("real")
+def real(input: Tensor) -> Tensor:
+    """The real part: a view; a real tensor itself."""
+    x = require_tensor("real", input)
+    if x._aval.dtype.kind != "c":
+        return x
+    return one("SelectBackward0", np.real, x, view=True)
+
+
+@function("imag")
+def imag(input: Tensor) -> Tensor:
+    """The imaginary part: a view.
+
+    Raises:
+        RuntimeError: the elements are real numbers.
+    """
+    x = require_tensor("imag", input)
+    if x._aval.dtype.kind != "c":
+        raise RuntimeError(
+            "imag is not implemented for tensors with non-complex dtypes."
+        )
+    return one("SelectBackward0", np.imag, x, view=True)
+
+
+def _set_real(self: Tensor, value: Any) -> None:
+    real(self)[...] = value
+
+
+def _set_imag(self: Tensor, value: Any) -> None:
+    imag(self)[...] = value
+
+
+METHODS["real"] = property(real, _set_real)
+METHODS["imag"] = property(imag, _set_imag)
+
+
+@operation("angle")
+def angle(input: Tensor) -> Tensor:
+    """The angle of complex numbers; of negative ones pi."""
+    x = require_tensor("angle", input)
+    if x._aval.dtype.kind == "c":
+        return one("AngleBackward0", np.angle, x)
+    if x._aval.dtype.kind != "f":
+        x = convert(x, dtypes.get_default_dtype())
+    return one("AngleBackward0", _angle_of_real, x)
+
+
+def _angle_of_real(x: Any) -> Any:
+    flat = x * 0  # NaN stays NaN
+    return np.where(x < 0, flat + math.pi, flat)
+
+
+@function("view_as_real")
+def view_as_real(input: Tensor) -> Tensor:
+    """Real and imaginary parts in a new last axis: a view."""
+    x = require_tensor("view_as_real", input)
+    if x._aval.dtype.kind != "c":
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    wanted = x.dtype.to_real().numpy
+
+    def compute(u: Any) -> Any:
+        if is_traced(u):
+            return np.stack([u.real, u.imag], -1)
+        return u[..., None].view(wanted)
+
+    return one("ViewAsRealBackward0", compute, x, view=True)
+
+
+@function("view_as_complex")
+def view_as_complex(input: Tensor) -> Tensor:
+    """Pairs in the last axis as complex numbers: a view where they lie together.
+
+    Raises:
+        RuntimeError: the last axis has no pairs, or the elements are no real numbers.
+    """
+    x = require_tensor("view_as_complex", input)
+    if x._aval.dtype.kind != "f" or x._aval.dtype.itemsize < 4:
+        raise RuntimeError(
+            "view_as_complex is only supported for half, float and double tensors, but "
+            f"got a tensor of scalar type: {x.dtype.kind}"
+        )
+    if not x._aval.ndim:
+        raise RuntimeError("Input tensor must have one or more dimensions")
+    if x._aval.shape[-1] != 2:
+        raise RuntimeError("Tensor must have a last dimension of size 2")
+    wanted = x.dtype.to_complex().numpy
+
+    def compute(u: Any) -> Any:
+        if is_traced(u) or not u.flags.c_contiguous:
+            return _joined(u[..., 0], u[..., 1], wanted)
+        return u.view(wanted)[..., 0]
+
+    return one("ViewAsComplexBackward0", compute, x, view=True)
+
+
+def _conjugate_transposed(self: Tensor) -> Tensor:
+    if self._aval.ndim < 2:
+        raise RuntimeError(
+            "tensor.mH is only supported on matrices or batches of matrices. Got "
+            f"{self._aval.ndim}-D tensor."
+        )
+    return conj(transpose(self, -2, -1))
+
+
+METHODS["mH"] = METHODS["H"] = property(_conjugate_transposed)
+
+
+@operation("adjoint")
+def adjoint(input: Tensor) -> Tensor:
+    """The conjugate transpose of matrices."""
+    return conj(transpose(require_tensor("adjoint", input), -2, -1))
+
+
+@method("bfloat16")
+def bfloat16(self: Tensor) -> Tensor:
+    """Not there: NumPy has no such dtype.
+
+    Raises:
+        NotImplementedError: always; it says what to use.
+    """
+    raise NotImplementedError(
+        "fgrad.torch has no bfloat16: NumPy has no such dtype; use float() or half()"
+    )

@@ -1,0 +1,50 @@
+"""``torch.distributions``: densities and samples, with gradients of both.
+
+Plain code on tensors. Samples are drawn by NumPy's generators: the same seed gives the
+same numbers, but not PyTorch's.
+"""
+
+from fgrad.torch.distributions.base import Distribution
+from fgrad.torch.distributions.composed import Independent, MultivariateNormal
+from fgrad.torch.distributions.continuous import (
+    Exponential,
+    HalfNormal,
+    Laplace,
+    LogNormal,
+    Normal,
+    Uniform,
+)
+from fgrad.torch.distributions.discrete import (
+    Bernoulli,
+    Binomial,
+    Categorical,
+    Geometric,
+    Multinomial,
+    OneHotCategorical,
+    Poisson,
+)
+from fgrad.torch.distributions.divergence import kl_divergence
+from fgrad.torch.distributions.gammas import Beta, Dirichlet, Gamma
+
+__all__ = [
+    "Bernoulli",
+    "Beta",
+    "Binomial",
+    "Categorical",
+    "Dirichlet",
+    "Distribution",
+    "Exponential",
+    "Gamma",
+    "Geometric",
+    "HalfNormal",
+    "Independent",
+    "Laplace",
+    "LogNormal",
+    "Multinomial",
+    "MultivariateNormal",
+    "Normal",
+    "OneHotCategorical",
+    "Poisson",
+    "Uniform",
+    "kl_divergence",
+]

@@ -1,0 +1,258 @@
+"""Differences, windows and other functions of numerical code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fgrad.torch import dtypes, return_types, special
+from fgrad.torch.comparison import eq, ge, gt, le, lt, ne
+from fgrad.torch.conversion import convert
+from fgrad.torch.creation import dtype_or_default, finish, full_like
+from fgrad.torch.inplace import in_place
+from fgrad.torch.recording import one
+from fgrad.torch.registry import FUNCTIONS, METHODS, function, operation
+from fgrad.torch.size import axes_of, axis_of
+from fgrad.torch.tensor import Tensor, make, require_tensor
+
+for _function, _names in (
+    (eq, ()),
+    (ne, ("not_equal",)),
+    (lt, ("less",)),
+    (le, ("less_equal",)),
+    (gt, ("greater",)),
+    (ge, ("greater_equal",)),
+):
+    for _name in _names:
+        METHODS[_name] = FUNCTIONS[_name] = _function
+        METHODS[f"{_name}_"] = in_place(_function)
+
+
+def _window(name: str, coefficients: Sequence[float], doc: str) -> None:
+    """A sum of cosines: what tapers the ends of a signal."""
+
+    def create(
+        window_length: int,
+        periodic: bool = True,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+    ) -> Tensor:
+        span = window_length if periodic else window_length - 1
+        turns = 2 * math.pi * np.arange(window_length) / max(span, 1)
+        terms = [a * np.cos(k * turns) for k, a in enumerate(coefficients)]
+        values = np.ones(1) if window_length == 1 else sum(terms)
+        array = np.asarray(values).astype(dtype_or_default(dtype))
+        return finish(array, requires_grad, device)
+
+    create.__name__, create.__doc__ = name, doc
+    FUNCTIONS[name] = create
+
+
+_window("hann_window", (0.5, -0.5), "The window of Hann, a raised cosine.")
+_window("hamming_window", (0.54, -0.46), "The window of Hamming.")
+_window("blackman_window", (0.42, -0.5, 0.08), "The window of Blackman.")
+
+
+@function("bartlett_window")
+def bartlett_window(
+    window_length: int,
+    periodic: bool = True,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The window of Bartlett, a triangle."""
+    span = window_length if periodic else window_length - 1
+    values = 1 - np.abs(2 * np.arange(window_length) / max(span, 1) - 1)
+    array = np.ones(1) if window_length == 1 else values
+    return finish(array.astype(dtype_or_default(dtype)), requires_grad, device)
+
+
+@function("gradient")
+def gradient(
+    input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1
+) -> tuple[Tensor, ...]:
+    """Central differences along axes, one-sided ones at the ends.
+
+    Args:
+        input: values of a function on a grid.
+        spacing: the distance of points: one number, or one for each axis.
+        dim: the axes, all by default.
+        edge_order: 1, the order of the differences at the ends.
+
+    Raises:
+        NotImplementedError: another order, or coordinates as spacing.
+    """
+    x = require_tensor("gradient", input)
+    axes = axes_of(dim, x._aval.ndim)
+    steps = spacing if isinstance(spacing, list | tuple) else [spacing] * len(axes)
+    if edge_order != 1 or any(isinstance(h, Tensor) for h in steps):
+        raise NotImplementedError(
+            "fgrad.torch has gradient() with edge_order=1 and numbers as spacing"
+        )
+    if x._aval.dtype.kind not in "fc":
+        x = convert(x, dtypes.get_default_dtype())
+    return tuple(
+        one("CatBackward0", _difference(axis, float(h)), x)
+        for axis, h in zip(axes, steps, strict=True)
+    )
+
+
+def _difference(axis: int, h: float) -> Any:
+    def compute(u: Any) -> Any:
+        lead = (slice(None),) * axis
+        first = (u[(*lead, slice(1, 2))] - u[(*lead, slice(0, 1))]) / h
+        last = (u[(*lead, slice(-1, None))] - u[(*lead, slice(-2, -1))]) / h
+        inside = (u[(*lead, slice(2, None))] - u[(*lead, slice(None, -2))]) / (2 * h)
+        return np.concatenate([first, inside, last], axis)
+
+    return compute
+
+
+@function("cumulative_trapezoid")
+def cumulative_trapezoid(
+    y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1
+) -> Tensor:
+    """Running integrals by the trapezoidal rule along an axis."""
+    axis = axis_of(dim, y._aval.ndim)
+    lead = (slice(None),) * axis
+
+    def compute(u: Any, *points: Any) -> Any:
+        means = (u[(*lead, slice(1, None))] + u[(*lead, slice(None, -1))]) / 2
+        if not points:
+            return np.cumsum(means * dx, axis)
+        steps = np.diff(points[0], axis=axis if points[0].ndim > 1 else 0)
+        if steps.ndim == 1:
+            steps = steps.reshape(-1, *(1,) * (u.ndim - axis - 1))
+        return np.cumsum(means * steps, axis)
+
+    operands = (y,) if x is None else (y, x)
+    return one("CumsumBackward0", compute, *operands)
+
+
+@function("vander")
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """The powers of the elements of a vector, as columns."""
+    count = x._aval.size if N is None else N
+    powers = np.arange(count) if increasing else np.arange(count)[::-1]
+    exponents = powers.tolist()
+
+    def compute(u: Any) -> Any:
+        columns = [u**k if k else np.ones_like(u) for k in exponents]
+        return np.stack(columns, -1) if columns else np.zeros((len(u), 0), u.dtype)
+
+    return one("FlipBackward0", compute, x)
+
+
+@operation("frexp")
+def frexp(input: Tensor) -> Any:
+    """Mantissas in [0.5, 1), and exponents of 2."""
+    x = require_tensor("frexp", input)
+    exponents = np.frexp(x._array)[1].astype(np.int32)
+    scale = np.ldexp(np.ones((), x._aval.dtype), -exponents)
+    mantissa = one("FrexpBackward0", lambda u, v: u * v, x, scale)
+    return return_types.frexp(mantissa, make(exponents))
+
+
+@operation("ldexp")
+def ldexp(input: Tensor, other: Any) -> Tensor:
+    """``input * 2 ** other``"""
+    x = require_tensor("ldexp", input)
+    if x._aval.dtype.kind not in "fc":
+        x = convert(x, dtypes.get_default_dtype())
+    if not isinstance(other, Tensor):
+        return x * 2.0**other  # type: ignore[no-any-return]
+    return one("LdexpBackward0", lambda u, v: u * np.exp2(v.astype(u.dtype)), x, other)
+
+
+@operation("nextafter")
+def nextafter(input: Tensor, other: Tensor) -> Tensor:
+    """The next number in the direction of another one."""
+    return make(np.nextafter(input._array, other._array))
+
+
+@operation("nanquantile")
+def nanquantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False
+) -> Tensor:
+    """Quantiles of what is not NaN, without gradients where NaN are left out."""
+    x = require_tensor("nanquantile", input)
+    if not np.isnan(x._array).any():
+        return x.quantile(q, dim, keepdim)  # type: ignore[no-any-return]
+    chances = q._array if isinstance(q, Tensor) else q
+    found = np.nanquantile(x._array, chances, dim, keepdims=keepdim)
+    return make(np.asarray(found).astype(x._aval.dtype))
+
+
+@function("fill")
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like another one, filled with a number."""
+    return full_like(input, value)
+
+
+@function("zero_")
+def zero_(input: Tensor) -> Tensor:
+    """Set all elements to zero."""
+    return input.zero_()  # type: ignore[no-any-return]
+
+
+@operation("renorm")
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Slices along an axis, scaled so that no ``p``-norm is above a bound."""
+    x: Any = require_tensor("renorm", input)
+    axis = axis_of(dim, x._aval.ndim)
+    others = [k for k in range(x._aval.ndim) if k != axis]
+    norms = x.norm(p, others, True)
+    scale = (maxnorm / (norms + 1e-7)).where(norms > maxnorm, full_like(norms, 1.0))
+    return x * scale  # type: ignore[no-any-return]
+
+
+@function("unravel_index")
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """The indices along each axis of places in the flattened tensor."""
+    return tuple(map(make, np.unravel_index(indices._array, tuple(shape))))
+
+
+@operation("kron")
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """The Kronecker product."""
+    return one("UnsafeViewBackward0", np.kron, input, other)
+
+
+_I0 = 40  # terms of the series; enough for float64 below 30
+
+
+@operation("i0")
+def i0(input: Tensor) -> Tensor:
+    """The modified Bessel function of order zero."""
+    x = require_tensor("i0", input)
+    if x._aval.dtype.kind != "f":
+        x = convert(x, dtypes.get_default_dtype())
+    return one("I0Backward0", _i0_of, x)
+
+
+def _i0_of(x: Any) -> Any:
+    """The series near zero; far away the asymptotic one (Abramowitz & Stegun 9.7.1)."""
+    size = np.abs(x)
+    near = np.where(size < 20, size, 1.0)
+    square, term, total = near * near / 4, near * 0 + 1, near * 0 + 1
+    for k in range(1, _I0):
+        term = term * square / k**2
+        total = total + term
+    far = np.where(size < 20, 20.0, size)
+    part, series = far * 0 + 1, far * 0 + 1
+    for k in range(1, 18):
+        part = part * (2 * k - 1) ** 2 / (8 * k * far)
+        series = series + part
+    away = np.exp(far) / np.sqrt(2 * math.pi * far) * series
+    return np.where(size < 20, total, away)
+
+
+special.i0 = i0  # type: ignore[attr-defined]
+special.__all__.append("i0")

@@ -1,0 +1,5 @@
+"""``torch.utils.hooks``: the handles that registering a hook returns."""
+
+from fgrad.torch.handles import RemovableHandle
+
+__all__ = ["RemovableHandle"]

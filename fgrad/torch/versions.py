@@ -1,0 +1,58 @@
+"""PyTorch's errors where memory that `backward` needs was changed or freed."""
+
+from __future__ import annotations
+
+import re
+
+from fgrad.torch.dtypes import of_numpy
+from fgrad.torch.storage import Storage
+from fgrad.torch.tensor import Array
+from fgrad.torch.watch import WATCH
+
+CHANGED = (
+    "one of the variables needed for gradient computation has been modified by an "
+    "inplace operation: [{}]{} is at version {}; expected version {} instead. Hint: {}"
+)
+HINT = (
+    "enable anomaly detection to find the operation that failed to compute its "
+    "gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+)
+ANOMALY_HINT = (
+    "the backtrace further above shows the operation that failed to compute its "
+    "gradient. The variable in question was changed in there or anywhere later. Good "
+    "luck!"
+)
+SECOND_TIME = (
+    "Trying to backward through the graph a second time (or directly access saved "
+    "tensors after they have already been freed). Saved intermediate values of the "
+    "graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if "
+    "you need to access saved tensors after calling backward."
+)
+
+
+def bare(name: str) -> str:
+    """The name of an operation in PyTorch's message: without ``Backward0``."""
+    if name == "CopySlices":
+        return "torch::autograd::CopySlices"
+    return re.sub(r"Backward\d*$", "", name)
+
+
+def check_version(storage: Storage, version: int, array: Array, name: str) -> None:
+    """Raise PyTorch's error where memory was changed since it was saved.
+
+    Args:
+        storage: that of the memory.
+        version: its version when it was saved.
+        array: what was saved.
+        name: the node that gave the tensor; empty for a leaf.
+
+    Raises:
+        RuntimeError: an in-place operation changed it.
+    """
+    if storage.version == version:
+        return
+    origin = f", which is output 0 of {bare(name)}," if name else ""
+    what = f"torch.{of_numpy(array.dtype).kind}Tensor {list(array.shape)}"
+    hint = ANOMALY_HINT if WATCH.anomaly else HINT
+    raise RuntimeError(CHANGED.format(what, origin, storage.version, version, hint))
