@@ -114,9 +114,12 @@ def test_source_of_forgotten_programs_is_forgotten():
     before = generated()
     for _ in range(3):
         gradient(np.ones(7))
-    assert len(generated() - before) == 1
+    (source,) = generated() - before
     TRIE.clear()
-    assert not generated() - before
+    assert source in generated()  # `linecache` may be in use
+    for _ in range(3):
+        fgrad.grad(lambda x: np.sum(np.cosh(x) * np.cos(x)))(np.ones(7))
+    assert source not in generated()
 
 
 def test_nothing_is_kept_after_a_gradient():

@@ -4,6 +4,7 @@ import itertools
 import keyword
 import linecache
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,9 @@ LARGE = 4096  # elements from which a dead variable is deleted at once
 INDENT = "    "
 
 _numbers = itertools.count()
+# Files of functions that are gone. They leave `linecache` when the next one is defined,
+# and not when they are collected: that may be while `linecache` goes through its files.
+_GONE: deque[str] = deque()
 RESERVED = frozenset({*keyword.kwlist, "np"})
 
 
@@ -205,10 +209,12 @@ def execute(lines: Sequence[str], known: Globals, name: str) -> Callable[..., An
     scope = known.values
     file = f"<fgrad program {next(_numbers)}>"
     shown = source.splitlines(keepends=True)
+    while _GONE:
+        linecache.cache.pop(_GONE.popleft(), None)
     linecache.cache[file] = (len(source), None, shown, file)
     exec(compile(source, file, "exec"), scope)
     function: Callable[..., Any] = scope[name]
-    weakref.finalize(function, linecache.cache.pop, file, None)
+    weakref.finalize(function, _GONE.append, file)
     return function
 
 
