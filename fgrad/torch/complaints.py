@@ -9,10 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fgrad.sites import Site, at_site
-from fgrad.torch.dtypes import of_numpy
-from fgrad.torch.versions import ANOMALY_HINT, CHANGED, HINT, SECOND_TIME
+from fgrad.torch.versions import SECOND_TIME, changed_text
 from fgrad.torch.views import bare_name
-from fgrad.torch.watch import WATCH
 
 if TYPE_CHECKING:
     from fgrad.torch.graph import Guard, Node
@@ -35,10 +33,7 @@ def changed(node: Node, guard: Guard, origin: str) -> str:
         origin: the name of the operation that gave the tensor; empty for a leaf.
     """
     storage, version, array, *_ = guard
-    given = f", which is output 0 of {bare_name(origin)}," if origin else ""
-    what = f"torch.{of_numpy(array.dtype).kind}Tensor {list(array.shape)}"
-    hint = ANOMALY_HINT if WATCH.anomaly else HINT
-    text = CHANGED.format(what, given, storage.version, version, hint)
+    text = changed_text(storage, version, array, bare_name(origin))
     text += f"\nIt was saved by {described(node)}"
     if isinstance(storage.written_at, Site):
         text += f", and changed{at_site(storage.written_at)}"

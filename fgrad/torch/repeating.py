@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from fgrad.torch.keys import UNKEYED, part_key
 from fgrad.torch.modes import STATE
-from fgrad.torch.pending import pending_tensor
 from fgrad.torch.runs import Run, begin_run
 from fgrad.torch.steps import Step
 from fgrad.torch.tensor import Tensor
@@ -53,19 +52,7 @@ def operator_again(function: Any, x: Any, y: Any) -> Any:
         run.values.append(y)
     else:
         return None
-    return _only_result(run, step)
-
-
-def _only_result(run: Run, step: Step) -> Tensor:
-    """The pending result of a known step that has one; `Run.add` in a shorter way."""
-    run.step = step
-    run.count = step.count
-    tensor = pending_tensor(run, step.first, step)
-    tensors = run.tensors
-    tensors.append(tensor)
-    if step.is_full or len(tensors) > run.limit:
-        run.tidy()
-    return tensor
+    return run.add(step)
 
 
 def _function_again(function: Any, x: Any) -> Any:
@@ -77,7 +64,7 @@ def _function_again(function: Any, x: Any) -> Any:
     if place is None or place[0] is not run:
         return None
     step = run.step.operators.get((function, place[1]))
-    return None if step is None or not run.is_lazy else _only_result(run, step)
+    return None if step is None or not run.is_lazy else run.add(step)
 
 
 def repeated_operator(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

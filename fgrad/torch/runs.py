@@ -190,7 +190,7 @@ class Run:
             memory = storage.memory or storage.remember()
             if x._requires:
                 x._node  # noqa: B018  # of the run that it came from
-            if (memory.windows or memory.is_given) and memory.is_exposed:
+            if memory.is_exposed:
                 if view or array.nbytes > COPIED:
                     return False
                 array = array.copy(order="K")

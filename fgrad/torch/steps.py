@@ -15,9 +15,7 @@ from fgrad.caches import forgotten_by
 from fgrad.ir import PYTHON_AVALS, Aval
 from fgrad.path import Path
 from fgrad.sites import user_site
-from fgrad.torch.graph import (
-    Node,
-)
+from fgrad.torch.graph import Node
 from fgrad.torch.reads import reads_of
 from fgrad.torch.tensor import Tensor
 
@@ -67,11 +65,11 @@ class Step:
         shown: how many of them PyTorch knows.
         view: the result may share memory with the first operand.
         sources: what enters with it.
+        parts: the keys of these.
         first: the number of the first result.
         count: how many numbers there are after it.
         avals: the types of the results; `aval` is that of the only one.
         requires: whether each result requires a gradient.
-        parts: the keys of these.
         is_contiguous: the results lie in memory in order.
         is_full: a run ends here.
         shortcuts: children by calls of functions that lead to them, with the positions

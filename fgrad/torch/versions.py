@@ -38,21 +38,29 @@ def bare(name: str) -> str:
     return re.sub(r"Backward\d*$", "", name)
 
 
-def check_version(storage: Storage, version: int, array: Array, name: str) -> None:
-    """Raise PyTorch's error where memory was changed since it was saved.
+def changed_text(storage: Storage, version: int, array: Array, origin: str) -> str:
+    """PyTorch's sentence where memory was changed since it was saved.
 
     Args:
         storage: that of the memory.
         version: its version when it was saved.
         array: what was saved.
-        name: the node that gave the tensor; empty for a leaf.
+        origin: the bare name of the operation that gave the tensor; empty for a leaf.
+    """
+    given = f", which is output 0 of {origin}," if origin else ""
+    what = f"torch.{of_numpy(array.dtype).kind}Tensor {list(array.shape)}"
+    hint = ANOMALY_HINT if WATCH.anomaly else HINT
+    return CHANGED.format(what, given, storage.version, version, hint)
+
+
+def check_version(storage: Storage, version: int, array: Array, name: str) -> None:
+    """Raise PyTorch's error where memory was changed since it was saved.
+
+    The arguments are those of `changed_text`, with the name of the node.
 
     Raises:
         RuntimeError: an in-place operation changed it.
     """
-    if storage.version == version:
-        return
-    origin = f", which is output 0 of {bare(name)}," if name else ""
-    what = f"torch.{of_numpy(array.dtype).kind}Tensor {list(array.shape)}"
-    hint = ANOMALY_HINT if WATCH.anomaly else HINT
-    raise RuntimeError(CHANGED.format(what, origin, storage.version, version, hint))
+    if storage.version != version:
+        origin = bare(name) if name else ""
+        raise RuntimeError(changed_text(storage, version, array, origin))
