@@ -7,6 +7,7 @@ A run is a plain NumPy function of what entered it, so `fgrad.jit` compiles it, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from fgrad.api import vjp
 from fgrad.errors import FgradError
 from fgrad.jitting import jit
+from fgrad.lower.quiet import quietly
 from fgrad.torch.graph import Traced, trace_operation
 from fgrad.torch.steps import Fragment, Reach, Structure, arguments
 from fgrad.trace import Tracer, refresh
@@ -93,27 +95,16 @@ class Program:
     def compile(self, function: Callable[..., Any], given: Values) -> bool:
         """Compile a function; false if it depends on more than types."""
         try:
-            with np.errstate(all="ignore"):
-                path = jit(function).signature(*given).paths[0]
+            path = quietly(jit(function).signature, *given).paths[0]
         except FgradError:
             return False  # it runs operation by operation, and raises what it raises
-        self.run = path if path.is_quiet else _quietly(path)
+        self.run = path if path.is_quiet else partial(quietly, path)
         return not path.guards()
 
     def chosen(self, values: Values) -> Values:
         """Those of the values that entered that it takes."""
         positions = self.positions
         return values if positions is None else [values[k] for k in positions]
-
-
-def _quietly(run: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that runs without floating-point warnings."""
-
-    def call(*values: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return run(*values)
-
-    return call
 
 
 class Gradient(Program):

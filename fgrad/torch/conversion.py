@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.lower.quiet import quietly
 from fgrad.torch import dtypes
 from fgrad.torch.cuts import cut_off
 from fgrad.torch.dtypes import as_dtype, dtype
@@ -205,8 +206,7 @@ def convert(input: Tensor, target: dtype) -> Tensor:
     if input._aval.dtype.kind == "c" and not target.is_complex:
         return _real_part(input, target)
     if target.category < 2:
-        with np.errstate(all="ignore"):
-            result = make(input._array.astype(wanted))
+        result = make(quietly(input._array.astype, wanted))
         return cut_off(result, f"the conversion to {target}", input)
     return apply("ToCopyBackward0", lambda x: x.astype(wanted), input)  # type: ignore[no-any-return]
 

@@ -13,9 +13,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fgrad.ir import PYTHON_AVALS
+from fgrad.lower.quiet import quietly
 from fgrad.path import Path
 from fgrad.sites import Site, user_site
 from fgrad.torch import complaints
@@ -305,8 +304,7 @@ def trace_operation(
     for position, number in enumerate(layout):
         if number is not None:
             arguments[position] = tracers[number]
-    with np.errstate(all="ignore"):
-        out = trace.run(function, *arguments)
+    out = quietly(trace.run, function, *arguments)
     outs: list[int | None] = []
     results: list[Any] = []
     for leaf in out if isinstance(out, tuple) else (out,):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.lower.quiet import quietly
 from fgrad.torch.conversion import convert
 from fgrad.torch.history import LEAF, check_writable, write
 from fgrad.torch.known import entered, examined, is_traced
@@ -298,8 +299,7 @@ def setitem(self: Tensor, key: Any, value: Any, node: str = "") -> None:
         name = index.writer(source)
         write(self, source, lambda x, v: _assign(x, index, v), node or name)
         return
-    with np.errstate(all="ignore"):
-        new = source._array.astype(self._aval.dtype)
+    new = quietly(source._array.astype, self._aval.dtype)
     _assign(self._array, index, new)
     self._cut = source._cut or self._cut
     self._storage.changed()

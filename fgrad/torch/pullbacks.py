@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.ir import Program, aval_of, evaluate
+from fgrad.lower.quiet import quietly
 from fgrad.ops.structure import copy
 from fgrad.record import nodes_to
 from fgrad.torch.graph import (
@@ -84,8 +85,7 @@ def recorded(
         constants[k] if k in constants else tracers[number]
         for k, number in enumerate(arguments)
     ]
-    with np.errstate(all="ignore"):
-        outs = trace.run(evaluate, program, operands)
+    outs = quietly(trace.run, evaluate, program, operands)
     return _attached(outs, trace, tuple(edges), tuple(guards))
 
 
