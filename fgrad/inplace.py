@@ -15,6 +15,7 @@ from fgrad.errors import ShapeError
 from fgrad.ops.at import build_index, follow
 from fgrad.ops.elementwise import imag, real
 from fgrad.ops.index import index, index_update
+from fgrad.ops.strided import strided
 from fgrad.ops.structure import astype, broadcast_to, copy
 from fgrad.primitive import Primitive
 from fgrad.trace import Tracer, innermost, record, refresh, type_of
@@ -89,6 +90,34 @@ def _check_writeable(path: Any) -> None:
         raise ValueError(
             "assignment destination is read-only: it is a broadcast or diagonal view"
         )
+
+
+def unlocked(view: Tracer) -> Any:
+    """The same view, but parts of expanded axes may be written to.
+
+    NumPy has them read-only, until the user changes a flag of the array.
+    """
+    if view.origin is None:
+        return view
+    current, steps = view.origin
+    for name, params, *operands in steps:
+        arrays = operands[0] if operands else ()
+        if name == "broadcast_to":
+            own = current.aval.shape
+            current = strided(current, **_spread_params(own, **dict(params)))
+        else:
+            current = Primitive.registry[name](current, *arrays, **dict(params))
+    return current
+
+
+def _spread_params(own: tuple[int, ...], shape: tuple[int, ...]) -> dict[str, Any]:
+    """The params that expand an array as `broadcast_to` does."""
+    new = len(shape) - len(own)
+    steps = [(0,) * len(own) for _ in shape]
+    for k, (n, m) in enumerate(zip(own, shape[new:], strict=True)):
+        if n == m:
+            steps[new + k] = tuple([int(k == j) for j in range(len(own))])
+    return {"shape": shape, "start": (0,) * len(own), "steps": tuple(steps)}
 
 
 def _write_imaginary(

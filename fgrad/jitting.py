@@ -117,7 +117,8 @@ class Jitted:
             b:bool[] = greater a 0
             guard[kind='bool', expected=True, number=2] b
             c:f64[] = multiply a 2.0
-          in (c,) }
+            d:float = number[kind='float'] c
+          in (d,) }
         """
         split = self._split(args, kwargs)
         values = list(map(_as_argument, split.leaves))

@@ -161,12 +161,18 @@ def simplify(program: Program, is_exact: bool = False) -> Program:
         if original.has_effect:
             kept.append(subst.eqn(original))
             continue
-        plain = _elide_broadcasts(subst.eqn(original), source)
-        parts = _shrink(plain, source) or rewritten(plain, source, uses)
+        plain = subst.eqn(original)
+        parts = None
+        if _reads_spread(plain, source):
+            plain = _elide_broadcasts(plain, source)
+            parts = _shrink(plain, source)
+        parts = parts or rewritten(plain, source, uses)
         if parts is None and not is_exact:
             parts = _join_sums(plain, source, uses)
         for part in parts or [plain]:
-            eqn = _fold_full(subst.eqn(part), source)
+            eqn = subst.eqn(part)
+            if _reads_spread(eqn, source):
+                eqn = _fold_full(eqn, source)
             same = _identity(eqn, source)
             if same is not None:
                 subst.replace(eqn.outs[0], same)
@@ -174,6 +180,18 @@ def simplify(program: Program, is_exact: bool = False) -> Program:
             kept.append(eqn)
             source.update((var, eqn) for var in eqn.outs)
     return with_eqns(program, kept, [subst(atom) for atom in program.outs])
+
+
+def _reads_spread(eqn: Eqn, source: dict[Atom, Eqn]) -> bool:
+    """Whether an operand may be a small array that is spread over a larger one."""
+    for atom in eqn.ins:
+        before = source.get(atom)
+        if before is not None and before.prim.name in _SPREADS:
+            return True
+    return False
+
+
+_SPREADS = {"full", "broadcast_to", "reshape"}
 
 
 def simpler(

@@ -409,3 +409,23 @@ def test_rows_gathered_often_cost_no_dense_zeros() -> None:
     names = [eqn.prim.name for eqn in program.eqns]
     assert names.count("scatter") + names.count("full") <= 1
     assert names.count("index_add") >= 19
+
+
+def test_values_added_at_repeated_indices_are_broadcast() -> None:
+    """NumPy 2.4's ``np.add.at`` reads past the end of values that it should repeat."""
+    places, weights = np.array([[0, 1, 2], [2, 1, 0]]), np.array([1.0, 2.0, 3.0])
+
+    def total(v: Any) -> Any:
+        buffer = fgrad.numpy.zeros(3)
+        np.add.at(buffer, places, v)
+        return np.sum(buffer * weights)
+
+    v = np.array([10.0, 20.0, 30.0])
+    for function in (
+        fgrad.value_and_grad(total),
+        fgrad.jit(fgrad.value_and_grad(total)),
+    ):
+        for _ in range(3):
+            value, gradient = function(v)
+            assert value == 240.0
+            assert gradient.tolist() == [4.0, 4.0, 4.0]

@@ -241,7 +241,7 @@ def test_conversions():
         with pytest.raises(fgrad.errors.TracerConversionError):
             jitted(np.float64(2.0))
         assert jitted.cache_info().paths == 0
-    same(fgrad.jit(lambda x: x * int(x))(2.5), np.float64(5.0))
+    same(fgrad.jit(lambda x: x * int(x))(2.5), 5.0)
 
 
 def test_showing_records_no_guard(capsys):

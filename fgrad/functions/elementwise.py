@@ -199,14 +199,22 @@ def sign(x: Any) -> Any:
 def round_(a: Any, decimals: int = 0, out: Any = None) -> Any:
     """Rounded to ``decimals``; the derivative is zero."""
     a = as_operand(a)
-    if decimals == 0:
-        result = ops.rint(a)
-    else:
-        scale = 10.0 ** abs(decimals)
-        result = (
-            ops.rint(a * scale) / scale if decimals > 0 else ops.rint(a / scale) * scale
-        )
+    result = _rounded(a, decimals)
     return result if out is None else _write(out, result)
+
+
+def _rounded(a: Any, decimals: int) -> Any:
+    aval = type_of(a)
+    is_integer = aval.numpy_dtype.kind in "iu"
+    if is_integer and decimals >= 0:
+        return copy(a)
+    if decimals == 0:
+        return ops.rint(a)
+    scale = 10.0 ** abs(decimals)
+    if decimals > 0:
+        return ops.rint(a * scale) / scale
+    result = ops.rint(a / scale) * scale
+    return astype(result, dtype=aval.numpy_dtype.name) if is_integer else result
 
 
 @implements(np.fix)

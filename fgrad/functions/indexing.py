@@ -9,6 +9,7 @@ from fgrad.fast import learn_slice, read_slice
 from fgrad.functions.protocol import concrete, implements, write_out
 from fgrad.inplace import assign, write
 from fgrad.ir import PYTHON_AVALS
+from fgrad.ops.at import slot_shape
 from fgrad.ops.index import index, index_add
 from fgrad.ops.select import where
 from fgrad.ops.structure import astype, reshape
@@ -364,7 +365,12 @@ def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 def add_at(target: Tracer, key: Any, values: Any) -> None:
     """``np.add.at``: in-place addition that counts repeated indices."""
     at, arrays = parse_index(key)
-    assign(target, index_add(target, as_operand(values), *arrays, at=at))
+    values = as_operand(values)
+    shape = slot_shape(target.aval, at, (), tuple(map(type_of, arrays)))
+    if type_of(values).ndim and type_of(values).shape != shape:
+        # NumPy 2.4's own reads past the end of values that it should broadcast
+        values = np.broadcast_to(values, shape)
+    assign(target, index_add(target, values, *arrays, at=at))
 
 
 @implements(np.nonzero)

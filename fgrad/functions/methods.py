@@ -14,17 +14,32 @@ from fgrad.ops import contract, logic, transcendental
 from fgrad.ops import elementwise as ops
 from fgrad.ops.structure import astype, copy
 from fgrad.primitive import Primitive
-from fgrad.trace import Tracer, as_operand, refresh
+from fgrad.trace import Tracer, as_operand, refresh, type_of
 
 
 def _binary(prim: Primitive) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def method(self: Tracer, other: Any) -> Any:
-        return bind2(prim, self, other)
+        out = bind2(prim, self, other)
+        if self.aval.is_python and type_of(other).is_python:
+            return _as_number(out)
+        return out
 
     def reflected(self: Tracer, other: Any) -> Any:
-        return bind2(prim, other, self)
+        out = bind2(prim, other, self)
+        if self.aval.is_python and type_of(other).is_python:
+            return _as_number(out)
+        return out
 
     return method, reflected
+
+
+def _as_number(out: Any) -> Any:
+    """What Python's operators give for Python's numbers: such a number.
+
+    A product of it with an array has the array's dtype, unlike one with a NumPy scalar.
+    """
+    kind = _PYTHON_KINDS.get(out.aval.dtype.kind) if type(out) is Tracer else None
+    return out if kind is None else ops.number(out, kind=kind)
 
 
 def _multiplied(self: Tracer, other: Any) -> Any:
@@ -33,11 +48,29 @@ def _multiplied(self: Tracer, other: Any) -> Any:
     if is_count and isinstance(other, tuple | list | str):
         count: Any = self
         return other * operator.index(count)
-    return bind2(ops.multiply, other, self)
+    return _binary(ops.multiply)[1](self, other)
 
 
 def _unary(prim: Primitive) -> Callable[[Tracer], Any]:
-    return lambda self: bind1(prim, self)
+    def method(self: Tracer) -> Any:
+        out = bind1(prim, self)
+        return _as_number(out) if self.aval.is_python else out
+
+    return method
+
+
+def _divmod(x: Any, y: Any) -> Any:
+    outs = elementwise.divmod_(x, y)
+    if type_of(x).is_python and type_of(y).is_python:
+        return tuple(map(_as_number, outs))
+    return outs
+
+
+def _power(self: Tracer, other: Any) -> Any:
+    out = elementwise.power(self, other)
+    if self.aval.is_python and type_of(other).is_python:
+        return _as_number(out)
+    return out
 
 
 def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,6 +81,7 @@ def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+_PYTHON_KINDS = {"i": "int", "f": "float", "c": "complex"}
 OPERATORS = {
     "add": ops.add,
     "sub": ops.subtract,
@@ -213,11 +247,11 @@ def install_methods() -> None:
         methods[f"__{name}__"] = _binary(prim)[0]
     methods |= {
         "__rmul__": _multiplied,
-        "__pow__": elementwise.power,
-        "__rpow__": lambda self, other: bind2(transcendental.power, other, self),
-        "__ipow__": _in_place(elementwise.power),
-        "__divmod__": elementwise.divmod_,
-        "__rdivmod__": lambda self, other: elementwise.divmod_(other, self),
+        "__pow__": _power,
+        "__rpow__": _binary(transcendental.power)[1],
+        "__ipow__": _in_place(_power),
+        "__divmod__": _divmod,
+        "__rdivmod__": lambda self, other: _divmod(other, self),
         "__neg__": _unary(ops.negative),
         "__pos__": _unary(ops.positive),
         "__abs__": _unary(ops.absolute),

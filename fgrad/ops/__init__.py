@@ -19,6 +19,7 @@ from fgrad.ops import (
     reduce,
     scan,
     sorting,
+    strided,
     structure,
     transcendental,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "reduce",
     "scan",
     "sorting",
+    "strided",
     "structure",
     "transcendental",
 ]

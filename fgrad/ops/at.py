@@ -57,8 +57,18 @@ def slot_shape(
     return tuple(slot.shape)
 
 
-def has_repeats(at: At, arrays: Sequence[Any]) -> bool:
+def may_overlap(path: Steps) -> bool:
+    """Whether an element of the array may appear more than once in the view."""
+    return any(
+        name == "strided" or may_overlap(dict(params).get("path", ()))
+        for name, params in path
+    )
+
+
+def has_repeats(at: At, arrays: Sequence[Any], path: Steps = ()) -> bool:
     """Whether the index may name an element more than once."""
+    if path and may_overlap(path):
+        return True
     marks = [entry for entry in at if type(entry) is str]
     return any(
         mark == "$" and (array if type(array) is Aval else type_of(array)).ndim > 0

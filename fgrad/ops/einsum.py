@@ -12,6 +12,7 @@ import numpy as np
 
 from fgrad.caches import remembered
 from fgrad.ir import Aval
+from fgrad.ops.diagonal_jax import diagonal_jax
 from fgrad.ops.index import scatter
 from fgrad.ops.structure import broadcast_to, reshape
 from fgrad.primitive import Primitive, Sample, linear
@@ -163,7 +164,33 @@ def _einsum_numpy(*operands: Any, subscripts: str) -> Any:
 
 
 def _einsum_jax(xla: Any, *operands: Any, subscripts: str) -> Any:
-    return xla.np.einsum(subscripts, *xla.cast_all(*operands))
+    arrays = xla.cast_all(*operands)
+    inputs, output = split(subscripts)
+    if not _is_contraction(inputs, output) or arrays[0].dtype == bool:
+        return xla.np.einsum(subscripts, *arrays)
+    return _contracted(xla.lax, arrays, inputs, output)
+
+
+def _is_contraction(inputs: list[str], output: str) -> bool:
+    """Whether it is a product of two arrays over axes that both have."""
+    if len(inputs) != 2 or any(distinct(letters) != letters for letters in inputs):
+        return False
+    x, y = map(set, inputs)
+    return x ^ y <= set(output)
+
+
+def _contracted(lax: Any, arrays: Any, inputs: list[str], output: str) -> Any:
+    """The product of two arrays by the one operation that XLA has for it."""
+    shared = [c for c in inputs[0] if c in inputs[1]]
+    inner = [c for c in shared if c not in output]
+    batch = [c for c in shared if c in output]
+
+    def axes(letters: list[str]) -> Any:
+        return tuple(tuple(map(own.index, letters)) for own in inputs)
+
+    product = lax.dot_general(*arrays, (axes(inner), axes(batch)))
+    found = "".join([*batch, *(c for own in inputs for c in own if c not in shared)])
+    return lax.transpose(product, tuple(map(found.index, output)))
 
 
 def _einsum_transpose(ct: Any, *operands: Any, subscripts: str) -> Any:
@@ -284,7 +311,7 @@ diagonal = linear(
     _diagonal_transpose,
     moves=True,
     batch_params=_diagonal_batch_params,
-    jax=_einsum_jax,
+    jax=diagonal_jax,
     view_step=lambda out, x, operands, params: ("diagonal", tuple(params.items())),
     expression="np.einsum({subscripts!r}, {0})",
     samples=lambda: [

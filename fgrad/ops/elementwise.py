@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.ir import PYTHON_AVALS
 from fgrad.ops.logic import is_equal, is_less, is_less_equal, step
 from fgrad.ops.select import where
 from fgrad.primitive import Primitive, Sample, elementwise
@@ -87,6 +88,24 @@ negative: Primitive = elementwise(
 )
 positive: Primitive = elementwise(
     "positive", np.positive, lambda t, out, x: t, kinds="fci"
+)
+_KINDS = {kind.__name__: kind for kind in (int, float, complex)}
+
+
+def _as_number(x: Any, *, kind: str) -> Any:
+    return x if np.ndim(x) else _KINDS[kind](x)
+
+
+number: Primitive = elementwise(  # what Python's operators give for Python's numbers
+    "number",
+    _as_number,
+    lambda t, out, x, kind: number(t, kind=kind),
+    aval=lambda x, kind: x if x.ndim else PYTHON_AVALS[_KINDS[kind]],
+    expression="{kind}({0})",
+    jax=lambda xla, x, kind: x,
+    scalar=lambda kind: "{0}" if kind == "float" else None,
+    batch=lambda size, mapped, x, kind: x,
+    samples=lambda: [Sample((np.float64(0.5),), {"kind": "float"})],
 )
 square: Primitive = elementwise(
     "square",
@@ -235,7 +254,12 @@ rint: Primitive = elementwise("rint", np.rint, None)
 
 # --- sign and magnitude
 
-sign: Primitive = elementwise("sign", np.sign, None)
+sign: Primitive = elementwise(
+    "sign",
+    np.sign,
+    None,
+    jax=lambda xla, x: xla.np.where(x == 0, 0, xla.np.sign(x)),  # 0.0 for -0.0
+)
 heaviside: Primitive = elementwise(
     "heaviside", np.heaviside, None, None, ranges=(*WIDE, *WIDE)
 )

@@ -50,7 +50,7 @@ def _in_c_order(x: Any, path: Steps) -> Any:
 
 def _add_at(x: Any, v: Any, at: At, path: Steps, arrays: tuple[Any, ...]) -> None:
     target, slot = _locate(x, at, path, arrays)
-    if has_repeats(at, arrays):
+    if has_repeats(at, arrays, path):
         np.add.at(target, slot, v)
     else:
         target[slot] += v

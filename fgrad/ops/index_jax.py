@@ -16,10 +16,14 @@ from fgrad.ops.at import (
     Steps,
     advanced_position,
     build_index,
+    dummy,
+    follow,
     has_repeats,
     index_axes,
     slot_shape,
 )
+from fgrad.ops.diagonal_jax import with_diagonal
+from fgrad.ops.lattice import elements
 from fgrad.ops.structure import inverse_permutation
 
 
@@ -47,12 +51,9 @@ def update_jax(xla: Any, x: Any, v: Any, *arrays: Any, at: At, path: Steps = ())
 def scatter_jax(
     xla: Any, v: Any, *arrays: Any, at: At, shape: Any, dtype: Any, path: Steps = ()
 ) -> Any:
-    zeros = xla.np.zeros(shape, dtype)
-    window = None if path else _window(at, shape)
-    if window is None:
-        return _write(xla, zeros, v, arrays, at, path, adds=True)
-    v = _fitted(xla, xla.cast(v, dtype), at, shape, window)
-    return _padded(xla, v, shape, window)
+    if _is_padding(shape, path, at):
+        return _among_zeros(xla, xla.cast(v, dtype), shape, path, at)
+    return _write(xla, xla.np.zeros(shape, dtype), v, arrays, at, path, adds=True)
 
 
 def _write(
@@ -60,8 +61,21 @@ def _write(
 ) -> Any:
     """``x`` after ``x[path][at] = v``, or ``+= v``."""
     if path:
+        if adds and _is_padding(x.shape, path, at, 1 / LARGE_SLOT):
+            return x + _among_zeros(xla, xla.cast(v, x.dtype), x.shape, path, at)
         (name, params), *rest = path
         view = xla.apply(name, x, **dict(params))
+        if adds and name == "strided":  # what falls on one element is added up
+            zeros = xla.np.zeros(view.shape, view.dtype)
+            part = _write(xla, zeros, v, arrays, at, tuple(rest), adds)
+            return x.at[elements(**dict(params))].add(part)
+        if name == "strided":  # elements that overlap are put back where written only
+            rows = xla.np.zeros(view.shape, bool)
+            written = _write(xla, rows, True, arrays, at, tuple(rest), adds)
+            view = _write(xla, view, v, arrays, at, tuple(rest), adds)
+            flat = np.ravel_multi_index(elements(**dict(params)), x.shape)
+            places = xla.np.where(written, flat, x.size)  # past the end: dropped
+            return x.reshape(-1).at[places].set(view, mode="drop").reshape(x.shape)
         view = _write(xla, view, v, arrays, at, tuple(rest), adds)
         return _put_back(xla, x, view, name, dict(params))
     window = _window(at, x.shape)
@@ -129,6 +143,46 @@ def _padded(xla: Any, v: Any, shape: tuple[int, ...], window: Window) -> Any:
     return xla.lax.pad(v, np.zeros((), v.dtype), edges)
 
 
+def _is_padding(
+    shape: tuple[int, ...], path: Steps, at: At, least: float = 0.0
+) -> bool:
+    """Whether a slot is a window of windows and diagonals.
+
+    ``least``: the part of the elements around it that each window has at least.
+    """
+    for name, params in path:
+        inner = follow(dummy(Aval(shape, bool)), ((name, params),)).shape
+        if name == "index":
+            own = dict(params)
+            if not _is_padding(shape, own.get("path", ()), own["at"], least):
+                return False
+        elif name not in ("reshape", "transpose", "diagonal"):
+            return False
+        shape = inner
+    window = _window(at, shape)
+    return window is not None and math.prod(window[1]) >= least * math.prod(shape)
+
+
+def _among_zeros(xla: Any, v: Any, shape: tuple[int, ...], path: Steps, at: At) -> Any:
+    """Zeros of a shape with a value in the slot that `_is_padding` describes."""
+    if not path:
+        window = _window(at, shape)
+        assert window is not None
+        return _padded(xla, _fitted(xla, v, at, shape, window), shape, window)
+    (name, step), *rest = path
+    params = dict(step)
+    inner = follow(dummy(Aval(shape, bool)), ((name, step),)).shape
+    v = _among_zeros(xla, v, inner, tuple(rest), at)
+    match name:
+        case "reshape":
+            return xla.lax.reshape(v, shape)
+        case "transpose":
+            return xla.lax.transpose(v, inverse_permutation(params["axes"]))
+        case "diagonal":
+            return with_diagonal(xla, np.zeros((), v.dtype), v, **params)
+    return _among_zeros(xla, v, shape, params.get("path", ()), params["at"])
+
+
 def _write_window(xla: Any, x: Any, v: Any, at: At, window: Window, adds: bool) -> Any:
     v = _fitted(xla, xla.cast(v, x.dtype), at, x.shape, window)
     starts, lengths, steps = window
@@ -151,12 +205,7 @@ def _put_back(xla: Any, x: Any, view: Any, name: str, params: dict[str, Any]) ->
         case "index":
             return _write(xla, x, view, (), params["at"], params.get("path", ()), False)
         case "diagonal":
-            letters, output = params["subscripts"].split("->")
-            sizes = dict(zip(letters, x.shape, strict=True))
-            grid = xla.np.indices([sizes[c] for c in output], sparse=True)
-            places = dict(zip(output, grid, strict=True))
-            index = tuple(places[c] for c in letters)
-            return x.at[index].set(view, unique_indices=True)
+            return with_diagonal(xla, x, view, **params)
         case "real":
             is_complex = x.dtype.kind == "c"
             return xla.lax.complex(view, xla.np.imag(x)) if is_complex else view

@@ -1,10 +1,11 @@
-"""``where``: elements of one operand or of another."""
+"""``where``: elements of one operand or of another; ``relu``: the same with zero."""
 
 from typing import Any
 
 import numpy as np
 
-from fgrad.primitive import Primitive, Sample, elementwise_aval
+from fgrad.ops.logic import is_less_equal
+from fgrad.primitive import Primitive, Sample, elementwise, elementwise_aval
 
 UNPREDICTABLE = 1 << 13  # elements from which NumPy's select waits for its branches
 _CHARS = "df"  # of the dtypes whose bits are selected
@@ -70,4 +71,33 @@ where: Primitive = Primitive(
         Sample((np.array([[True], [False]]), np.ones(3), np.float64(2.0))),
         Sample((np.array([True, False]), np.ones(2, "float32"), 0.0)),
     ],
+)
+
+
+def _relu_numpy(x: Any, out: Any = None) -> Any:
+    """0 where an element is less; -0.0 stays, which ``np.maximum`` does not keep."""
+    if type(x) is not np.ndarray or x.size >= UNPREDICTABLE:
+        return _where_numpy(x < 0, 0, x, out)
+    if out is None:
+        out = x.copy()
+    else:
+        np.copyto(out, x)
+    out[x < 0] = 0
+    return out
+
+
+def _relu_jax(xla: Any, x: Any) -> Any:
+    (x,) = xla.cast_all(x)
+    return xla.np.where(x < 0, xla.np.zeros_like(x), x)
+
+
+relu: Primitive = elementwise(
+    "relu",
+    _relu_numpy,
+    lambda t, out, x: where(is_less_equal(out, 0), 0.0, t),
+    ranges=((-2.0, 2.0),),
+    kinds="fi",
+    scalar="0.0 if {0} < 0 else {0}",
+    takes_out=True,
+    jax=_relu_jax,
 )

@@ -177,7 +177,8 @@ def conform_to(ct: Any, aval: Aval) -> Any:
     if found.is_complex and not aval.is_complex:
         ct = Primitive.registry["real"](ct)
         found = type_of(ct)
-    return ct if found.dtype == aval.dtype else astype(ct, dtype=aval.numpy_dtype.name)
+    fits = found.dtype == aval.dtype and found.is_python <= aval.is_python
+    return ct if fits else astype(ct, dtype=aval.numpy_dtype.name)
 
 
 def _astype_numpy(x: Any, *, dtype: str, out: Any = None) -> Any:

@@ -233,6 +233,11 @@ def _pull_back_eqn(
         cotangents.add(atom, ct)
 
 
+def _sum_aval(atom: Atom) -> Aval:
+    """The type of a sum of cotangents; that of a Python number is NumPy's."""
+    return Aval((), atom.aval.numpy_dtype) if atom.aval.is_python else atom.aval
+
+
 class _Cotangents:
     """The cotangent of each variable so far, and the equations that compute them."""
 
@@ -256,7 +261,7 @@ class _Cotangents:
         self._sums[atom] = (
             self._merge(known, ct)
             or self._merge(ct, known)
-            or (self.emitter.emit(add, (known, ct), (), (atom.aval,), None)[0])
+            or (self.emitter.emit(add, (known, ct), (), (_sum_aval(atom),), None)[0])
         )
 
     def _merge(self, base: Atom, ct: Atom) -> Atom | None:
