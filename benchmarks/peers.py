@@ -151,11 +151,16 @@ def on_device(arguments: Arguments) -> Arguments:
 
 
 def prepare_fgrad_xla(workload: Workload, arguments: Arguments) -> Call:
-    """fgrad with everything inside one jit, on XLA with arrays of jax."""
+    """fgrad with everything inside one jit, on XLA with arrays of jax.
+
+    A workload of Python numbers has results of NumPy, which are there on return.
+    """
     jax = import_module("jax")
 
     arguments = on_device(arguments)
     compiled = fgrad.jit(_fgrad_derived(workload), backend="jax")
+    if not any(isinstance(leaf, jax.Array) for leaf in leaves_of(list(arguments))):
+        return lambda: compiled(*arguments)
     return lambda: jax.block_until_ready(compiled(*arguments))
 
 

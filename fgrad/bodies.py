@@ -15,19 +15,65 @@ import numpy as np
 
 from fgrad.ir import PYTHON_NUMBERS, Atom, Eqn, Lit, Program, Var
 from fgrad.passes import Substitution, cse, dce, reads_of, simplify, with_eqns
-from fgrad.primitive import Feed
+from fgrad.primitive import Feed, Primitive
+
+WORTHWHILE = 0.9  # what a round leaves of the equations where another one follows
 
 
 def tighten(program: Program) -> Program:
     """Shorten a program, and the bodies in it, until nothing changes."""
     program = _with_numbers(program)
     while True:
-        eqns = [_shorter(eqn) if eqn.prim.feeds else eqn for eqn in program.eqns]
-        shorter = with_eqns(program, eqns, program.outs)
-        shorter = dce(cse(simplify(shorter, is_exact=True)))
+        shorter = _once(program)
         if _is_same(shorter, program):
             return program
         program = shorter
+
+
+def shorten(program: Program) -> Program:
+    """Shorten a program as long as it pays for a compiler that simplifies, too."""
+    program = _with_numbers(program)
+    while True:
+        shorter = _once(program)
+        if len(shorter.eqns) >= WORTHWHILE * len(program.eqns):
+            return shorter
+        program = shorter
+
+
+def _once(program: Program) -> Program:
+    eqns = [_shorter(eqn) if eqn.prim.feeds else eqn for eqn in program.eqns]
+    shorter = with_eqns(program, eqns, program.outs)
+    return dce(cse(simplify(shorter, is_exact=True)))
+
+
+SMALL = 4096  # elements of a constant up to which its elements are compared
+
+
+def with_fills(program: Program) -> Program:
+    """Small constants of one number as ``full`` arrays, which need not be passed."""
+    fills: list[Eqn] = []
+    consts: dict[Var, Any] = {}
+    for var, value in zip(program.consts, program.values, strict=True):
+        number = _repeated(value)
+        if number is None:
+            consts[var] = value
+            continue
+        shape, dtype = var.aval.shape, var.aval.numpy_dtype.name
+        params = (("shape", shape), ("dtype", dtype), ("value", number))
+        fills.append(Eqn(Primitive.registry["full"], (), params, (var,)))
+    eqns = [*fills, *program.eqns]
+    return Program(program.ins, eqns, program.outs, list(consts), list(consts.values()))
+
+
+def _repeated(value: Any) -> Any:
+    """The number of which a small value of NumPy consists, bit by bit, or None."""
+    is_numpy = type(value) is np.ndarray or isinstance(value, np.generic)
+    if not is_numpy or not 0 < value.size <= SMALL or value.dtype.kind not in "biufc":
+        return None
+    number = value.flat[0].item()
+    bits = value.tobytes()
+    is_one = bits == bits[: value.itemsize] * value.size
+    return number if is_one and type(number) in PYTHON_NUMBERS else None
 
 
 def _is_same(one: Program, other: Program) -> bool:

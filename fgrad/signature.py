@@ -54,6 +54,19 @@ class Writer:
         other = "return following(self, *args, **kwargs)"
         self.lines.append(f"if not ({condition}): {other}")
 
+    def visit_static(self, expression: str, value: Any) -> None:
+        """Write the test of an argument that is part of the program by its value: the
+        same object, or one that is equal where equality says all.
+        """
+        name = f"x{len(self.lines)}"
+        self.lines.append(f"{name} = {expression}")
+        known = self.constant(value)
+        condition = f"{name} is {known}"
+        if type(value) in (int, str, bytes):
+            kind = self.constant(type(value))
+            condition += f" or type({name}) is {kind} and {name} == {known}"
+        self.require(condition)
+
     def visit(self, name: str, value: Any) -> None:
         """Write the tests of one argument or of a part of one."""
         if value is None:

@@ -29,14 +29,18 @@ class Site(NamedTuple):
         return linecache.getline(self.file, self.line).strip()
 
 
+# jax's own files; it is not imported to be asked where they are
+_JAX = os.path.join("jax", "_src") + os.sep
+
+
 @functools.lru_cache(4096)
 def is_library_file(file: str) -> bool:
-    """Whether a file belongs to fgrad or to NumPy rather than to the user."""
-    return file.startswith(_LIBRARY_FOLDERS) or file.startswith("<fgrad")
+    """Whether a file belongs to fgrad, NumPy or jax rather than to the user."""
+    return file.startswith((*_LIBRARY_FOLDERS, "<fgrad")) or f"{os.sep}{_JAX}" in file
 
 
 def user_site() -> Site | None:
-    """The innermost line of the call stack that lies outside fgrad and NumPy."""
+    """The innermost line of the call stack that lies outside fgrad, NumPy and jax."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename

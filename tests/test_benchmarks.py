@@ -32,6 +32,10 @@ has_rich = pytest.mark.skipif(
     importlib.util.find_spec("rich") is None, reason="the table is made by rich"
 )
 
+has_jax = pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None, reason="jax is an extra"
+)
+
 
 def named(name: str) -> Workload:
     return next(workload for workload in WORKLOADS if workload.name == name)
@@ -220,6 +224,32 @@ def test_the_command_line_lists_and_refuses(capsys: pytest.CaptureFixture[str]) 
         main(["--only", "nonsense"])
     with pytest.raises(SystemExit, match="no peer 'jax' takes part; there are: fgrad"):
         main(["--peers", "fgrad", "--base", "jax"])
+
+
+@has_rich
+@has_jax
+def test_a_device_that_is_not_there() -> None:
+    from benchmarks.__main__ import main
+
+    jax = importlib.import_module("jax")
+    if any(device.platform == "gpu" for device in jax.devices()):
+        pytest.skip("there is one")
+    with pytest.raises(SystemExit, match="jax sees no gpu; it has: "):
+        main(["--backend", "jax", "--device", "gpu"])
+
+
+@has_rich
+@has_jax
+def test_first_calls_on_xla(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    probe = importlib.import_module("benchmarks.probes.xla_first")
+    saved: dict[str, Any] = {}
+    monkeypatch.setattr(probe, "save", saved.__setitem__)
+    monkeypatch.setattr(probe, "QUICK_ROUNDS", 1)
+    probe.run(True, [small("rosenbrock-10")])
+    assert "geometric mean" in capsys.readouterr().out
+    assert set(saved["xla_first"]["rosenbrock-10"]) == {"jax.jit", "fgrad.jit(jax)"}
 
 
 @has_rich

@@ -12,6 +12,7 @@ import numpy as np
 
 from fgrad.errors import BackendError
 from fgrad.ir import PYTHON_NUMBERS, Atom, Aval, Eqn, Lit, Program, aval_of
+from fgrad.lower.jax_forms import form_of, is_known, loop_of, plain_form
 from fgrad.lower.jax_host import call_host, show_on_host
 from fgrad.lower.jax_passes import equations_for_xla
 from fgrad.primitive import Primitive
@@ -68,7 +69,7 @@ def jax_function(program: Program) -> Callable[..., list[Any]]:
     jax = import_jax()
     types = [var.aval for var in (*program.consts, *program.ins)]
     for aval in types:
-        if not _is_known(aval):
+        if not is_known(aval):
             raise BackendError(
                 f"XLA cannot run a program that takes {aval}: it does not have the "
                 f"dtype {aval.numpy_dtype}; convert it (astype)"
@@ -101,11 +102,18 @@ def jax_arguments(program: Program, values: Sequence[Any]) -> list[Any]:
     """
     jax = import_jax()
     variables = (*program.consts, *program.ins)
-    with jax.enable_x64(True):
-        return [
-            x if isinstance(x, jax.Array) else jax.numpy.array(x, var.aval.numpy_dtype)
-            for x, var in zip((*program.values, *values), variables, strict=True)
-        ]
+    pairs = zip((*program.values, *values), variables, strict=True)
+    return [x if isinstance(x, jax.Array) else as_jax(x, v.aval) for x, v in pairs]
+
+
+def as_jax(x: Any, aval: Aval) -> Any:
+    """A copy of a value of NumPy or Python as an array of jax of this type.
+
+    It is copied by NumPy: jax would compile a program for that.
+    """
+    jax = import_jax()
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
+        return jax.device_put(np.array(x, aval.numpy_dtype))
 
 
 def guards(program: Program) -> list[Eqn]:
@@ -185,8 +193,7 @@ class Xla:
     def loop(self, ufunc: Any, types: Sequence[Any] | None = None) -> Any:
         """The dtypes to which NumPy converts the operands of a ufunc."""
         types = [aval.dtype for aval in self.ins] if types is None else types
-        known = (np.dtype(t) if t is bool else t for t in types)  # as NumPy has it
-        return ufunc.resolve_dtypes((*known, None))[: len(types)]
+        return loop_of(ufunc, tuple(types))[: len(types)]
 
     def aligned(self, *operands: Any) -> list[Any]:
         """Operands as lax's elementwise functions take them: of one shape, or numbers.
@@ -271,12 +278,6 @@ def _checked(jax: Any, x: Any, aval: Aval) -> Any:
     return _as_typed(jax, x, aval)
 
 
-def _is_known(aval: Aval) -> bool:
-    """Whether XLA has the dtype."""
-    dtype = aval.numpy_dtype
-    return dtype.kind in "biufc" and dtype.itemsize <= 8 * (1 + aval.is_complex)
-
-
 def _aval(x: Any) -> Aval:
     return Aval(x.shape, x.dtype)
 
@@ -312,54 +313,28 @@ def _evaluate(
     )
     for eqn in equations_for_xla(program):
         operands = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
-        ins = [atom.aval for atom in eqn.ins]
-        avals = [var.aval for var in eqn.outs]
-        xla = Xla(jax, eqn.prim, ins, avals, eqn.site, observed)
-        env.update(zip(eqn.outs, _apply(xla, operands, dict(eqn.params)), strict=True))
+        avals = tuple(var.aval for var in eqn.outs)
+        kinds = tuple(type(a.value) if type(a) is Lit else a.aval for a in eqn.ins)
+        plain = plain_form(jax, eqn.prim, kinds, avals)
+        if plain is None:
+            ins = tuple(atom.aval for atom in eqn.ins)
+            xla = Xla(jax, eqn.prim, ins, avals, eqn.site, observed)
+            outs = _apply(xla, operands, dict(eqn.params))
+        else:
+            outs = [plain(*operands)]
+        env.update(zip(eqn.outs, outs, strict=True))
     return [a.value if type(a) is Lit else env[a] for a in program.outs]
 
 
 def _apply(xla: Xla, operands: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     """The results of one equation, with the types that it gives to them."""
     for aval in xla.outs:
-        if not _is_known(aval):
+        if not is_known(aval):
             raise xla.unsupported(f"its result has the dtype {aval.numpy_dtype}")
-    found = _form(xla)(*operands, **params)
+    found = form_of(xla)(*operands, **params)
     outs = list(found) if xla.prim.multiple else [found]
     pairs = zip(outs, xla.outs, strict=True)
     outs = [_as_typed(xla.jax, out, aval) for out, aval in pairs]
     shapes = [(out.shape, aval.shape) for out, aval in zip(outs, xla.outs, strict=True)]
     assert all(own == said for own, said in shapes), (xla.prim.name, params, shapes)
     return outs
-
-
-def _form(xla: Xla) -> Callable[..., Any]:
-    """The primitive as a function of jax arrays."""
-    prim = xla.prim
-    if callable(prim.jax):
-        return functools.partial(prim.jax, xla)
-    is_ufunc = isinstance(prim.numpy, np.ufunc)
-    name = prim.jax or (prim.numpy.__name__ if is_ufunc else prim.name)
-    module, _, short = name.rpartition(".")
-    function = getattr(_module(xla, module), short, None)
-    if function is None:
-        raise xla.unsupported("its record has no jax form; give one (jax=)")
-    if not is_ufunc:
-        return function  # type: ignore[no-any-return]
-    return functools.partial(_by_loop, xla, function, module == "lax")
-
-
-def _module(xla: Xla, name: str) -> Any:
-    if name == "lax":
-        return xla.lax
-    return xla.np.linalg if name == "linalg" else xla.np
-
-
-def _by_loop(xla: Xla, function: Any, is_lax: bool, *operands: Any) -> Any:
-    """A function on operands of the types that NumPy's own loop takes."""
-    ufunc = xla.prim.numpy
-    loop = xla.loop(ufunc)
-    if is_lax and loop[0].kind == "b":  # sums and products of booleans: or, and
-        function, is_lax = getattr(xla.np, ufunc.__name__), False
-    values = [xla.cast(x, dtype) for x, dtype in zip(operands, loop, strict=True)]
-    return function(*(xla.aligned(*values) if is_lax else values))

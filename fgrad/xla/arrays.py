@@ -9,7 +9,7 @@ import numpy as np
 
 from fgrad.errors import BackendError
 from fgrad.ir import Aval, Program
-from fgrad.lower.jax import import_jax
+from fgrad.lower.jax import as_jax, import_jax
 from fgrad.trace import as_operand, type_of
 from fgrad.tracer import keeping
 
@@ -96,14 +96,8 @@ def run_wide(run: Callable[..., Any], *values: Any) -> Any:
 
 def constants_of(program: Program) -> list[Any]:
     """The constants of a program as arrays of jax."""
-    jax = import_jax()
-    with jax.enable_x64(True):
-        return [
-            value if is_jax_array(value) else jax.numpy.array(value, aval.numpy_dtype)
-            for value, aval in zip(
-                program.values, (var.aval for var in program.consts), strict=True
-            )
-        ]
+    pairs = zip(program.values, program.consts, strict=True)
+    return [x if is_jax_array(x) else as_jax(x, var.aval) for x, var in pairs]
 
 
 def numpy_form(aval: Aval) -> Callable[[Any], Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from fgrad.checks import CHECKS
 from fgrad.ir import PYTHON_NUMBERS, Aval
 from fgrad.signature import Constant, Dispatcher, Writer
+from fgrad.statics import Marked
 from fgrad.xla.arrays import is_jax_array, is_jax_tracer
 from fgrad.xla.paths import OtherTypes
 
@@ -35,18 +36,35 @@ def _unwritten(*args: Any, **kwargs: Any) -> Any:
 class Entry:
     """The code for arguments of one structure, and what runs for their types.
 
+    Args:
+        args: the arguments of a call, by position.
+        kwargs: and by name.
+        static: those that are part of the program, if there are any.
+
     Attributes:
         dispatch: the code; its global ``following`` is what takes other arguments.
     """
 
-    def __init__(self, args: tuple[Any, ...]) -> None:
-        self._count = len(args)
+    def __init__(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], static: Marked | None
+    ) -> None:
+        self._counts = len(args), len(kwargs)
         self._writer = Writer(kind_tests)
+        numbers, names = static(len(args)) if static else (set(), set())
         for position, value in enumerate(args):
-            self._writer.visit_part(f"args[{position}]", value)
+            self._visit(f"args[{position}]", value, position in numbers)
+        for name in sorted(kwargs):  # the order of leaves
+            self._writer.require(f"{name!r} in kwargs")
+            self._visit(f"kwargs[{name!r}]", kwargs[name], name in names)
         self._types: list[tuple[Sequence[Aval], Run]] = []
         self._served = 0  # by code that was replaced
         self.dispatch: Dispatcher = _unwritten
+
+    def _visit(self, expression: str, value: Any, is_static: bool) -> None:
+        if is_static:
+            self._writer.visit_static(expression, value)
+        else:
+            self._writer.visit_part(expression, value)
 
     @property
     def is_complete(self) -> bool:
@@ -82,7 +100,9 @@ class Entry:
         scope["run"] = self._types[-1][1]
         other = "return following(self, *args, **kwargs)"
         lines = ["global hits"]
-        lines += [f"if len(args) != {self._count} or kwargs or checks: {other}"]
+        count, named = self._counts
+        is_named = f"len(kwargs) != {named}" if named else "kwargs"
+        lines += [f"if len(args) != {count} or {is_named} or checks: {other}"]
         lines += writer.lines
         if parts:
             key = "".join(f"{writer.leaves[k]}.{name}, " for k, name in parts)
@@ -96,7 +116,9 @@ class Entry:
             "hits += 1",
             "return result",
         ]
-        source = "\n    ".join(["def dispatch(self, *args, **kwargs):", *lines]) + "\n"
+        source = (
+            "\n    ".join(["def dispatch(self, /, *args, **kwargs):", *lines]) + "\n"
+        )
         exec(compile(source, "<fgrad dispatcher>", "exec"), scope)
         self.dispatch = scope["dispatch"]
 

@@ -170,30 +170,30 @@ class XlaJitted:
         self._calls = 0  # that no code told
         self._misses = 0  # of signatures that are forgotten
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         split = self._split(args, kwargs)
         if any(type(leaf) is Tracer for leaf in split.leaves):
             return self._f(*args, **kwargs)
         values = list(map(as_argument, split.leaves))
         if active_check() is not None:
             return _interpret(self._name, split, values)
-        kinds = tuple(map(is_jax_array, values))
-        structure = kinds, split.key
+        are_jax = tuple(map(is_jax_array, values))
+        kinds = tuple(map(type, split.leaves))
+        structure = are_jax, split.key
         avals = tuple(map(aval_of_argument, values))
         key = structure, avals
         signature = self._signatures.get(key)
         if signature is None:
             marks = split, self._donated
             settings = self._shardings, self._max_paths
-            signature = XlaSignature(self._name, *marks, avals, kinds, *settings)
+            signature = XlaSignature(self._name, *marks, avals, are_jax, *settings)
         try:
             out = signature.run(*values)
         except EnclosingTrace:
             return self._f(*args, **kwargs)
         self._calls += 1
         self._keep(key, signature)
-        if not kwargs and self._static is None:
-            self._learn(structure, args, signature)
+        self._learn((kinds, structure), args, kwargs, signature)
         return out
 
     def _keep(self, key: Any, signature: XlaSignature) -> None:
@@ -203,14 +203,18 @@ class XlaJitted:
             self._signatures.setdefault(key, signature)
 
     def _learn(
-        self, structure: Any, args: tuple[Any, ...], signature: XlaSignature
+        self,
+        structure: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        signature: XlaSignature,
     ) -> None:
         """Let arguments of these types be told by code written for them."""
         entry = self._entries.get(structure)
         if entry is None:
             if len(self._entries) >= ENTRIES:
                 return
-            entry = Entry(args)
+            entry = Entry(args, kwargs, self._static)
             if not entry.is_complete:
                 return
             self._entries[structure] = entry

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fgrad import tree
-from fgrad.bodies import tighten
+from fgrad.bodies import shorten
 from fgrad.caches import exact_key
 from fgrad.checks import active_check
 from fgrad.ir import PYTHON_AVALS, Atom, Aval, Lit, Program, Var
@@ -194,7 +194,7 @@ class Structure:
         unread = iter(atoms)
         ins, eqns, variables, _ = read_path(self._path, lambda aval: next(unread))
         outs = [next(unread) if c is None else variables[c] for c in self._codes]
-        program = tighten(Program([*inputs, *ins], eqns, outs))
+        program = shorten(Program([*inputs, *ins], eqns, outs))
         run: Function = import_jax().jit(jax_function(program))
         return run
 
