@@ -21,6 +21,10 @@ class NonDynamicallyQuantizableLinear(Linear):
 class MultiheadAttention(Module):
     """Attention by several heads, each on a part of the features.
 
+    Called with queries, keys and values ``(length, batch, features)`` it gives the
+    result and the weights ``(batch, queries, keys)`` (Vaswani et al., Attention is all
+    you need, 2017, section 3.2).
+
     Args:
         embed_dim: the number of features; a multiple of ``num_heads``.
         num_heads: how many heads there are.
@@ -31,6 +35,15 @@ class MultiheadAttention(Module):
         kdim: the features of keys, if others.
         vdim: the features of values, if others.
         batch_first: whether the first axis is the batch.
+
+    Raises:
+        AssertionError: ``embed_dim`` is no multiple of ``num_heads``.
+        NotImplementedError: ``add_bias_kv`` or ``add_zero_attn`` is set.
+
+    >>> query, key = torch.ones(3, 1, 4), torch.ones(5, 1, 4)
+    >>> out, weights = nn.MultiheadAttention(4, 2)(query, key, key)
+    >>> out.shape, weights.shape
+    (torch.Size([3, 1, 4]), torch.Size([1, 3, 5]))
     """
 
     def __init__(
@@ -61,16 +74,20 @@ class MultiheadAttention(Module):
         self._qkv_same_embed_dim = self.kdim == self.vdim == embed_dim
         widths = {"q": embed_dim, "k": self.kdim, "v": self.vdim}
         for name, width in widths.items():
-            value = Parameter(empty(embed_dim, width, dtype=dtype))
+            value = Parameter(empty(embed_dim, width, device=device, dtype=dtype))
             split = None if self._qkv_same_embed_dim else value
             self.register_parameter(f"{name}_proj_weight", split)
-        joint = Parameter(empty(3 * embed_dim, embed_dim, dtype=dtype))
+        joint = Parameter(empty(3 * embed_dim, embed_dim, device=device, dtype=dtype))
         weight = joint if self._qkv_same_embed_dim else None
         self.register_parameter("in_proj_weight", weight)
-        offset = Parameter(empty(3 * embed_dim, dtype=dtype)) if bias else None
+        offset = (
+            Parameter(empty(3 * embed_dim, device=device, dtype=dtype))
+            if bias
+            else None
+        )
         self.register_parameter("in_proj_bias", offset)
         self.out_proj = NonDynamicallyQuantizableLinear(
-            embed_dim, embed_dim, bias, dtype=dtype
+            embed_dim, embed_dim, bias, device=device, dtype=dtype
         )
         self._reset_parameters()
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch.creation import empty, zeros
+from fgrad.torch.elementary import sigmoid_of
 from fgrad.torch.nn import init
 from fgrad.torch.nn.module import Module
 from fgrad.torch.nn.parameter import Parameter
-from fgrad.torch.pointwise import sigmoid_of
+from fgrad.torch.pointwise import relu_of
 from fgrad.torch.recording import several
 from fgrad.torch.tensor import Tensor
 
@@ -35,7 +36,7 @@ def tanh_step(given: Any, state: State, weight: Any, bias: Any) -> State:
 def relu_step(given: Any, state: State, weight: Any, bias: Any) -> State:
     """A step of an Elman network with rectified units."""
     total = given + _from_state(state[0], weight, bias)
-    return (np.where(total <= 0, 0.0, total),)
+    return (relu_of(total),)
 
 
 def lstm_step(given: Any, state: State, weight: Any, bias: Any) -> State:
@@ -81,10 +82,10 @@ class _Cell(Module):
         super().__init__()
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         rows = self.gates * hidden_size
-        self.weight_ih = Parameter(empty(rows, input_size, dtype=dtype))
-        self.weight_hh = Parameter(empty(rows, hidden_size, dtype=dtype))
+        self.weight_ih = Parameter(empty(rows, input_size, device=device, dtype=dtype))
+        self.weight_hh = Parameter(empty(rows, hidden_size, device=device, dtype=dtype))
         for name in ("bias_ih", "bias_hh"):
-            value = Parameter(empty(rows, dtype=dtype)) if bias else None
+            value = Parameter(empty(rows, device=device, dtype=dtype)) if bias else None
             self.register_parameter(name, value)
         for parameter in self.parameters():
             init.uniform_within(parameter, hidden_size)
@@ -116,7 +117,14 @@ class _Cell(Module):
 
 
 class RNNCell(_Cell):
-    """A step of an Elman network."""
+    """A step of an Elman network: ``tanh(W_ih x + b_ih + W_hh h + b_hh)``.
+
+    ``(batch, input_size)`` and a state ``(batch, hidden_size)``, zero by default, give
+    the new state.
+
+    >>> nn.RNNCell(3, 2)(torch.ones(4, 3)).shape
+    torch.Size([4, 2])
+    """
 
     gates = 1
 
@@ -145,7 +153,15 @@ class RNNCell(_Cell):
 
 
 class LSTMCell(_Cell):
-    """A step of a long short-term memory; the state is a pair."""
+    """A step of a long short-term memory; the state is a pair ``(h, c)``.
+
+    Inputs are ``(batch, input_size)``, states ``(batch, hidden_size)``; for the formula
+    see `LSTM`.
+
+    >>> h, c = nn.LSTMCell(3, 2)(torch.ones(4, 3))
+    >>> h.shape, c.shape
+    (torch.Size([4, 2]), torch.Size([4, 2]))
+    """
 
     gates, states, node = 4, 2, "MulBackward0"
 
@@ -158,7 +174,14 @@ class LSTMCell(_Cell):
 
 
 class GRUCell(_Cell):
-    """A step of a gated recurrent unit."""
+    """A step of a gated recurrent unit.
+
+    Inputs are ``(batch, input_size)``, states ``(batch, hidden_size)``; for the formula
+    see `GRU`.
+
+    >>> nn.GRUCell(3, 2)(torch.ones(4, 3)).shape
+    torch.Size([4, 2])
+    """
 
     gates, node = 3, "AddBackward0"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -19,11 +20,20 @@ def _place(index: int, length: int) -> int:
     return place % length
 
 
+CONTAINER = (
+    "`nn.Container` is deprecated. All of its functionality is now implemented in "
+    "`nn.Module`. Subclass that instead."
+)
+
+
 class Sequential(Module):
     """Modules that are called one after the other.
 
     Args:
         args: modules, or one ordered dictionary of them.
+
+    >>> nn.Sequential(nn.Flatten(), nn.ReLU())(torch.tensor([[[-1.0], [2.0]]]))
+    tensor([[0., 2.]])
     """
 
     def __init__(self, *args: Any) -> None:
@@ -82,7 +92,12 @@ class Sequential(Module):
 
 
 class ModuleList(Module):
-    """A list of modules, which are children of this one."""
+    """A list of modules, which are children of this one.
+
+    >>> layers = nn.ModuleList([nn.Linear(2, 3), nn.ReLU()])
+    >>> len(list(layers.parameters()))
+    2
+    """
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
@@ -156,7 +171,12 @@ class ModuleList(Module):
 
 
 class ModuleDict(Module):
-    """A dictionary of modules, which are children of this one."""
+    """A dictionary of modules, which are children of this one.
+
+    >>> layers = nn.ModuleDict({"last": nn.Linear(2, 3)})
+    >>> layers["last"], [name for name, _ in layers.named_parameters()]
+    (Linear(in_features=2, out_features=3, bias=True), ['last.weight', 'last.bias'])
+    """
 
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
@@ -220,7 +240,11 @@ def _shown(value: Any) -> str:
 
 
 class ParameterList(Module):
-    """A list of parameters, which belong to this module."""
+    """A list of parameters, which belong to this module.
+
+    >>> list(nn.ParameterList([torch.ones(2)]).state_dict())
+    ['0']
+    """
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
@@ -264,7 +288,11 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """A dictionary of parameters, which belong to this module."""
+    """A dictionary of parameters, which belong to this module.
+
+    >>> list(nn.ParameterDict({"scale": torch.ones(2)}).state_dict())
+    ['scale']
+    """
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()
@@ -323,3 +351,21 @@ def _parameters_shown(module: Module) -> str:
         return f"{module._get_name()}()"
     body = "\n".join(f"    {line}" for line in lines)
     return f"{module._get_name()}(\n{body}\n)"
+
+
+class Container(Module):
+    """The older name of a module of modules.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     print(nn.Container(act=nn.ReLU()))
+    Container(
+      (act): ReLU()
+    )
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__()
+        warnings.warn(CONTAINER, FutureWarning, stacklevel=2)
+        for name, module in kwargs.items():
+            self.add_module(name, module)

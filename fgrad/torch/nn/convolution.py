@@ -11,6 +11,7 @@ from fgrad.torch.nn import init
 from fgrad.torch.nn.functional.windows import each
 from fgrad.torch.nn.module import Module
 from fgrad.torch.nn.parameter import Parameter
+from fgrad.torch.size import Size
 from fgrad.torch.tensor import Tensor
 
 MODES = ("zeros", "reflect", "replicate", "circular")
@@ -56,8 +57,12 @@ class _Convolution(Module):
         channels = (out_channels, in_channels // groups)
         if self.is_transposed:
             channels = (in_channels, out_channels // groups)
-        self.weight = Parameter(empty(*channels, *self.kernel_size, dtype=dtype))
-        self.bias = Parameter(empty(out_channels, dtype=dtype)) if bias else None
+        self.weight = Parameter(
+            empty(*channels, *self.kernel_size, device=device, dtype=dtype)
+        )
+        self.bias = (
+            Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None
+        )
         if not bias:
             self.register_parameter("bias", None)
         self.reset_parameters()
@@ -106,7 +111,11 @@ class _Convolution(Module):
 
 
 class Conv1d(_Convolution):
-    """The convolution of ``(N, C, L)``."""
+    """The convolution of ``(N, C, L)``; arguments as of `Conv2d`.
+
+    >>> nn.Conv1d(3, 8, 5)(torch.ones(2, 3, 10)).shape
+    torch.Size([2, 8, 6])
+    """
 
     ndim = 1
 
@@ -117,7 +126,29 @@ class Conv1d(_Convolution):
 
 
 class Conv2d(_Convolution):
-    """The convolution of ``(N, C, H, W)``."""
+    """The convolution of ``(N, C, H, W)``.
+
+    ``weight`` is ``(out_channels, in_channels / groups, height, width)``, ``bias``
+    ``(out_channels,)``. Both begin between ``-bound`` and ``bound``, which is ``1 /
+    sqrt(in_channels / groups * height * width)``.
+
+    Args:
+        in_channels: the channels of the input.
+        out_channels: those of the output.
+        kernel_size: a number, or one for each axis, as the next.
+        stride: steps between windows.
+        padding: elements around the image, or ``"valid"`` or ``"same"``.
+        dilation: steps between elements of a window.
+        groups: parts of the channels that do not see each other.
+        bias: whether there is one.
+        padding_mode: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+
+    Raises:
+        ValueError: there is no such padding mode; channels are no multiple of groups.
+
+    >>> nn.Conv2d(3, 8, 5, padding="same")(torch.ones(2, 3, 10, 12)).shape
+    torch.Size([2, 8, 10, 12])
+    """
 
     ndim = 2
 
@@ -128,7 +159,11 @@ class Conv2d(_Convolution):
 
 
 class Conv3d(_Convolution):
-    """The convolution of ``(N, C, D, H, W)``."""
+    """The convolution of ``(N, C, D, H, W)``; arguments as of `Conv2d`.
+
+    >>> nn.Conv3d(3, 8, 2)(torch.ones(2, 3, 4, 4, 4)).shape
+    torch.Size([2, 8, 3, 3, 3])
+    """
 
     ndim = 3
 
@@ -140,6 +175,7 @@ class Conv3d(_Convolution):
 
 class _Transposed(_Convolution):
     is_transposed = True
+    function: Any
 
     def __init__(
         self,
@@ -169,28 +205,84 @@ class _Transposed(_Convolution):
             dilation,
             groups,
             bias,
+            device=device,
             dtype=dtype,
             output_padding=output_padding,
         )
 
-    def _rest(self) -> tuple[Any, ...]:
-        pads = (self.padding, self.output_padding)
-        return (self.stride, *pads, self.groups, self.dilation)
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        more = self.output_padding
+        if output_size is not None:
+            more = self._padding_for(input._aval.shape, tuple(output_size))
+        rest = (self.stride, self.padding, more, self.groups, self.dilation)
+        return type(self).function(input, self.weight, self.bias, *rest)  # type: ignore[no-any-return]
+
+    def _padding_for(self, shape: Any, wanted: tuple[int, ...]) -> tuple[int, ...]:
+        """The output padding that gives these lengths.
+
+        Raises:
+            ValueError: there is none, since no step of the stride leads to them.
+        """
+        ndim, size = self.ndim, wanted
+        if len(shape) == len(wanted):
+            wanted = wanted[len(shape) - ndim :]
+        if len(wanted) != ndim:
+            raise ValueError(
+                f"ConvTranspose{ndim}D: for {len(shape)}D input, output_size must have "
+                f"{ndim} or {len(shape)} elements (got {len(wanted)})"
+            )
+        axes = zip(
+            shape[-ndim:],
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.kernel_size,
+            strict=True,
+        )
+        least = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in axes]
+        most = [n + s - 1 for n, s in zip(least, self.stride, strict=True)]
+        bounds = zip(wanted, least, most, strict=True)
+        if any(not low <= n <= high for n, low, high in bounds):
+            given = Size(shape[-ndim:])
+            shown = size if len(size) == ndim else wanted
+            raise ValueError(
+                f"requested an output size of {shown}, but valid sizes range from "
+                f"{least} to {most} (for an input of torch.Size({list(given)}))"
+            )
+        return tuple(n - low for n, low in zip(wanted, least, strict=True))
 
 
 class ConvTranspose1d(_Transposed):
-    """The transpose of `Conv1d`."""
+    """The transpose of `Conv1d`: it makes the last axis longer.
 
-    ndim = 1
+    Raises:
+        ValueError: the padding mode is not ``"zeros"``.
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.conv_transpose1d(input, self.weight, self.bias, *self._rest())
+    >>> nn.ConvTranspose1d(3, 8, 4, stride=4)(torch.ones(2, 3, 10)).shape
+    torch.Size([2, 8, 40])
+    """
+
+    ndim, function = 1, staticmethod(F.conv_transpose1d)
 
 
 class ConvTranspose2d(_Transposed):
-    """The transpose of `Conv2d`."""
+    """The transpose of `Conv2d`: it makes images larger.
 
-    ndim = 2
+    Raises:
+        ValueError: the padding mode is not ``"zeros"``.
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.conv_transpose2d(input, self.weight, self.bias, *self._rest())
+    >>> nn.ConvTranspose2d(3, 8, 2, stride=2)(torch.ones(2, 3, 5, 6)).shape
+    torch.Size([2, 8, 10, 12])
+    """
+
+    ndim, function = 2, staticmethod(F.conv_transpose2d)
+
+
+class ConvTranspose3d(_Transposed):
+    """The transpose of `Conv3d`.
+
+    >>> nn.ConvTranspose3d(2, 4, 3, stride=2)(torch.ones(1, 2, 3, 3, 3)).shape
+    torch.Size([1, 4, 7, 7, 7])
+    """
+
+    ndim, function = 3, staticmethod(F.conv_transpose3d)

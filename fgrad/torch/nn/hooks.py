@@ -16,11 +16,16 @@ from typing import Any
 from fgrad.torch.autograd.function import Function
 from fgrad.torch.handles import RemovableHandle
 from fgrad.torch.modes import STATE
+from fgrad.torch.nn import everywhere
 from fgrad.torch.tensor import Tensor
 
 EITHER = (
     "Cannot use both regular backward hooks and full backward hooks on a single "
     "Module. Please use only one of them."
+)
+SILENCED = (
+    "module forward hook with ``always_call=True`` raised an exception that was "
+    "silenced as another error was raised in forward: {}"
 )
 NO_INPUTS = (
     "Full backward hook is firing when gradients are computed with respect to module "
@@ -89,10 +94,9 @@ def _replaced(what: str, kind: str, found: Any, expected: int) -> tuple[Any, ...
 class _Watched:
     """One call of a module whose gradients hooks are to see."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, hooks: list[Any], before: list[Any]) -> None:
         self._module = module
-        self._hooks = list(module._backward_hooks.values())
-        self._before = list(module._backward_pre_hooks.values())
+        self._hooks, self._before = hooks, before
         self._inputs: list[bool] = []
         self._outputs: list[bool] = []
         self._given: tuple[Any, ...] | None = None
@@ -156,6 +160,40 @@ class _Watched:
         return _picked(found, self._inputs)
 
 
+class _Call:
+    """The hooks after one call of ``forward``, and which of them have been called."""
+
+    def __init__(self, module: Any, hooks: list[Any]) -> None:
+        self._module = module
+        self._left = list(hooks)
+        self.args: tuple[Any, ...] = ()
+        self.kwargs: dict[str, Any] = {}
+        self._result: Any = None
+
+    def finish(self, result: Any) -> Any:
+        """What the hooks make of a result."""
+        self._result = result
+        while self._left:
+            hook, with_kwargs, _ = self._left.pop(0)
+            self._call(hook, with_kwargs)
+        return self._result
+
+    def _call(self, hook: Any, with_kwargs: bool) -> None:
+        given = (self.args, self.kwargs) if with_kwargs else (self.args,)
+        changed = hook(self._module, *given, self._result)
+        self._result = self._result if changed is None else changed
+
+    def call_the_rest(self) -> None:
+        """After an error: those that want to be called always."""
+        for hook, with_kwargs, always in self._left:
+            if not always:
+                continue
+            try:
+                self._call(hook, with_kwargs)
+            except Exception as error:
+                warnings.warn(SILENCED.format(error), UserWarning, stacklevel=4)
+
+
 class WithHooks:
     """The part of a module that calls hooks."""
 
@@ -167,52 +205,99 @@ class WithHooks:
     forward: Callable[..., Any]
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook, with_kwargs in list(self._forward_pre_hooks.values()):
-            if with_kwargs:
-                found = hook(self, args, kwargs)
-                if found is not None:
-                    args, kwargs = found
-                continue
-            found = hook(self, args)
-            if found is not None:
-                args = found if isinstance(found, tuple) else (found,)
-        is_full = self._is_full_backward_hook is not False
-        has_full = is_full and bool(self._backward_hooks)
-        watched = _Watched(self) if has_full or self._backward_pre_hooks else None
-        if watched is not None:
-            args = watched.enter(args)
-        result = self.forward(*args, **kwargs)
-        for hook, with_kwargs in list(self._forward_hooks.values()):
-            inputs = (args, kwargs) if with_kwargs else (args,)
-            changed = hook(self, *inputs, result)
-            result = result if changed is None else changed
+        forward = [*everywhere.FORWARD.values(), *self._forward_hooks.values()]
+        args, kwargs = self._before_forward(args, kwargs)
+        full, partial, before = self._backward_hooks_of_all()
+        watched = _Watched(self, full, before) if full or before else None
+        call = _Call(self, forward)
+        try:
+            if watched is not None:
+                args = watched.enter(args)
+            call.args, call.kwargs = args, kwargs
+            result = call.finish(self.forward(*args, **kwargs))
+        except Exception:
+            call.call_the_rest()
+            raise
         if watched is not None:
             result = watched.leave(result)
-        if not is_full:
-            self._watch_node(result)
+        if partial:
+            self._watch_node(result, partial)
         return result
 
-    def _watch_node(self, result: Any) -> None:
+    def _before_forward(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments that hooks make of these."""
+        own = self._forward_pre_hooks.values()
+        for hook, with_kwargs in [*everywhere.FORWARD_PRE.values(), *own]:
+            found = hook(self, args, kwargs) if with_kwargs else hook(self, args)
+            if found is None:
+                continue
+            if not with_kwargs:
+                args = found if isinstance(found, tuple) else (found,)
+            elif isinstance(found, tuple) and len(found) == 2:
+                args, kwargs = found
+            else:
+                raise RuntimeError(
+                    "forward pre-hook must return None or a tuple of (new_args, "
+                    f"new_kwargs), but got {found}."
+                )
+        return args, kwargs
+
+    def _backward_hooks_of_all(self) -> tuple[list[Any], list[Any], list[Any]]:
+        """Full backward hooks, those of the last operation, and those before."""
+        full: list[Any] = []
+        partial: list[Any] = []
+        for is_full, hooks in (
+            (everywhere.KIND.is_full, everywhere.BACKWARD),
+            (self._is_full_backward_hook, self._backward_hooks),
+        ):
+            (partial if is_full is False else full).extend(hooks.values())
+        own = self._backward_pre_hooks.values()
+        return full, partial, [*everywhere.BACKWARD_PRE.values(), *own]
+
+    def _watch_node(self, result: Any, hooks: list[Any]) -> None:
         """Have hooks see the gradients of the operation that gave the result."""
         while not isinstance(result, Tensor):
             values = result.values() if isinstance(result, dict) else result
             result = next(x for x in values if isinstance(x, Tensor))
         if result.grad_fn is not None:
-            for hook in self._backward_hooks.values():
+            for hook in hooks:
                 result.grad_fn.register_hook(functools.partial(hook, self))
 
     def register_forward_pre_hook(
         self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
-        """Call ``hook(module, args)`` before ``forward``; it may return other ones."""
+        """Call ``hook(module, args)`` before ``forward``; it may return other ones.
+
+        >>> layer = nn.Identity()
+        >>> hook = lambda module, args: (args[0] * 10,)
+        >>> handle = layer.register_forward_pre_hook(hook)
+        >>> layer(torch.ones(2))
+        tensor([10., 10.])
+        """
         entry = (hook, with_kwargs)
         return RemovableHandle(self._forward_pre_hooks, entry, prepend=prepend)
 
     def register_forward_hook(
-        self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False
+        self,
+        hook: Any,
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
     ) -> RemovableHandle:
-        """Call ``hook(module, args, output)`` after; it may return another output."""
-        entry = (hook, with_kwargs)
+        """Call ``hook(module, args, output)`` after; it may return another output.
+
+        With ``always_call`` it is called where an error was raised, too.
+
+        >>> layer = nn.Linear(2, 3)
+        >>> hook = lambda module, args, output: print(output.shape)
+        >>> handle = layer.register_forward_hook(hook)
+        >>> out = layer(torch.ones(4, 2))
+        torch.Size([4, 3])
+        """
+        entry = (hook, with_kwargs, always_call)
         return RemovableHandle(self._forward_hooks, entry, prepend=prepend)
 
     def register_full_backward_hook(
@@ -225,7 +310,6 @@ class WithHooks:
         Raises:
             RuntimeError: there are hooks of `register_backward_hook`.
 
-        >>> import fgrad.torch as torch
         >>> layer = torch.nn.ReLU()
         >>> hook = lambda module, grad_input, grad_output: print(grad_input)
         >>> handle = layer.register_full_backward_hook(hook)
@@ -239,7 +323,15 @@ class WithHooks:
     def register_full_backward_pre_hook(
         self, hook: Any, prepend: bool = False
     ) -> RemovableHandle:
-        """Call ``hook(module, grad_output)`` before; it may return another one."""
+        """Call ``hook(module, grad_output)`` before; it may return another one.
+
+        >>> layer, x = nn.Tanh(), torch.zeros(2, requires_grad=True)
+        >>> hook = lambda module, grad_output: (grad_output[0] * 3,)
+        >>> handle = layer.register_full_backward_pre_hook(hook)
+        >>> layer(x).sum().backward()
+        >>> x.grad
+        tensor([3., 3.])
+        """
         return RemovableHandle(self._backward_pre_hooks, hook, prepend=prepend)
 
     def register_backward_hook(self, hook: Any) -> RemovableHandle:

@@ -14,7 +14,11 @@ from fgrad.torch.tensor import Tensor
 
 
 class Identity(Module):
-    """The input itself; arguments are ignored."""
+    """The input itself; arguments are ignored.
+
+    >>> nn.Identity()(torch.ones(2))
+    tensor([1., 1.])
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -24,7 +28,10 @@ class Identity(Module):
 
 
 class Linear(Module):
-    """``input @ weight.T + bias``
+    """``input @ weight.T + bias``: ``(..., in)`` gives ``(..., out)``.
+
+    ``weight`` is ``(out, in)``, ``bias`` ``(out,)``. Both begin between ``-bound`` and
+    ``bound``, which is ``1 / sqrt(in)``.
 
     Args:
         in_features: the length of the last axis of the input.
@@ -32,6 +39,9 @@ class Linear(Module):
         bias: whether there is one.
         device: where the parameters live.
         dtype: their dtype.
+
+    >>> nn.Linear(2, 3)(torch.ones(4, 2)).shape
+    torch.Size([4, 3])
     """
 
     def __init__(
@@ -45,8 +55,12 @@ class Linear(Module):
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
-        self.bias = Parameter(empty(out_features, dtype=dtype)) if bias else None
+        self.weight = Parameter(
+            empty(out_features, in_features, device=device, dtype=dtype)
+        )
+        self.bias = (
+            Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
+        )
         if not bias:
             self.register_parameter("bias", None)
         self.reset_parameters()
@@ -68,7 +82,14 @@ class Linear(Module):
 
 
 class Bilinear(Module):
-    """``input1 @ weight[k] @ input2 + bias[k]`` for each ``k``."""
+    """``input1 @ weight[k] @ input2 + bias[k]`` for each ``k``.
+
+    ``(..., in1)`` and ``(..., in2)`` give ``(..., out)``; ``weight`` is ``(out, in1,
+    in2)``.
+
+    >>> nn.Bilinear(2, 3, 5)(torch.ones(4, 2), torch.ones(4, 3)).shape
+    torch.Size([4, 5])
+    """
 
     def __init__(
         self,
@@ -84,8 +105,10 @@ class Bilinear(Module):
         self.in2_features = in2_features
         self.out_features = out_features
         shape = (out_features, in1_features, in2_features)
-        self.weight = Parameter(empty(shape, dtype=dtype))
-        self.bias = Parameter(empty(out_features, dtype=dtype)) if bias else None
+        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
+        self.bias = (
+            Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
+        )
         if not bias:
             self.register_parameter("bias", None)
         for parameter in self.parameters():
@@ -102,7 +125,11 @@ class Bilinear(Module):
 
 
 class Flatten(Module):
-    """Axes from ``start_dim`` to ``end_dim`` as one: all but the first by default."""
+    """Axes from ``start_dim`` to ``end_dim`` as one: all but the first by default.
+
+    >>> nn.Flatten()(torch.ones(2, 3, 4)).shape
+    torch.Size([2, 12])
+    """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
@@ -117,7 +144,11 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """One axis as several."""
+    """One axis as several, whose lengths are given.
+
+    >>> nn.Unflatten(1, (2, 3))(torch.ones(4, 6)).shape
+    torch.Size([4, 2, 3])
+    """
 
     def __init__(self, dim: int, unflattened_size: Any) -> None:
         super().__init__()

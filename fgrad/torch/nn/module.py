@@ -7,27 +7,35 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from fgrad.torch.dtypes import dtype as dtype_of
-from fgrad.torch.dtypes import float16, float32, float64
-from fgrad.torch.modes import no_grad
 from fgrad.torch.nn import state
+from fgrad.torch.nn.conversions import WithConversions
+from fgrad.torch.nn.everywhere import (
+    BACKWARD,
+    BACKWARD_PRE,
+    FORWARD,
+    FORWARD_PRE,
+    registered,
+)
 from fgrad.torch.nn.hooks import WithHooks
-from fgrad.torch.nn.parameter import Buffer, Parameter
-from fgrad.torch.size import CPU
-from fgrad.torch.size import device as device_of
-from fgrad.torch.tensor import Tensor, set_array
+from fgrad.torch.nn.parameter import Buffer, Parameter, UninitializedBuffer
+from fgrad.torch.nn.state_hooks import WithStateHooks
+from fgrad.torch.tensor import Tensor
 
 
-class Module(WithHooks):
+class Module(WithConversions, WithHooks, WithStateHooks):
     """The base of all layers and models.
 
     A subclass calls ``super().__init__()``, assigns parameters and modules to itself,
     and defines ``forward``, which a call of the module runs.
 
-    >>> import fgrad.torch as torch
-    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
-    >>> model(torch.ones(4, 2)).shape
-    torch.Size([4, 3])
+    >>> class Scaled(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.scale = nn.Parameter(torch.tensor(3.0))
+    ...     def forward(self, x):
+    ...         return x * self.scale
+    >>> Scaled()(torch.ones(2)).detach(), list(Scaled().state_dict())
+    (tensor([3., 3.]), ['scale'])
     """
 
     training: bool
@@ -63,6 +71,10 @@ class Module(WithHooks):
             or self._forward_pre_hooks
             or self._backward_hooks
             or self._backward_pre_hooks
+            or FORWARD
+            or FORWARD_PRE
+            or BACKWARD
+            or BACKWARD_PRE
         ):
             return self.forward(*args, **kwargs)
         return self._call_with_hooks(args, kwargs)
@@ -72,6 +84,9 @@ class Module(WithHooks):
         if isinstance(value, Buffer):
             self.register_buffer(name, value.data, value.persistent)
             return
+        if isinstance(value, UninitializedBuffer):
+            self.register_buffer(name, value, value.persistent)
+            return
         kind = next((k for t, k in _KINDS if isinstance(value, t)), None)
         if kind is not None:
             self._require_initialised(kind)
@@ -79,7 +94,7 @@ class Module(WithHooks):
                 if other != kind:
                     fields[other].pop(name, None)
             fields.pop(name, None)
-            fields[kind][name] = value
+            fields[kind][name] = registered(kind, self, name, value)
             return
         for known in ("_parameters", "_modules", "_buffers"):
             if name in fields.get(known, ()):
@@ -139,13 +154,21 @@ class Module(WithHooks):
         """Add a parameter (or None) under a name."""
         self._require_initialised("_parameters")
         self.__dict__.pop(name, None)
+        if param is not None:
+            param = registered("_parameters", self, name, param)
         self._parameters[name] = param
 
     def register_buffer(
         self, name: str, tensor: Tensor | None, persistent: bool = True
     ) -> None:
-        """Add a tensor that is part of the state, but no parameter."""
-        self._buffers[name] = tensor
+        """Add a tensor that is part of the state, but no parameter.
+
+        >>> layer = nn.Module()
+        >>> layer.register_buffer("count", torch.zeros(1))
+        >>> layer.state_dict()
+        OrderedDict([('count', tensor([0.]))])
+        """
+        self._buffers[name] = registered("_buffers", self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -155,7 +178,7 @@ class Module(WithHooks):
         """Add a child module under a name."""
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module subclass")
-        self._modules[name] = module
+        self._modules[name] = registered("_modules", self, name, module)
 
     register_module = add_module
 
@@ -208,7 +231,11 @@ class Module(WithHooks):
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """The parameters, each once, with dotted names."""
+        """The parameters, each once, with dotted names.
+
+        >>> [name for name, _ in nn.Sequential(nn.Linear(2, 3)).named_parameters()]
+        ['0.weight', '0.bias']
+        """
         return self._named_members("_parameters", prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
@@ -245,7 +272,12 @@ class Module(WithHooks):
     get_buffer = get_parameter
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
-        """Call a function on all modules, children first."""
+        """Call a function on all modules, children first.
+
+        >>> zero = lambda module: nn.init.zeros_(module.weight)
+        >>> nn.Linear(2, 1).apply(zero).weight.detach()
+        tensor([[0., 0.]])
+        """
         for child in self.children():
             child.apply(fn)
         fn(self)
@@ -277,46 +309,6 @@ class Module(WithHooks):
             elif parameter.grad is not None:
                 parameter.grad.detach_().zero_()
 
-    def _convert(self, target: dtype_of) -> Self:
-        """Convert floating-point parameters and buffers, in place."""
-        with no_grad():
-            for module in self.modules():
-                held = [*module._parameters.values(), *module._buffers.values()]
-                for value in held:
-                    if value is not None and value.dtype.is_floating_point:
-                        set_array(value, value._array.astype(target.numpy, copy=False))
-                        if value._grad is not None:
-                            value._grad = value._grad.to(target)
-        return self
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Convert to a dtype (floating-point parameters and buffers), or device."""
-        target = kwargs.get("dtype")
-        for given in (*args, kwargs.get("device", CPU)):
-            if isinstance(given, Tensor):
-                target = given.dtype
-            elif isinstance(given, dtype_of):
-                target = given
-            elif not isinstance(given, bool):
-                device_of(given)
-        return self if target is None else self._convert(target)
-
-    def float(self) -> Self:
-        """Convert to float32."""
-        return self._convert(float32)
-
-    def double(self) -> Self:
-        """Convert to float64."""
-        return self._convert(float64)
-
-    def half(self) -> Self:
-        """Convert to float16."""
-        return self._convert(float16)
-
-    def cpu(self) -> Self:
-        """The module in the memory of the CPU, where it is."""
-        return self
-
     def state_dict(
         self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Any]:
@@ -331,6 +323,9 @@ class Module(WithHooks):
         Raises:
             RuntimeError: keys are missing or unexpected (if ``strict``), or shapes
                 differ.
+
+        >>> nn.Linear(2, 1).load_state_dict(nn.Linear(2, 1).state_dict())
+        <All keys matched successfully>
         """
         return state.load(self, state_dict, strict, assign)
 

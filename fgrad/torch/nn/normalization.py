@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from fgrad.torch.creation import ones, tensor, zeros
@@ -35,15 +36,27 @@ class _Normalization(Module):
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        scale = Parameter(ones(num_features, dtype=dtype)) if affine else None
+        scale = (
+            Parameter(ones(num_features, device=device, dtype=dtype))
+            if affine
+            else None
+        )
         self.register_parameter("weight", scale)
         has_bias = affine and bias
-        offset = Parameter(zeros(num_features, dtype=dtype)) if has_bias else None
+        offset = (
+            Parameter(zeros(num_features, device=device, dtype=dtype))
+            if has_bias
+            else None
+        )
         self.register_parameter("bias", offset)
         tracked = track_running_stats
         statistics = {
-            "running_mean": zeros(num_features, dtype=dtype) if tracked else None,
-            "running_var": ones(num_features, dtype=dtype) if tracked else None,
+            "running_mean": zeros(num_features, device=device, dtype=dtype)
+            if tracked
+            else None,
+            "running_var": ones(num_features, device=device, dtype=dtype)
+            if tracked
+            else None,
             "num_batches_tracked": tensor(0) if tracked else None,
         }
         for name, buffer in statistics.items():
@@ -94,19 +107,46 @@ class _BatchNorm(_Normalization):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Normalises each channel of ``(N, C)`` or ``(N, C, L)``."""
+    """Normalises each channel of ``(N, C)`` or ``(N, C, L)``; see `BatchNorm2d`.
+
+    >>> nn.BatchNorm1d(1)(torch.tensor([[1.0], [3.0]])).flatten().detach()
+    tensor([-1.0000,  1.0000])
+    """
 
     ranks = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """Normalises each channel of ``(N, C, H, W)``."""
+    """Normalises each channel of ``(N, C, H, W)``, then scales and moves it.
+
+    In training by mean and variance of the batch, in evaluation by the running ones
+    (Ioffe and Szegedy, Batch normalization, 2015, algorithm 1).
+
+    Args:
+        num_features: the number of channels.
+        eps: added to the variance.
+        momentum: how far running statistics move; None for the mean of all batches.
+        affine: whether a weight and a bias are learnt.
+        track_running_stats: whether there are running statistics.
+        device: where the parameters live.
+        dtype: their dtype.
+        bias: whether there is one, if ``affine``.
+
+    >>> layer = nn.BatchNorm2d(1)
+    >>> _ = layer(torch.full((2, 1, 2, 2), 5.0))
+    >>> layer.running_mean
+    tensor([0.5000])
+    """
 
     ranks = (4,)
 
 
 class BatchNorm3d(_BatchNorm):
-    """Normalises each channel of ``(N, C, D, H, W)``."""
+    """Normalises each channel of ``(N, C, D, H, W)``; see `BatchNorm2d`.
+
+    >>> nn.BatchNorm3d(2)(torch.ones(1, 2, 2, 2, 2)).detach().sum()
+    tensor(0.)
+    """
 
     ranks = (5,)
 
@@ -128,6 +168,7 @@ class _InstanceNorm(_Normalization):
     def forward(self, input: Tensor) -> Tensor:
         self._check_rank(input)
         is_single = input._aval.ndim == self.ranks[0]
+        self._check_channels(input._aval.shape, 0 if is_single else 1)
         x = input.unsqueeze(0) if is_single else input
         uses_input = self.training or not self.track_running_stats
         known = (self.running_mean, self.running_var, self.weight, self.bias)
@@ -135,21 +176,67 @@ class _InstanceNorm(_Normalization):
         out = F.instance_norm(x, *known, uses_input, self.momentum, self.eps)
         return out.squeeze(0) if is_single else out
 
+    def _check_channels(self, shape: tuple[int, ...], axis: int) -> None:
+        if shape[axis] == self.num_features:
+            return
+        if self.affine:
+            raise ValueError(
+                f"expected input's size at dim={axis} to match num_features "
+                f"({self.num_features}), but got: {shape[axis]}."
+            )
+        warnings.warn(
+            f"input's size at dim={axis} does not match num_features. You can silence "
+            "this warning by not passing in num_features, which is not used because "
+            "affine=False",
+            UserWarning,
+            stacklevel=4,
+        )
+
 
 class InstanceNorm1d(_InstanceNorm):
-    """Normalises each sample and channel of ``(N, C, L)``."""
+    """Normalises each sample and channel of ``(N, C, L)`` or ``(C, L)``.
+
+    As `BatchNorm1d`, without parameters and running statistics by default.
+
+    >>> nn.InstanceNorm1d(2)(torch.tensor([[[1.0, 3.0], [10.0, 30.0]]]))
+    tensor([[[-1.0000,  1.0000],
+             [-1.0000,  1.0000]]])
+    """
 
     ranks = (2, 3)
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Normalises each sample and channel of ``(N, C, H, W)``."""
+    """Normalises each sample and channel of ``(N, C, H, W)`` or ``(C, H, W)``.
+
+    Ulyanov et al., Instance normalization, 2016.
+
+    >>> nn.InstanceNorm2d(1)(torch.tensor([[[[1.0, 3.0]]]]))
+    tensor([[[[-1.0000,  1.0000]]]])
+    """
 
     ranks = (3, 4)
 
 
+class InstanceNorm3d(_InstanceNorm):
+    """Normalises each sample and channel of ``(N, C, D, H, W)``.
+
+    >>> nn.InstanceNorm3d(1)(torch.arange(3.0).reshape(1, 1, 1, 1, 3)).flatten()
+    tensor([-1.2247,  0.0000,  1.2247])
+    """
+
+    ranks = (4, 5)
+
+
 class LayerNorm(Module):
-    """Normalises over the last axes."""
+    """Normalises over the last axes, of lengths ``normalized_shape``.
+
+    ``(x - mean) / sqrt(var + eps) * weight + bias``; weight and bias have these lengths
+    (Ba et al., Layer normalization, 2016).
+
+    >>> nn.LayerNorm(2)(torch.tensor([1.0, 3.0])).detach()
+    tensor([-1.0000,  1.0000])
+    """
 
     def __init__(
         self,
@@ -169,7 +256,9 @@ class LayerNorm(Module):
         for name, create, given in zip(
             ("weight", "bias"), (ones, zeros), has, strict=True
         ):
-            value = Parameter(create(shape, dtype=dtype)) if given else None
+            value = (
+                Parameter(create(shape, device=device, dtype=dtype)) if given else None
+            )
             self.register_parameter(name, value)
 
     def reset_parameters(self) -> None:
@@ -193,7 +282,14 @@ class LayerNorm(Module):
 
 
 class RMSNorm(Module):
-    """Divides by the root of the mean square over the last axes."""
+    """Divides by the root of the mean square over the last axes.
+
+    ``x / sqrt(mean(x**2) + eps) * weight`` (Zhang and Sennrich, Root mean square layer
+    normalization, 2019).
+
+    >>> nn.RMSNorm(2)(torch.tensor([1.0, 7.0])).detach()
+    tensor([0.2000, 1.4000])
+    """
 
     def __init__(
         self,
@@ -208,7 +304,11 @@ class RMSNorm(Module):
         shape = (normalized_shape,) if is_number else tuple(normalized_shape)
         self.normalized_shape: tuple[int, ...] = shape
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        weight = Parameter(ones(shape, dtype=dtype)) if elementwise_affine else None
+        weight = (
+            Parameter(ones(shape, device=device, dtype=dtype))
+            if elementwise_affine
+            else None
+        )
         self.register_parameter("weight", weight)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -222,7 +322,17 @@ class RMSNorm(Module):
 
 
 class GroupNorm(Module):
-    """Normalises each sample and group of channels."""
+    """Normalises each sample and group of channels of ``(N, C, ...)``.
+
+    Weight and bias are one number for each channel (Wu and He, Group normalization,
+    2018).
+
+    Raises:
+        ValueError: the channels are no multiple of the groups.
+
+    >>> nn.GroupNorm(2, 4)(torch.tensor([[1.0, 3.0, 10.0, 30.0]])).detach()
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
+    """
 
     def __init__(
         self,
@@ -243,10 +353,18 @@ class GroupNorm(Module):
             )
         self.num_groups, self.num_channels = num_groups, num_channels
         self.eps, self.affine = eps, affine
-        scale = Parameter(ones(num_channels, dtype=dtype)) if affine else None
+        scale = (
+            Parameter(ones(num_channels, device=device, dtype=dtype))
+            if affine
+            else None
+        )
         self.register_parameter("weight", scale)
         has_bias = affine and bias
-        offset = Parameter(zeros(num_channels, dtype=dtype)) if has_bias else None
+        offset = (
+            Parameter(zeros(num_channels, device=device, dtype=dtype))
+            if has_bias
+            else None
+        )
         self.register_parameter("bias", offset)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -260,7 +378,14 @@ class GroupNorm(Module):
 
 
 class LocalResponseNorm(Module):
-    """Divides by a power of the mean square over neighbouring channels."""
+    """Divides by a power of the mean square over neighbouring channels.
+
+    ``x / (k + alpha * s)**beta``, with ``s`` the mean square of ``size`` channels
+    (Krizhevsky et al., 2012, section 3.3).
+
+    >>> nn.LocalResponseNorm(2, alpha=2.0)(torch.ones(1, 3, 1)).flatten()
+    tensor([0.5946, 0.4387, 0.4387])
+    """
 
     def __init__(
         self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0

@@ -1,4 +1,4 @@
-"""Pooling, padding and resizing as modules."""
+"""Pooling and resizing as modules."""
 
 from __future__ import annotations
 
@@ -44,19 +44,50 @@ class _MaxPool(Module):
 
 
 class MaxPool1d(_MaxPool):
-    """The largest element of each window of the last axis."""
+    """The largest element of each window of the last axis; arguments as of `MaxPool2d`.
+
+    >>> nn.MaxPool1d(2)(torch.tensor([[1.0, 5.0, 2.0, 3.0]]))
+    tensor([[5., 3.]])
+    """
 
     function = staticmethod(F.max_pool1d)
 
 
 class MaxPool2d(_MaxPool):
-    """The largest element of each window of the last two axes."""
+    """The largest element of each window of ``(N, C, H, W)`` or ``(C, H, W)``.
+
+    Args:
+        kernel_size: lengths of a window: a number, or one for each axis, as the next.
+        stride: steps between windows, ``kernel_size`` by default.
+        padding: elements around the image that no other is smaller than.
+        dilation: steps between elements of a window.
+        return_indices: give the places, counted along both axes, as well.
+        ceil_mode: windows may go beyond the end.
+
+    >>> nn.MaxPool2d(2)(torch.arange(16.0).reshape(1, 4, 4))
+    tensor([[[ 5.,  7.],
+             [13., 15.]]])
+    """
 
     function = staticmethod(F.max_pool2d)
 
 
+class MaxPool3d(_MaxPool):
+    """The largest element of each window of the last three axes.
+
+    >>> nn.MaxPool3d((1, 2, 2))(torch.arange(8.0).reshape(1, 2, 2, 2)).flatten()
+    tensor([3., 7.])
+    """
+
+    function = staticmethod(F.max_pool3d)
+
+
 class AvgPool1d(Module):
-    """The mean of each window of the last axis."""
+    """The mean of each window of the last axis.
+
+    >>> nn.AvgPool1d(2)(torch.tensor([[1.0, 5.0, 2.0, 3.0]]))
+    tensor([[3.0000, 2.5000]])
+    """
 
     def __init__(
         self,
@@ -84,8 +115,8 @@ class AvgPool1d(Module):
         )
 
 
-class AvgPool2d(Module):
-    """The mean of each window of the last two axes."""
+class _AvgPool(Module):
+    function: Any
 
     def __init__(
         self,
@@ -107,7 +138,7 @@ class AvgPool2d(Module):
     def forward(self, input: Tensor) -> Tensor:
         sizes = (self.kernel_size, self.stride, self.padding)
         flags = (self.ceil_mode, self.count_include_pad, self.divisor_override)
-        return F.avg_pool2d(input, *sizes, *flags)
+        return type(self).function(input, *sizes, *flags)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         return (
@@ -116,10 +147,34 @@ class AvgPool2d(Module):
         )
 
 
+class AvgPool2d(_AvgPool):
+    """The mean of each window of ``(N, C, H, W)`` or ``(C, H, W)``.
+
+    With ``count_include_pad`` zeros of the padding count; ``divisor_override`` divides
+    the sums in place of the count.
+
+    >>> nn.AvgPool2d(2)(torch.arange(16.0).reshape(1, 4, 4))
+    tensor([[[ 2.5000,  4.5000],
+             [10.5000, 12.5000]]])
+    """
+
+    function = staticmethod(F.avg_pool2d)
+
+
+class AvgPool3d(_AvgPool):
+    """The mean of each window of the last three axes.
+
+    >>> nn.AvgPool3d((2, 2, 1))(torch.arange(8.0).reshape(1, 2, 2, 2))
+    tensor([[[[3., 4.]]]])
+    """
+
+    function = staticmethod(F.avg_pool3d)
+
+
 class _Adaptive(Module):
     function: Any
 
-    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+    def __init__(self, output_size: Any) -> None:
         super().__init__()
         self.output_size = output_size
 
@@ -130,108 +185,81 @@ class _Adaptive(Module):
         return f"output_size={self.output_size}"
 
 
+class _AdaptiveMax(_Adaptive):
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        self.return_indices = return_indices
+
+    def forward(self, input: Tensor) -> Any:
+        return type(self).function(input, self.output_size, self.return_indices)
+
+
 class AdaptiveAvgPool1d(_Adaptive):
-    """The means of as many windows as are asked for."""
+    """The means of ``output_size`` windows of the last axis.
+
+    >>> nn.AdaptiveAvgPool1d(2)(torch.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[1.5000, 2.5000]])
+    """
 
     function = staticmethod(F.adaptive_avg_pool1d)
 
 
 class AdaptiveAvgPool2d(_Adaptive):
-    """The means of as many windows of images as are asked for."""
+    """The means of ``output_size`` windows of images: a number, or a pair.
+
+    >>> nn.AdaptiveAvgPool2d(1)(torch.arange(16.0).reshape(1, 4, 4))
+    tensor([[[7.5000]]])
+    """
 
     function = staticmethod(F.adaptive_avg_pool2d)
 
 
-class AdaptiveMaxPool1d(_Adaptive):
-    """The largest elements of as many windows as are asked for."""
+class AdaptiveAvgPool3d(_Adaptive):
+    """The means of as many windows of volumes as are asked for.
+
+    >>> nn.AdaptiveAvgPool3d((1, 1, 2))(torch.arange(8.0).reshape(1, 2, 2, 2))
+    tensor([[[[3., 4.]]]])
+    """
+
+    function = staticmethod(F.adaptive_avg_pool3d)
+
+
+class AdaptiveMaxPool1d(_AdaptiveMax):
+    """The largest elements of ``output_size`` windows of the last axis.
+
+    >>> nn.AdaptiveMaxPool1d(2)(torch.tensor([[1.0, 3.0, 2.0]]))
+    tensor([[3., 3.]])
+    """
 
     function = staticmethod(F.adaptive_max_pool1d)
 
 
-class AdaptiveMaxPool2d(_Adaptive):
-    """The largest elements of as many windows of images as are asked for."""
+class AdaptiveMaxPool2d(_AdaptiveMax):
+    """The largest elements of ``output_size`` windows of images: a number, or a pair.
+
+    >>> nn.AdaptiveMaxPool2d((1, 2))(torch.arange(16.0).reshape(1, 4, 4))
+    tensor([[[13., 15.]]])
+    """
 
     function = staticmethod(F.adaptive_max_pool2d)
 
 
-class _Pad(Module):
-    mode: str
-    ndim: int
+class AdaptiveMaxPool3d(_AdaptiveMax):
+    """The largest elements of as many windows of volumes as are asked for.
 
-    def __init__(self, padding: Any) -> None:
-        super().__init__()
-        self.padding = each(padding, 2 * self.ndim)
+    >>> nn.AdaptiveMaxPool3d((1, 1, 2))(torch.arange(8.0).reshape(1, 2, 2, 2))
+    tensor([[[[6., 7.]]]])
+    """
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.pad(input, self.padding, self.mode)
-
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
-
-
-class _ConstantPad(Module):
-    ndim: int
-
-    def __init__(self, padding: Any, value: float) -> None:
-        super().__init__()
-        self.padding = each(padding, 2 * self.ndim)
-        self.value = value
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.pad(input, self.padding, "constant", self.value)
-
-    def extra_repr(self) -> str:
-        return f"padding={self.padding}, value={self.value}"
-
-
-class ConstantPad1d(_ConstantPad):
-    """A constant around the last axis."""
-
-    ndim = 1
-
-
-class ConstantPad2d(_ConstantPad):
-    """A constant around images."""
-
-    ndim = 2
-
-
-class ZeroPad2d(ConstantPad2d):
-    """Zeros around images."""
-
-    def __init__(self, padding: Any) -> None:
-        super().__init__(padding, 0.0)
-
-    def extra_repr(self) -> str:
-        return f"{self.padding}"
-
-
-class ReflectionPad1d(_Pad):
-    """The last axis, mirrored at its ends."""
-
-    mode, ndim = "reflect", 1
-
-
-class ReflectionPad2d(_Pad):
-    """Images, mirrored at their edges."""
-
-    mode, ndim = "reflect", 2
-
-
-class ReplicationPad1d(_Pad):
-    """The last axis, its ends repeated."""
-
-    mode, ndim = "replicate", 1
-
-
-class ReplicationPad2d(_Pad):
-    """Images, their edges repeated."""
-
-    mode, ndim = "replicate", 2
+    function = staticmethod(F.adaptive_max_pool3d)
 
 
 class Upsample(Module):
-    """Resized along all axes but the first two."""
+    """Resized along all axes but the first two, by `interpolate`.
+
+    >>> nn.Upsample(scale_factor=2)(torch.tensor([[[1.0, 2.0]]]))
+    tensor([[[1., 1., 2., 2.]]])
+    """
 
     def __init__(
         self,
@@ -259,7 +287,13 @@ class Upsample(Module):
 
 
 class PixelShuffle(Module):
-    """Channels laid out as pixels."""
+    """Channels laid out as pixels: ``(..., C * r * r, H, W)`` as ``(..., C, H * r, W *
+    r)``.
+
+    >>> nn.PixelShuffle(2)(torch.arange(4.0).reshape(4, 1, 1))
+    tensor([[[0., 1.],
+             [2., 3.]]])
+    """
 
     def __init__(self, upscale_factor: int) -> None:
         super().__init__()
@@ -273,7 +307,14 @@ class PixelShuffle(Module):
 
 
 class Unfold(Module):
-    """The patches of images as columns."""
+    """The patches of images ``(N, C, H, W)`` as columns ``(N, C * h * w, L)``.
+
+    >>> nn.Unfold(2)(torch.arange(6.0).reshape(1, 1, 2, 3))
+    tensor([[[0., 1.],
+             [1., 2.],
+             [3., 4.],
+             [4., 5.]]])
+    """
 
     def __init__(
         self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1

@@ -13,7 +13,7 @@ from fgrad.torch.tensor import Tensor
 
 
 class Embedding(Module):
-    """A table of vectors.
+    """A table of vectors: integers ``(...)`` give ``(..., embedding_dim)``.
 
     Args:
         num_embeddings: the number of rows.
@@ -25,6 +25,12 @@ class Embedding(Module):
         sparse: gradients are dense all the same.
         device: where the table lives.
         dtype: its dtype.
+
+    Raises:
+        AssertionError: there is no row ``padding_idx``.
+
+    >>> nn.Embedding(10, 3)(torch.tensor([[1, 2], [4, 5]])).shape
+    torch.Size([2, 2, 3])
     """
 
     def __init__(
@@ -50,7 +56,7 @@ class Embedding(Module):
         self.padding_idx, self.max_norm = padding_idx, max_norm
         self.norm_type, self.sparse = norm_type, sparse
         self.scale_grad_by_freq = scale_grad_by_freq
-        given = empty(num_embeddings, embedding_dim, dtype=dtype)
+        given = empty(num_embeddings, embedding_dim, device=device, dtype=dtype)
         table = given if _weight is None else _weight
         self.weight = Parameter(table, requires_grad=not _freeze)
         if _weight is None:
@@ -66,7 +72,12 @@ class Embedding(Module):
     def from_pretrained(
         cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
     ) -> Embedding:
-        """An embedding of a table, which is not trained if ``freeze``."""
+        """An embedding of a table, which is not trained if ``freeze``.
+
+        >>> nn.Embedding.from_pretrained(torch.eye(3))(torch.tensor([2, 0]))
+        tensor([[0., 0., 1.],
+                [1., 0., 0.]])
+        """
         rows, columns = embeddings.shape
         return cls(rows, columns, padding_idx, _weight=embeddings, _freeze=freeze)
 
@@ -84,7 +95,11 @@ class Embedding(Module):
 
 
 class EmbeddingBag(Module):
-    """The mean, sum or largest of rows of a table, for each bag."""
+    """The mean, sum or largest of rows of a table, for each bag.
+
+    >>> nn.EmbeddingBag(10, 3)(torch.tensor([[1, 2], [4, 5]])).shape
+    torch.Size([2, 3])
+    """
 
     def __init__(
         self, num_embeddings: int, embedding_dim: int, mode: str = "mean"
@@ -121,31 +136,60 @@ class _Dropout(Module):
 
 
 class Dropout(_Dropout):
-    """Elements set to zero by chance in training."""
+    """Elements set to zero with probability ``p`` in training, the others scaled.
+
+    The others are divided by ``1 - p`` (Hinton et al., Improving neural networks by
+    preventing co-adaptation, 2012).
+
+    Raises:
+        ValueError: ``p`` is no probability.
+
+    >>> nn.Dropout(1.0)(torch.ones(2)), nn.Dropout(1.0).eval()(torch.ones(2))
+    (tensor([0., 0.]), tensor([1., 1.]))
+    """
 
     function = staticmethod(F.dropout)
 
 
 class Dropout1d(_Dropout):
-    """Channels of ``(N, C, L)`` set to zero by chance in training."""
+    """Channels of ``(N, C, L)`` or ``(C, L)`` set to zero by chance in training.
+
+    >>> nn.Dropout1d(1.0)(torch.ones(1, 2, 2))
+    tensor([[[0., 0.],
+             [0., 0.]]])
+    """
 
     function = staticmethod(F.dropout1d)
 
 
 class Dropout2d(_Dropout):
-    """Channels of ``(N, C, H, W)`` set to zero by chance in training."""
+    """Channels of ``(N, C, H, W)`` set to zero by chance in training.
+
+    >>> nn.Dropout2d(1.0)(torch.ones(1, 2, 1, 2)).flatten()
+    tensor([0., 0., 0., 0.])
+    """
 
     function = staticmethod(F.dropout2d)
 
 
 class AlphaDropout(_Dropout):
-    """Dropout that keeps the mean and variance of what `SELU` gives."""
+    """Dropout that keeps the mean and variance of what `SELU` gives.
+
+    Klambauer et al., Self-normalizing neural networks, 2017.
+
+    >>> nn.AlphaDropout(0.5).eval()(torch.ones(2))
+    tensor([1., 1.])
+    """
 
     function = staticmethod(F.alpha_dropout)
 
 
 class CosineSimilarity(Module):
-    """The cosine of the angle between vectors along an axis."""
+    """The cosine of the angle between vectors along an axis.
+
+    >>> nn.CosineSimilarity(dim=0)(torch.tensor([1.0, 1.0]), torch.tensor([2.0, 0.0]))
+    tensor(0.7071)
+    """
 
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
@@ -156,7 +200,11 @@ class CosineSimilarity(Module):
 
 
 class PairwiseDistance(Module):
-    """The ``p``-norm of differences over the last axis."""
+    """The ``p``-norm of ``x1 - x2 + eps`` over the last axis.
+
+    >>> nn.PairwiseDistance()(torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2))
+    tensor([5.0000])
+    """
 
     def __init__(
         self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False

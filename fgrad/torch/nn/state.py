@@ -6,6 +6,7 @@ from collections import OrderedDict, namedtuple
 from typing import TYPE_CHECKING, Any
 
 from fgrad.torch.modes import no_grad
+from fgrad.torch.nn.state_hooks import hooks_of
 from fgrad.torch.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def collect(
 ) -> dict[str, Any]:
     """The parameters and persistent buffers of a module and its children."""
     found: dict[str, Any] = OrderedDict() if destination is None else destination
+    for hook in hooks_of(module, "_state_dict_pre_hooks"):
+        hook(module, prefix, keep_vars)
     for name, value in own_entries(module).items():
         found[prefix + name] = value if keep_vars else value.detach()
     for name, child in module._modules.items():
@@ -39,6 +42,8 @@ def collect(
             child.state_dict(
                 destination=found, prefix=f"{prefix}{name}.", keep_vars=keep_vars
             )
+    for hook in hooks_of(module, "_state_dict_hooks"):
+        hook(module, found, prefix, {"version": 1})
     return found
 
 
@@ -59,18 +64,10 @@ def load(module: Module, state: Any, strict: bool, assign: bool) -> Incompatible
     if not isinstance(state, dict):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(state)}.")
     missing: list[str] = []
+    unexpected: list[str] = []
     errors: list[str] = []
-    known: set[str] = set()
-    for prefix, child in module.named_modules(remove_duplicate=False):
-        lead = f"{prefix}." if prefix else ""
-        for name, target in own_entries(child).items():
-            key = lead + name
-            known.add(key)
-            if key not in state:
-                missing.append(key)
-            else:
-                _load_one(child, name, key, target, state[key], assign, errors)
-    unexpected = [key for key in state if key not in known]
+    lists = (missing, unexpected, errors)
+    _load_into(module, OrderedDict(state), "", strict, assign, lists)
     if strict:
         if unexpected:
             errors.insert(
@@ -84,6 +81,47 @@ def load(module: Module, state: Any, strict: bool, assign: bool) -> Incompatible
             f"Error(s) in loading state_dict for {type(module).__name__}:\n\t{text}"
         )
     return IncompatibleKeys(missing, unexpected)
+
+
+def _load_into(
+    module: Module,
+    state: OrderedDict[str, Any],
+    lead: str,
+    strict: bool,
+    assign: bool,
+    lists: tuple[list[str], list[str], list[str]],
+) -> None:
+    """Load what belongs to a module, and to those in it.
+
+    Args:
+        module: the module.
+        state: all keys that begin with ``lead``; hooks may change it.
+        lead: the module's own name, with a dot.
+        strict: what hooks are told.
+        assign: take the tensors themselves.
+        lists: missing and unexpected keys, and errors, which are added to.
+    """
+    missing, unexpected, errors = lists
+    for hook in hooks_of(module, "_load_state_dict_pre_hooks"):
+        hook(state, lead, {}, strict, missing, unexpected, errors)
+    own = own_entries(module)
+    for name, target in own.items():
+        key = lead + name
+        if key not in state:
+            missing.append(key)
+        else:
+            _load_one(module, name, key, target, state[key], assign, errors)
+    for key in state:
+        first, dot, _ = key.removeprefix(lead).partition(".")
+        if first not in (module._modules if dot else own):
+            unexpected.append(key)
+    for name, child in module._modules.items():
+        if child is not None:
+            inner = f"{lead}{name}."
+            part = {key: value for key, value in state.items() if key.startswith(inner)}
+            _load_into(child, OrderedDict(part), inner, strict, assign, lists)
+    for hook in hooks_of(module, "_load_state_dict_post_hooks"):
+        hook(module, IncompatibleKeys(missing, unexpected))
 
 
 def _listed(keys: list[str]) -> str:

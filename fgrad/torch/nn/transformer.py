@@ -35,6 +35,9 @@ def _clones(module: Module, count: int) -> ModuleList:
 class TransformerEncoderLayer(Module):
     """Self-attention and a network of two layers, each with a residual and a norm.
 
+    The shape ``(length, batch, d_model)`` is kept (Vaswani et al., Attention is all you
+    need, 2017, section 3.1).
+
     Args:
         d_model: the number of features.
         nhead: how many heads attention has.
@@ -45,6 +48,9 @@ class TransformerEncoderLayer(Module):
         batch_first: whether the first axis is the batch.
         norm_first: whether norms come before attention and network.
         bias: whether layers have one.
+
+    >>> nn.TransformerEncoderLayer(4, 2, 8)(torch.ones(3, 1, 4)).shape
+    torch.Size([3, 1, 4])
     """
 
     def __init__(
@@ -63,14 +69,26 @@ class TransformerEncoderLayer(Module):
     ) -> None:
         super().__init__()
         self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype
+            d_model,
+            nhead,
+            dropout,
+            bias,
+            batch_first=batch_first,
+            device=device,
+            dtype=dtype,
         )
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype)
+        self.linear1 = Linear(
+            d_model, dim_feedforward, bias, device=device, dtype=dtype
+        )
         self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
+        self.linear2 = Linear(
+            dim_feedforward, d_model, bias, device=device, dtype=dtype
+        )
         self.norm_first = norm_first
         for name in ("norm1", "norm2"):
-            norm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+            norm = LayerNorm(
+                d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype
+            )
             setattr(self, name, norm)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
@@ -103,7 +121,12 @@ class TransformerEncoderLayer(Module):
 
 
 class TransformerEncoder(Module):
-    """Copies of a layer, one after the other."""
+    """Copies of a layer, one after the other, and perhaps a norm at the end.
+
+    >>> layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    >>> nn.TransformerEncoder(layer, 2)(torch.ones(1, 3, 4)).shape
+    torch.Size([1, 3, 4])
+    """
 
     def __init__(
         self,
@@ -135,7 +158,12 @@ class TransformerEncoder(Module):
 class TransformerDecoderLayer(Module):
     """Self-attention, attention to a memory, and a network of two layers.
 
-    Arguments as of `TransformerEncoderLayer`.
+    Arguments as of `TransformerEncoderLayer`. It is called with a target and a memory,
+    ``(length, batch, d_model)``, and has the target's shape.
+
+    >>> layer = nn.TransformerDecoderLayer(4, 2, 8)
+    >>> layer(torch.ones(3, 1, 4), torch.ones(5, 1, 4)).shape
+    torch.Size([3, 1, 4])
     """
 
     def __init__(
@@ -155,15 +183,27 @@ class TransformerDecoderLayer(Module):
         super().__init__()
         for name in ("self_attn", "multihead_attn"):
             attention = MultiheadAttention(
-                d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype
+                d_model,
+                nhead,
+                dropout,
+                bias,
+                batch_first=batch_first,
+                device=device,
+                dtype=dtype,
             )
             setattr(self, name, attention)
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype)
+        self.linear1 = Linear(
+            d_model, dim_feedforward, bias, device=device, dtype=dtype
+        )
         self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
+        self.linear2 = Linear(
+            dim_feedforward, d_model, bias, device=device, dtype=dtype
+        )
         self.norm_first = norm_first
         for number in (1, 2, 3):
-            norm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
+            norm = LayerNorm(
+                d_model, layer_norm_eps, bias=bias, device=device, dtype=dtype
+            )
             setattr(self, f"norm{number}", norm)
         for number in (1, 2, 3):
             setattr(self, f"dropout{number}", Dropout(dropout))
@@ -206,7 +246,12 @@ class TransformerDecoderLayer(Module):
 
 
 class TransformerDecoder(Module):
-    """Copies of a decoder layer, one after the other."""
+    """Copies of a decoder layer, one after the other.
+
+    >>> decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8), 2)
+    >>> decoder(torch.ones(3, 1, 4), torch.ones(5, 1, 4)).shape
+    torch.Size([3, 1, 4])
+    """
 
     def __init__(
         self, decoder_layer: Module, num_layers: int, norm: Module | None = None
@@ -225,7 +270,15 @@ class TransformerDecoder(Module):
 
 
 class Transformer(Module):
-    """An encoder and a decoder."""
+    """An encoder and a decoder, which sees what the encoder gives.
+
+    Vaswani et al., Attention is all you need, 2017; arguments as of
+    `TransformerEncoderLayer`.
+
+    >>> model = nn.Transformer(4, 2, 1, 1, 8, batch_first=True)
+    >>> model(torch.ones(1, 5, 4), torch.ones(1, 3, 4)).shape
+    torch.Size([1, 3, 4])
+    """
 
     def __init__(
         self,
@@ -281,7 +334,12 @@ class Transformer(Module):
 
     @staticmethod
     def generate_square_subsequent_mask(sz: int, dtype: Any = None) -> Tensor:
-        """Minus infinity where a query would see what comes after it."""
+        """Minus infinity where a query would see what comes after it.
+
+        >>> nn.Transformer.generate_square_subsequent_mask(2)
+        tensor([[0., -inf],
+                [0., 0.]])
+        """
         later = np.triu(np.ones((sz, sz), bool), 1)
         mask = np.where(later, -np.inf, 0.0)
         result = make(mask.astype(np.float32))

@@ -7,14 +7,11 @@ from fgrad.torch.nn.functional.activation import (
     celu,
     elu,
     gelu,
-    glu,
-    gumbel_softmax,
     hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
     leaky_relu,
-    log_softmax,
     logsigmoid,
     mish,
     prelu,
@@ -24,8 +21,6 @@ from fgrad.torch.nn.functional.activation import (
     selu,
     sigmoid,
     silu,
-    softmax,
-    softmin,
     softplus,
     softshrink,
     softsign,
@@ -33,12 +28,24 @@ from fgrad.torch.nn.functional.activation import (
     tanhshrink,
     threshold,
 )
+from fgrad.torch.nn.functional.adaptive import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool1d_with_indices,
+    adaptive_max_pool2d,
+    adaptive_max_pool2d_with_indices,
+    adaptive_max_pool3d,
+    adaptive_max_pool3d_with_indices,
+)
 from fgrad.torch.nn.functional.attention import (
     scaled_dot_product_attention,
 )
 from fgrad.torch.nn.functional.classification import (
     cross_entropy,
     multi_margin_loss,
+    multilabel_margin_loss,
     multilabel_soft_margin_loss,
     nll_loss,
 )
@@ -46,9 +53,12 @@ from fgrad.torch.nn.functional.convolution import (
     conv1d,
     conv2d,
     conv3d,
+    conv_tbc,
     conv_transpose1d,
     conv_transpose2d,
+    conv_transpose3d,
 )
+from fgrad.torch.nn.functional.ctc import ctc_loss
 from fgrad.torch.nn.functional.dense import (
     bilinear,
     linear,
@@ -61,6 +71,7 @@ from fgrad.torch.nn.functional.distance import (
     normalize,
     pairwise_distance,
     triplet_margin_loss,
+    triplet_margin_with_distance_loss,
 )
 from fgrad.torch.nn.functional.dropout import (
     alpha_dropout,
@@ -68,6 +79,7 @@ from fgrad.torch.nn.functional.dropout import (
     dropout1d,
     dropout2d,
     dropout3d,
+    feature_alpha_dropout,
 )
 from fgrad.torch.nn.functional.grids import affine_grid, grid_sample
 from fgrad.torch.nn.functional.losses import (
@@ -91,14 +103,15 @@ from fgrad.torch.nn.functional.normalization import (
     rms_norm,
 )
 from fgrad.torch.nn.functional.pooling import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
     avg_pool1d,
     avg_pool2d,
+    avg_pool3d,
     max_pool1d,
+    max_pool1d_with_indices,
     max_pool2d,
+    max_pool2d_with_indices,
+    max_pool3d,
+    max_pool3d_with_indices,
 )
 from fgrad.torch.nn.functional.shuffles import (
     celu_,
@@ -109,16 +122,32 @@ from fgrad.torch.nn.functional.shuffles import (
     pdist,
     pixel_unshuffle,
     relu_,
+    rrelu_,
     selu_,
     threshold_,
     upsample,
     upsample_bilinear,
     upsample_nearest,
 )
+from fgrad.torch.nn.functional.softmax import (
+    glu,
+    gumbel_softmax,
+    log_softmax,
+    softmax,
+    softmin,
+)
 from fgrad.torch.nn.functional.sparse import (
     embedding,
     embedding_bag,
     one_hot,
+)
+from fgrad.torch.nn.functional.unpooling import (
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
 )
 from fgrad.torch.nn.functional.vision import (
     fold,
@@ -126,17 +155,24 @@ from fgrad.torch.nn.functional.vision import (
     pad,
     unfold,
 )
+from fgrad.torch.placement import place_functions
 from fgrad.torch.rearranging import pixel_shuffle
 
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
+    "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d",
+    "adaptive_max_pool2d_with_indices",
+    "adaptive_max_pool3d",
+    "adaptive_max_pool3d_with_indices",
     "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -147,11 +183,14 @@ __all__ = [
     "conv1d",
     "conv2d",
     "conv3d",
+    "conv_tbc",
     "conv_transpose1d",
     "conv_transpose2d",
+    "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -160,6 +199,7 @@ __all__ = [
     "elu_",
     "embedding",
     "embedding_bag",
+    "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",
     "gelu",
@@ -185,12 +225,23 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "margin_ranking_loss",
     "max_pool1d",
+    "max_pool1d_with_indices",
     "max_pool2d",
+    "max_pool2d_with_indices",
+    "max_pool3d",
+    "max_pool3d_with_indices",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "multi_margin_loss",
+    "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
@@ -207,6 +258,7 @@ __all__ = [
     "relu_",
     "rms_norm",
     "rrelu",
+    "rrelu_",
     "scaled_dot_product_attention",
     "selu",
     "selu_",
@@ -224,8 +276,15 @@ __all__ = [
     "threshold",
     "threshold_",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
     "unfold",
     "upsample",
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+place_functions(globals())
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fgrad.torch import pointwise, random, statistics
+from fgrad.torch import elementary, pointwise, random
 from fgrad.torch.inplace import in_place
 from fgrad.torch.recording import one
 from fgrad.torch.special import erf_of
-from fgrad.torch.tensor import Tensor, make, require_tensor
-
-IMPLICIT = (
-    "Implicit dimension choice for {} has been deprecated. Change the call to include "
-    "dim=X as an argument."
-)
+from fgrad.torch.tensor import Tensor, require_tensor
 
 
 def _activation(
@@ -37,7 +31,16 @@ def _activation(
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """The larger of an element and 0."""
+    """The larger of an element and 0; its gradient at 0 is 0.
+
+    Shape and dtype are those of the input; ``inplace`` writes into its memory.
+
+    Raises:
+        RuntimeError: the input is of booleans.
+
+    >>> F.relu(torch.tensor([-1.0, 0.0, 2.0]))
+    tensor([0., 0., 2.])
+    """
     if inplace:
         return input.relu_()  # type: ignore[no-any-return]
     return pointwise.relu(input)
@@ -46,16 +49,26 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 def hardtanh(
     input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
 ) -> Tensor:
-    """Elements limited to an interval; the gradient at its ends is 0."""
+    """Elements limited to ``[min_val, max_val]``; the gradient at the ends is 0.
+
+    >>> F.hardtanh(torch.tensor([-3.0, 0.5, 3.0]))
+    tensor([-1.0000,  0.5000,  1.0000])
+    """
 
     def compute(u: Any) -> Any:
+        if min_val == 0:
+            return np.where(u >= max_val, max_val, pointwise.relu_of(u))
         return np.where(u <= min_val, min_val, np.where(u >= max_val, max_val, u))
 
     return _activation("hardtanh", "HardtanhBackward0", input, compute, inplace)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """Elements limited to ``[0, 6]``."""
+    """Elements limited to ``[0, 6]``.
+
+    >>> F.relu6(torch.tensor([-1.0, 3.0, 8.0]))
+    tensor([0., 3., 6.])
+    """
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
@@ -70,26 +83,47 @@ def _elu(
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``alpha * (exp(input) - 1)`` below 0."""
+    """``input`` above 0, ``alpha * (exp(input) - 1)`` below.
+
+    Clevert et al., Fast and accurate deep network learning by ELUs, 2016.
+
+    >>> F.elu(torch.tensor([-1.0, 2.0]))
+    tensor([-0.6321,  2.0000])
+    """
     return _elu("EluBackward0", input, alpha, 1.0, 1.0, inplace)
 
 
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """The self-normalising `elu`."""
+    """``scale * input`` above 0, ``scale * alpha * (exp(input) - 1)`` below.
+
+    The scale is 1.0507 and alpha 1.6733: mean 0 and variance 1 are kept from layer to
+    layer (Klambauer et al., Self-normalizing neural networks, 2017).
+
+    >>> F.selu(torch.tensor([-1.0, 2.0]))
+    tensor([-1.1113,  2.1014])
+    """
     scale = 1.0507009873554804934193349852946
     below = 1.6732632423543772848170429916717
     return _elu("EluBackward0", input, below, 1.0, scale, inplace)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """``alpha * (exp(input / alpha) - 1)`` below 0."""
+    """``input`` above 0, ``alpha * (exp(input / alpha) - 1)`` below (Barron, 2017).
+
+    >>> F.celu(torch.tensor([-1.0, 2.0]), alpha=0.5)
+    tensor([-0.4323,  2.0000])
+    """
     return _elu("CeluBackward0", input, alpha, 1 / alpha, 1.0, inplace)
 
 
 def leaky_relu(
     input: Tensor, negative_slope: float = 0.01, inplace: bool = False
 ) -> Tensor:
-    """``negative_slope * input`` below 0."""
+    """``input`` above 0, ``negative_slope * input`` below.
+
+    >>> F.leaky_relu(torch.tensor([-1.0, 2.0]), 0.1)
+    tensor([-0.1000,  2.0000])
+    """
 
     def compute(u: Any) -> Any:
         return np.where(u > 0, u, u * negative_slope)
@@ -98,7 +132,13 @@ def leaky_relu(
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """``weight * input`` below 0; a weight for all, or one for each channel."""
+    """``input`` above 0, ``weight * input`` below.
+
+    ``weight`` has one element, or one for each channel (axis 1 of the input).
+
+    >>> F.prelu(torch.tensor([[-1.0, -1.0]]), torch.tensor([0.1, 0.5]))
+    tensor([[-0.1000, -0.5000]])
+    """
     shape = [1] * input._aval.ndim
     if weight._aval.size > 1:
         shape[1] = weight._aval.size
@@ -116,7 +156,13 @@ def rrelu(
     training: bool = False,
     inplace: bool = False,
 ) -> Tensor:
-    """`leaky_relu` with random slopes in training, the mean of them else."""
+    """`leaky_relu` with random slopes in training, the mean of them else.
+
+    The slopes come from the uniform distribution on ``[lower, upper)``.
+
+    >>> F.rrelu(torch.tensor([-1.0, 2.0]), 0.1, 0.3)
+    tensor([-0.2000,  2.0000])
+    """
     slope: Any = (lower + upper) / 2
     if training:
         draws = random.rand_like(input)._array
@@ -129,11 +175,17 @@ def rrelu(
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """``input`` times the normal distribution function of it, or nearly.
+    """``input`` times the normal distribution function at it.
+
+    ``x * Phi(x)``, or ``0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3)))`` (Hendrycks
+    and Gimpel, Gaussian error linear units, 2016).
 
     Args:
-        input: a tensor.
+        input: a tensor of floating-point numbers.
         approximate: ``"none"``, or ``"tanh"``.
+
+    >>> F.gelu(torch.tensor([-1.0, 1.0]))
+    tensor([-0.1587,  0.8413])
     """
     compute = _gelu_tanh if approximate == "tanh" else _gelu
     return _activation("gelu", "GeluBackward0", input, compute, False)
@@ -149,10 +201,14 @@ def _gelu_tanh(x: Any) -> Any:
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """``input * sigmoid(input)``"""
+    """``input * sigmoid(input)``, also called swish.
+
+    >>> F.silu(torch.tensor([-1.0, 1.0]))
+    tensor([-0.2689,  0.7311])
+    """
 
     def compute(u: Any) -> Any:
-        return u * pointwise.sigmoid_of(u)
+        return u * elementary.sigmoid_of(u)
 
     return _activation("silu", "SiluBackward0", input, compute, inplace)
 
@@ -162,7 +218,11 @@ def _softplus_of(x: Any) -> Any:
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``input * tanh(softplus(input))``"""
+    """``input * tanh(softplus(input))`` (Misra, Mish, 2019).
+
+    >>> F.mish(torch.tensor([-1.0, 1.0]))
+    tensor([-0.3034,  0.8651])
+    """
 
     def compute(u: Any) -> Any:
         return u * np.tanh(_softplus_of(u))
@@ -171,7 +231,13 @@ def mish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """``log(1 + exp(beta * input)) / beta``; the input itself above the threshold."""
+    """``log(1 + exp(beta * input)) / beta``, which is a smooth `relu`.
+
+    Where ``beta * input`` is above ``threshold`` the input itself.
+
+    >>> F.softplus(torch.tensor([0.0, 30.0]))
+    tensor([ 0.6931, 30.0000])
+    """
 
     def compute(u: Any) -> Any:
         return np.where(u * beta > threshold, u, _softplus_of(u * beta) / beta)
@@ -180,19 +246,31 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 
 def softsign(input: Tensor) -> Tensor:
-    """``input / (1 + |input|)``"""
+    """``input / (1 + |input|)``
+
+    >>> F.softsign(torch.tensor([-1.0, 3.0]))
+    tensor([-0.5000,  0.7500])
+    """
     node = "DivBackward0"
     return _activation("softsign", node, input, lambda u: u / (1 + np.abs(u)), False)
 
 
 def tanhshrink(input: Tensor) -> Tensor:
-    """``input - tanh(input)``"""
+    """``input - tanh(input)``
+
+    >>> F.tanhshrink(torch.tensor([-1.0, 1.0]))
+    tensor([-0.2384,  0.2384])
+    """
     node = "SubBackward0"
     return _activation("tanhshrink", node, input, lambda u: u - np.tanh(u), False)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """``input / 6 + 1 / 2``, limited to ``[0, 1]``."""
+    """``input / 6 + 1 / 2``, limited to ``[0, 1]``.
+
+    >>> F.hardsigmoid(torch.tensor([-4.0, 0.0, 1.5]))
+    tensor([0.0000, 0.5000, 0.7500])
+    """
 
     def compute(u: Any) -> Any:
         return np.where(u <= -3, 0.0, np.where(u >= 3, 1.0, u / 6 + 0.5))
@@ -201,7 +279,11 @@ def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """``input * hardsigmoid(input)``"""
+    """``input * hardsigmoid(input)`` (Howard et al., MobileNetV3, 2019).
+
+    >>> F.hardswish(torch.tensor([-4.0, 1.5, 4.0]))
+    tensor([-0.0000, 1.1250, 4.0000])
+    """
 
     def compute(u: Any) -> Any:
         low = u * 0.0  # -0, as PyTorch's
@@ -211,7 +293,11 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """Zero where the magnitude is at most ``lambd``."""
+    """Elements, but zero where the magnitude is at most ``lambd``.
+
+    >>> F.hardshrink(torch.tensor([-1.0, 0.5, 0.6]))
+    tensor([-1.0000,  0.0000,  0.6000])
+    """
 
     def compute(u: Any) -> Any:
         return np.where(np.abs(u) <= lambd, 0.0, u)
@@ -220,7 +306,11 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """Moved by ``lambd`` towards zero."""
+    """Elements moved by ``lambd`` towards zero, and no further than zero.
+
+    >>> F.softshrink(torch.tensor([-1.0, 0.25, 0.75]))
+    tensor([-0.5000,  0.0000,  0.2500])
+    """
 
     def compute(u: Any) -> Any:
         inside = np.abs(u) * 0
@@ -232,7 +322,11 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 def threshold(
     input: Tensor, threshold: float, value: float, inplace: bool = False
 ) -> Tensor:
-    """A number where elements are not above a threshold."""
+    """Elements above a threshold, ``value`` in place of the others.
+
+    >>> F.threshold(torch.tensor([0.5, 1.0, 1.5]), 1.0, -7.0)
+    tensor([-7.0000, -7.0000,  1.5000])
+    """
 
     def compute(u: Any) -> Any:
         return np.where(u <= threshold, value, u)
@@ -241,81 +335,28 @@ def threshold(
 
 
 def logsigmoid(input: Tensor) -> Tensor:
-    """``log(sigmoid(input))``"""
+    """``log(sigmoid(input))``, which does not overflow.
+
+    >>> F.logsigmoid(torch.tensor([-200.0, 0.0]))
+    tensor([-200.0000,   -0.6931])
+    """
     node = "LogSigmoidBackward0"
     return _activation("log_sigmoid", node, input, lambda u: -_softplus_of(-u), False)
 
 
 def sigmoid(input: Tensor) -> Tensor:
-    """``1 / (1 + exp(-input))``"""
+    """``1 / (1 + exp(-input))``; integers give the default dtype.
+
+    >>> F.sigmoid(torch.tensor([0.0, 1.0]))
+    tensor([0.5000, 0.7311])
+    """
     return input.sigmoid()  # type: ignore[no-any-return]
 
 
 def tanh(input: Tensor) -> Tensor:
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent; integers give the default dtype.
+
+    >>> F.tanh(torch.tensor([0.0, 1.0]))
+    tensor([0.0000, 0.7616])
+    """
     return input.tanh()  # type: ignore[no-any-return]
-
-
-def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """The first half along an axis, times the sigmoid of the second."""
-    x = require_tensor("glu", input)
-    length = x._aval.shape[dim]
-    if length % 2:
-        raise RuntimeError(
-            f"Halving dimension must be even, but dimension {dim % x._aval.ndim} is "
-            f"size {length}"
-        )
-
-    def compute(u: Any) -> Any:
-        first, second = np.split(u, 2, axis=dim)
-        return first * pointwise.sigmoid_of(second)
-
-    return one("GluBackward0", compute, x)
-
-
-def _axis(name: str, input: Tensor, dim: int | None) -> int:
-    """The axis, or PyTorch's deprecated choice."""
-    if dim is not None:
-        return dim
-    warnings.warn(IMPLICIT.format(name), UserWarning, stacklevel=3)
-    return 0 if input._aval.ndim in (0, 1, 3) else 1
-
-
-def softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
-) -> Tensor:
-    """``exp(input)``, divided by its sum over an axis."""
-    return statistics.softmax(input, _axis("softmax", input, dim), dtype)
-
-
-def log_softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
-) -> Tensor:
-    """The logarithm of `softmax`."""
-    return statistics.log_softmax(input, _axis("log_softmax", input, dim), dtype)
-
-
-def softmin(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None
-) -> Tensor:
-    """The softmax of ``-input``."""
-    negative = -input  # type: ignore[operator]
-    return statistics.softmax(negative, _axis("softmin", input, dim), dtype)
-
-
-def gumbel_softmax(
-    logits: Tensor,
-    tau: float = 1.0,
-    hard: bool = False,
-    eps: float = 1e-10,
-    dim: int = -1,
-) -> Tensor:
-    """A sample from the Gumbel-softmax distribution; one-hot if ``hard``."""
-    noise = -random.rand_like(logits).clamp_min(1e-30).log()
-    soft = ((logits - noise.log()) / tau).softmax(dim)
-    if not hard:
-        return soft  # type: ignore[no-any-return]
-    index = np.argmax(soft._array, axis=dim, keepdims=True)
-    chosen = np.zeros_like(soft._array)
-    np.put_along_axis(chosen, index, 1.0, axis=dim)
-    return make(chosen) - soft.detach() + soft  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ import numpy as np
 
 from fgrad.torch.random import default_generator
 from fgrad.torch.recording import one
-from fgrad.torch.statistics import softmax_of
+from fgrad.torch.softmaxes import softmax_of
 from fgrad.torch.tensor import Tensor, require_tensor
 
 
@@ -37,6 +37,11 @@ def scaled_dot_product_attention(
 
     Raises:
         RuntimeError: a mask and ``is_causal`` are both given.
+
+
+    >>> query, key = torch.zeros(1, 2), torch.eye(2)
+    >>> F.scaled_dot_product_attention(query, key, torch.tensor([[2.0], [4.0]]))
+    tensor([[3.]])
     """
     q = require_tensor("scaled_dot_product_attention", query)
     if is_causal and attn_mask is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from fgrad.torch.known import examined
 from fgrad.torch.nn.functional.losses import check_reduction, node_of, reduced
 from fgrad.torch.recording import one
-from fgrad.torch.statistics import log_softmax_of
+from fgrad.torch.softmaxes import log_softmax_of
 from fgrad.torch.tensor import Array, Tensor, require_tensor
 
 
@@ -111,6 +111,10 @@ def nll_loss(
 
     Raises:
         IndexError: there is no such class.
+
+    >>> scores = torch.tensor([[-1.0, -2.0], [-3.0, -4.0]])
+    >>> F.nll_loss(scores, torch.tensor([0, 1]))
+    tensor(2.5000)
     """
     x = require_tensor("nll_loss", input)
     check_reduction(reduction)
@@ -135,6 +139,9 @@ def cross_entropy(
 ) -> Tensor:
     """The cross entropy of the softmax of logits with classes, or probabilities.
 
+    ``-log_softmax(input)[target]``; the mean divides by the sum of the weights of the
+    targets.
+
     Args:
         input: logits, ``(batch, classes, ...)`` or ``(classes,)``.
         target: classes, ``(batch, ...)``; or probabilities, as the logits.
@@ -147,6 +154,9 @@ def cross_entropy(
 
     Raises:
         IndexError: there is no such class.
+
+    >>> F.cross_entropy(torch.tensor([[0.0, 0.0]]), torch.tensor([1]))
+    tensor(0.6931)
     """
     x = require_tensor("cross_entropy_loss", input)
     check_reduction(reduction)
@@ -218,7 +228,14 @@ def multi_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """How far other classes come within a margin of the right one."""
+    """How far other classes come within a margin of the right one.
+
+    ``sum_j max(0, weight * (margin - x[y] + x[j]))**p / classes`` over ``j != y``, for
+    scores ``(batch, classes)`` or ``(classes,)`` and classes as integers.
+
+    >>> F.multi_margin_loss(torch.tensor([[1.0, 0.5]]), torch.tensor([0]))
+    tensor(0.2500)
+    """
     x = require_tensor("multi_margin_loss", input)
     classes = np.atleast_1d(target._array)
     weights = None if weight is None else weight._array
@@ -237,6 +254,59 @@ def multi_margin_loss(
     return one("MultiMarginLossBackward0", compute, x)
 
 
+def multilabel_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: Any = None,
+    reduce: Any = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """How far other classes come within 1 of the right ones, of which there are many.
+
+    Args:
+        input: ``(batch, classes)`` or ``(classes,)``.
+        target: of the same shape, int64: the right classes, and -1 after the last.
+        size_average: no longer in use.
+        reduce: no longer in use.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``.
+
+    Raises:
+        RuntimeError: the shapes differ, or there is no such class.
+
+    >>> scores = torch.tensor([0.1, 0.2, 0.4, 0.8])
+    >>> F.multilabel_margin_loss(scores, torch.tensor([3, 0, -1, 1]))
+    tensor(0.8500)
+    """
+    x = require_tensor("multilabel_margin_loss", input)
+    check_reduction(reduction)
+    if target._aval.shape != x._aval.shape:
+        raise RuntimeError(
+            f"inconsistent target size: {list(target.shape)} for input of size: "
+            f"{list(x.shape)}"
+        )
+    if target._aval.dtype != np.int64:
+        raise RuntimeError(f"expected scalar type Long but found {target.dtype.kind}")
+    given = np.atleast_2d(target._array)
+    count = given.shape[-1]
+    if np.any((given < -1) | (given >= count)):
+        raise RuntimeError("argument #2 'target' is out of range")
+    is_listed = np.cumprod(given != -1, axis=1).astype(bool)
+    lines = np.arange(len(given))[:, None]
+    classes = np.where(is_listed, given, 0)
+    is_right = np.zeros(given.shape, bool)
+    np.logical_or.at(is_right, (lines, classes), is_listed)
+    pairs = is_listed[:, :, None] & ~is_right[:, None, :]
+
+    def compute(u: Any) -> Any:
+        rows = u if u.ndim > 1 else u[None]
+        gaps = 1 - rows[lines, classes][:, :, None] + rows[:, None, :]
+        losses = np.where(pairs & (gaps > 0), gaps, 0.0)
+        sums = np.sum(losses, axis=(1, 2)) / count
+        return reduced(sums if u.ndim > 1 else sums[0], reduction)
+
+    return one("MultilabelMarginLossBackward0", compute, x)
+
+
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -245,7 +315,13 @@ def multilabel_soft_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The mean over classes of binary cross entropies of logits."""
+    """The mean over classes of binary cross entropies of logits.
+
+    Input and target are ``(batch, classes)``; the target is 0 or 1.
+
+    >>> F.multilabel_soft_margin_loss(torch.zeros(1, 2), torch.tensor([[0.0, 1.0]]))
+    tensor(0.6931)
+    """
     weights = 1.0 if weight is None else weight._array
 
     def compute(u: Any, v: Any) -> Any:

@@ -62,6 +62,11 @@ def _check(name: str, x: Tensor, weight: Tensor, ndim: int, groups: int) -> None
 
 
 def _check_channels(x: Tensor, shape: Any, weight: Tensor, groups: int) -> None:
+    if weight._aval.shape[0] % groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at "
+            f"dimension 0, but got weight of size [{list(weight.shape)}] instead"
+        )
     wanted = weight._aval.shape[1] * groups
     if shape[1] != wanted:
         raise RuntimeError(
@@ -152,7 +157,19 @@ def conv1d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """The convolution of ``(N, C, L)`` with weights ``(out, C / groups, k)``."""
+    """The convolution of ``(N, C, L)`` with weights ``(out, C / groups, k)``.
+
+    It is what signal processing calls a correlation: the kernel is not mirrored. The
+    batch axis may be missing; see `conv2d`. The result is ``(N, out, (L + 2 * padding -
+    dilation * (k - 1) - 1) // stride + 1)``.
+
+    Raises:
+        RuntimeError: the shapes or dtypes do not fit.
+
+    >>> x = torch.tensor([[[1.0, 2.0, 3.0]]])
+    >>> F.conv1d(x, torch.tensor([[[1.0, -1.0]]]))
+    tensor([[[-1., -1.]]])
+    """
     return _convolution(1, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -167,8 +184,21 @@ def conv2d(
 ) -> Tensor:
     """The convolution of ``(N, C, H, W)`` with weights ``(out, C / groups, h, w)``.
 
+    Args:
+        input: images; the batch axis may be missing.
+        weight: kernels; they are not mirrored.
+        bias: ``(out,)``, or None.
+        stride: steps between windows, a number or one for each axis, as the next.
+        padding: zeros around the image, or ``"valid"`` or ``"same"``.
+        dilation: steps between elements of a window.
+        groups: parts of the channels that do not see each other.
+
     Raises:
         RuntimeError: the shapes or dtypes do not fit.
+
+    >>> F.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2), stride=2, padding=1)
+    tensor([[[[1., 2.],
+              [2., 4.]]]])
     """
     return _convolution(2, input, weight, bias, stride, padding, dilation, groups)
 
@@ -182,7 +212,14 @@ def conv3d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """The convolution of ``(N, C, D, H, W)``."""
+    """The convolution of ``(N, C, D, H, W)`` with ``(out, C / groups, d, h, w)``.
+
+    Raises:
+        RuntimeError: the shapes or dtypes do not fit.
+
+    >>> F.conv3d(torch.ones(1, 1, 2, 2, 2), torch.ones(4, 1, 2, 2, 2)).flatten()
+    tensor([8., 8., 8., 8.])
+    """
     return _convolution(3, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -200,6 +237,26 @@ def _spread_out(
     for k, index in enumerate(slices(size, stride, dilation, tuple(lengths))):
         out[index] = out[index] + parts[:, k]
     return np.moveaxis(out, 0, 1)
+
+
+def _check_output_padding(more: Sizes, stride: Sizes, dilation: Sizes) -> None:
+    axes = zip(more, stride, dilation, strict=True)
+    if len(more) == 1 or all(m < s or m < d for m, s, d in axes):
+        return
+    names = ("depth", "height", "width")[-len(more) :]
+    parts = [
+        f"{what}_{name}: {n}"
+        for what, numbers in (
+            ("output_padding", more),
+            ("stride", stride),
+            ("dilation", dilation),
+        )
+        for name, n in zip(names, numbers, strict=True)
+    ]
+    raise RuntimeError(
+        "output padding must be smaller than either stride or dilation, but got "
+        + " ".join(parts)
+    )
 
 
 def _transposed(
@@ -227,6 +284,7 @@ def _transposed(
             f"{list(shape)} to have {weight._aval.shape[0]} channels, but got "
             f"{shape[1]} channels instead"
         )
+    _check_output_padding(more, steps, spread)
     full = tuple(
         (n - 1) * s + d * (k - 1) + 1 + m
         for n, s, d, k, m in zip(shape[2:], steps, spread, size, more, strict=True)
@@ -256,7 +314,15 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Tensor:
-    """The transpose of `conv1d`, of weights ``(C, out / groups, k)``."""
+    """The transpose of `conv1d`, of weights ``(C, out / groups, k)``.
+
+    It is the gradient of `conv1d` with respect to its input. The result is ``(N, out,
+    (L - 1) * stride - 2 * padding + dilation * (k - 1) + output_padding + 1)``.
+
+    >>> x = torch.tensor([[[1.0, 2.0]]])
+    >>> F.conv_transpose1d(x, torch.tensor([[[1.0, 10.0]]]), stride=2)
+    tensor([[[ 1., 10.,  2., 20.]]])
+    """
     rest = (stride, padding, output_padding, groups, dilation)
     return _transposed(1, input, weight, bias, *rest)
 
@@ -271,6 +337,50 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Tensor:
-    """The transpose of `conv2d`, of weights ``(C, out / groups, h, w)``."""
+    """The transpose of `conv2d`, of weights ``(C, out / groups, h, w)``.
+
+    Images ``(N, C, H, W)`` grow as in `conv_transpose1d`, each axis for itself.
+
+    >>> F.conv_transpose2d(torch.ones(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
+    tensor([[[[1., 2., 1.],
+              [2., 4., 2.],
+              [1., 2., 1.]]]])
+    """
     rest = (stride, padding, output_padding, groups, dilation)
     return _transposed(2, input, weight, bias, *rest)
+
+
+def conv_transpose3d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Tensor:
+    """The transpose of `conv3d`, of weights ``(C, out / groups, d, h, w)``.
+
+    >>> F.conv_transpose3d(torch.full((1, 1, 1, 1, 2), 3.0), torch.ones(1, 1, 1, 1, 2))
+    tensor([[[[[3., 6., 3.]]]]])
+    """
+    rest = (stride, padding, output_padding, groups, dilation)
+    return _transposed(3, input, weight, bias, *rest)
+
+
+def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tensor:
+    """The convolution along the first axis of ``(T, N, C)``, with ``(k, C, out)``.
+
+    >>> signal = torch.tensor([1.0, 2.0, 4.0]).reshape(3, 1, 1)
+    >>> torch.conv_tbc(signal, torch.ones(2, 1, 1), torch.zeros(1)).flatten()
+    tensor([3., 6.])
+    """
+    x = require_tensor("conv_tbc", input)
+
+    def compute(u: Any, w: Any, b: Any) -> Any:
+        whole = np.pad(u, [(pad, pad), (0, 0), (0, 0)])
+        count = whole.shape[0] - w.shape[0] + 1
+        return sum(whole[k : k + count] @ w[k] for k in range(w.shape[0])) + b
+
+    return one("ConvTbcBackward0", compute, x, weight, bias)

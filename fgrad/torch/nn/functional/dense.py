@@ -31,6 +31,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Raises:
         RuntimeError: the shapes or dtypes do not fit.
+
+    >>> F.linear(torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 1.0], [1.0, -1.0]]))
+    tensor([ 3., -1.])
     """
     x = require_tensor("linear", input)
     shape, dtype = x._aval.shape, x._aval.dtype
@@ -81,7 +84,13 @@ def _bias_complaint(x: Tensor, weight: Tensor, bias: Tensor) -> str:
 def bilinear(
     input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    """``input1 @ weight[k] @ input2 + bias[k]`` for each ``k``."""
+    """``input1 @ weight[k] @ input2 + bias[k]`` for each ``k``.
+
+    ``(..., in1)``, ``(..., in2)`` and weights ``(out, in1, in2)`` give ``(..., out)``.
+
+    >>> F.bilinear(torch.tensor([1.0, 2.0]), torch.ones(2), torch.eye(2)[None])
+    tensor([3.])
+    """
 
     def compute(x: Any, y: Any, w: Any) -> Any:
         return np.einsum("...i,kij,...j->...k", x, w, y)

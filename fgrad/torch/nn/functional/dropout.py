@@ -39,8 +39,13 @@ def dropout(
 ) -> Tensor:
     """Elements set to zero with probability ``p``, the others divided by ``1 - p``.
 
+    Without ``training`` the input as it is.
+
     Raises:
         ValueError: ``p`` is no probability.
+
+    >>> F.dropout(torch.ones(3), p=1.0), F.dropout(torch.ones(3), training=False)
+    (tensor([0., 0., 0.]), tensor([1., 1., 1.]))
     """
     x = require_tensor("dropout", input)
     return _dropped("dropout", x, p, training, inplace, x._aval.shape)
@@ -54,7 +59,12 @@ def _channels(x: Tensor, ndim: int) -> tuple[int, ...]:
 def dropout1d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
-    """Whole channels of ``(N, C, L)`` set to zero."""
+    """Whole channels of ``(N, C, L)`` or ``(C, L)`` set to zero, as in `dropout`.
+
+    >>> x = F.dropout1d(torch.ones(1, 8, 2))
+    >>> torch.equal(x[..., 0], x[..., 1])
+    True
+    """
     shape = _channels(input, 1)
     return _dropped("dropout1d", input, p, training, inplace, shape)
 
@@ -62,7 +72,12 @@ def dropout1d(
 def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
-    """Whole channels of ``(N, C, H, W)`` set to zero."""
+    """Whole channels of ``(N, C, H, W)`` set to zero, as in `dropout`.
+
+    >>> x = F.dropout2d(torch.ones(1, 8, 2, 2))
+    >>> torch.equal(x[..., 0, 0], x[..., 1, 1])
+    True
+    """
     shape = _channels(input, 2)
     return _dropped("dropout2d", input, p, training, inplace, shape)
 
@@ -70,23 +85,64 @@ def dropout2d(
 def dropout3d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
-    """Whole channels of ``(N, C, D, H, W)`` set to zero."""
+    """Whole channels of ``(N, C, D, H, W)`` set to zero, as in `dropout`.
+
+    >>> F.dropout3d(torch.ones(1, 2, 1, 1, 2), p=1.0).flatten()
+    tensor([0., 0., 0., 0.])
+    """
     shape = _channels(input, 3)
     return _dropped("dropout3d", input, p, training, inplace, shape)
+
+
+def _alpha_dropped(
+    x: Tensor, p: float, training: bool, inplace: bool, shape: tuple[int, ...]
+) -> Tensor:
+    """Elements set to what a large negative one gives, by a mask that broadcasts."""
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if not training or p == 0:
+        return x
+    low = -1.7580993408473766
+    keep = default_generator.numpy.random(shape, np.float32) >= p
+    if p == 1:
+        result = one("MulBackward0", lambda u: u * 0, x)
+        return overwrite(x, result) if inplace else result
+    scale = ((1 - p) * (1 + p * low * low)) ** -0.5
+
+    def compute(u: Any) -> Any:
+        return np.where(keep, u, low) * scale - scale * p * low
+
+    result = one("AddBackward0", compute, x)
+    return overwrite(x, result) if inplace else result
 
 
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Tensor:
-    """Dropout that keeps the mean and variance of what `selu` gives."""
+    """Dropout that keeps the mean and variance of what `selu` gives.
+
+    Dropped elements become -1.7581, and all are scaled and moved (Klambauer et al.,
+    Self-normalizing neural networks, 2017).
+
+    >>> F.alpha_dropout(torch.ones(2), training=False)
+    tensor([1., 1.])
+    """
     x = require_tensor("alpha_dropout", input)
-    if not training or p == 0:
-        return x
-    low = -1.7580993408473766
-    scale = ((1 - p) * (1 + p * low * low)) ** -0.5
-    keep = default_generator.numpy.random(x._aval.shape, np.float32) >= p
+    return _alpha_dropped(x, p, training, inplace, x._aval.shape)
 
-    def compute(u: Any) -> Any:
-        return np.where(keep, u, low) * scale - scale * p * low
 
-    return one("AddBackward0", compute, x)
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """`alpha_dropout` of whole channels of ``(N, C, ...)``.
+
+    Raises:
+        ValueError: ``p`` is no probability.
+
+    >>> F.feature_alpha_dropout(torch.ones(1, 2, 2), p=1.0, training=True)
+    tensor([[[0., 0.],
+             [0., 0.]]])
+    """
+    x = require_tensor("feature_alpha_dropout", input)
+    shape = (*x._aval.shape[:2], *(1,) * (x._aval.ndim - 2))
+    return _alpha_dropped(x, p, training, inplace, shape)

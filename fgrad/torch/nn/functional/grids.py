@@ -41,6 +41,14 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
 
     Raises:
         ValueError: the shapes do not fit.
+
+    >>> theta = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
+    >>> F.affine_grid(theta, (1, 1, 2, 2), align_corners=True)
+    tensor([[[[-1., -1.],
+              [ 1., -1.]],
+    <BLANKLINE>
+             [[-1.,  1.],
+              [ 1.,  1.]]]])
     """
     x = require_tensor("affine_grid", theta)
     aligned = _is_aligned(align_corners)
@@ -80,6 +88,10 @@ def grid_sample(
     Raises:
         ValueError: there is no such mode.
         NotImplementedError: volumes, or ``"bicubic"``.
+
+    >>> image = torch.tensor([[[[0.0, 1.0]]]])
+    >>> F.grid_sample(image, torch.zeros(1, 1, 1, 2), align_corners=True)
+    tensor([[[[0.5000]]]])
     """
     if mode not in ("bilinear", "nearest", "bicubic"):
         raise ValueError(

@@ -62,10 +62,16 @@ def mse_loss(
     reduction: str = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
-    """The squares of the differences, reduced.
+    """The squares of the differences of tensors of one shape, reduced.
 
-    >>> import fgrad.torch as torch
-    >>> torch.nn.functional.mse_loss(torch.tensor([1.0, 2.0]), torch.zeros(2))
+    Where the shapes differ they are broadcast, with a warning. ``weight`` multiplies
+    the squares; ``reduction`` is ``"mean"``, ``"sum"`` or ``"none"``, as for all
+    losses.
+
+    Raises:
+        ValueError: there is no such reduction.
+
+    >>> F.mse_loss(torch.tensor([1.0, 2.0]), torch.zeros(2))
     tensor(2.5000)
     """
     x, y = _pair("mse_loss", input, target)
@@ -95,7 +101,11 @@ def l1_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The magnitudes of the differences, reduced."""
+    """The magnitudes of the differences of tensors of one shape, reduced.
+
+    >>> F.l1_loss(torch.tensor([1.0, -2.0]), torch.zeros(2))
+    tensor(1.5000)
+    """
     x, y = _pair("l1_loss", input, target)
     node = node_of("l1", check_reduction(reduction), "AbsBackward0")
     return one(node, lambda u, v: reduced(np.abs(u - v), reduction), x, y)
@@ -115,7 +125,14 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
 ) -> Tensor:
-    """Quadratic for differences below ``beta``, linear above."""
+    """``d**2 / (2 * beta)`` for differences below ``beta``, else ``|d| - beta / 2``.
+
+    Girshick, Fast R-CNN, 2015, equation 3 (where ``beta`` is 1).
+
+    >>> x = torch.tensor([0.5, 3.0])
+    >>> F.smooth_l1_loss(x, torch.zeros(2), reduction="none")
+    tensor([0.1250, 2.5000])
+    """
     x, y = _pair("smooth_l1_loss", input, target)
     check_reduction(reduction)
     if beta == 0:
@@ -134,7 +151,14 @@ def huber_loss(
     delta: float = 1.0,
     weight: Tensor | None = None,
 ) -> Tensor:
-    """Quadratic for differences below ``delta``, linear above."""
+    """``d**2 / 2`` for differences up to ``delta``, else ``delta * (|d| - delta / 2)``.
+
+    Huber, Robust estimation of a location parameter, 1964.
+
+    >>> x = torch.tensor([0.5, 3.0])
+    >>> F.huber_loss(x, torch.zeros(2), reduction="none", delta=2.0)
+    tensor([0.1250, 4.0000])
+    """
     x, y = _pair("huber_loss", input, target)
     check_reduction(reduction)
     factor = 1.0 if weight is None else weight._array
@@ -153,7 +177,16 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
 ) -> Tensor:
-    """The divergence of ``target`` from ``input``, which is a logarithm."""
+    """The divergence of ``target`` from ``input``, which is a logarithm.
+
+    ``target * (log(target) - input)``, of logarithms of targets if ``log_target``.
+    ``reduction="batchmean"`` divides the sum by the length of the first axis, which is
+    the divergence as defined; ``"mean"`` by the number of elements, with a warning.
+
+    >>> x = torch.tensor([[0.5, 0.5]]).log()
+    >>> F.kl_div(x, torch.tensor([[1.0, 0.0]]), reduction="batchmean")
+    tensor(0.6931)
+    """
     x, y = require_tensor("kl_div", input), require_tensor("kl_div", target, 2)
     if reduction == "mean":
         warnings.warn(MEAN_OF_KL, UserWarning, stacklevel=2)
@@ -182,7 +215,15 @@ def poisson_nll_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The negative logarithm of Poisson likelihoods of counts."""
+    """The negative logarithm of Poisson likelihoods of counts.
+
+    ``exp(input) - target * input``, or ``input - target * log(input + eps)`` without
+    ``log_input``. If ``full`` Stirling's approximation of ``log(target!)`` is added for
+    targets above 1.
+
+    >>> F.poisson_nll_loss(torch.tensor([0.0]), torch.tensor([3.0]))
+    tensor(1.)
+    """
 
     def compute(u: Any, v: Any) -> Any:
         loss = np.exp(u) - v * u if log_input else u - v * np.log(u + eps)
@@ -206,8 +247,15 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """The negative logarithm of normal likelihoods of given variances.
 
+    ``(log(var) + (input - target)**2 / var) / 2``, with ``var`` at least ``eps``; if
+    ``full``, ``log(2 * pi) / 2`` is added (Nix and Weigend, 1994). ``var`` is a number,
+    or a tensor of the input's shape, perhaps without its last axis.
+
     Raises:
         ValueError: a variance is negative.
+
+    >>> F.gaussian_nll_loss(torch.zeros(1), torch.tensor([2.0]), torch.ones(1))
+    tensor(2.)
     """
     variance = var if isinstance(var, Tensor) else input.new_full(input.shape, var)
     if np.any(variance._array < 0):
@@ -234,11 +282,16 @@ def binary_cross_entropy(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """The cross entropy of probabilities; logarithms are at least -100.
+    """``-(target * log(input) + (1 - target) * log(1 - input))``, reduced.
+
+    Logarithms are at least -100. ``weight`` multiplies the elements.
 
     Raises:
         ValueError: the shapes differ.
         RuntimeError: an input is not between 0 and 1.
+
+    >>> F.binary_cross_entropy(torch.tensor([0.5, 0.0]), torch.tensor([1.0, 0.0]))
+    tensor(0.3466)
     """
     x, y = input, target
     check_reduction(reduction)
@@ -267,10 +320,16 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """The cross entropy of the sigmoids of logits.
+    """The binary cross entropy of the sigmoids of logits, which does not overflow.
+
+    ``weight`` multiplies the elements, ``pos_weight`` the part of positive targets.
 
     Raises:
         ValueError: the shapes differ.
+
+    >>> x, y = torch.tensor([0.0, 200.0]), torch.tensor([1.0, 0.0])
+    >>> F.binary_cross_entropy_with_logits(x, y, reduction="none")
+    tensor([  0.6931, 200.0000])
     """
     x, y = input, target
     check_reduction(reduction)
@@ -299,7 +358,11 @@ def soft_margin_loss(
     reduce: Any = None,
     reduction: str = "mean",
 ) -> Tensor:
-    """``log(1 + exp(-target * input))``, reduced."""
+    """``log(1 + exp(-target * input))``, reduced; targets are 1 and -1.
+
+    >>> F.soft_margin_loss(torch.tensor([0.0]), torch.tensor([-1.0]))
+    tensor(0.6931)
+    """
 
     def compute(u: Any, v: Any) -> Any:
         return reduced(np.logaddexp(-v * u, 0.0), reduction)

@@ -37,8 +37,14 @@ def layer_norm(
 ) -> Tensor:
     """Mean 0 and variance 1 over the last axes, then scaled and moved.
 
+    ``(x - mean) / sqrt(var + eps) * weight + bias``; weight and bias have the shape
+    ``normalized_shape`` (Ba et al., Layer normalization, 2016).
+
     Raises:
         RuntimeError: the last axes are others than ``normalized_shape``.
+
+    >>> F.layer_norm(torch.tensor([[1.0, 3.0]]), (2,))
+    tensor([[-1.0000,  1.0000]])
     """
     x = require_tensor("layer_norm", input)
     shape = tuple(normalized_shape)
@@ -63,7 +69,14 @@ def rms_norm(
     weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    """Divided by the root of the mean square over the last axes."""
+    """``input / sqrt(mean(input**2) + eps) * weight`` over the last axes.
+
+    Without ``eps`` it is the machine epsilon of the dtype (Zhang and Sennrich, Root
+    mean square layer normalization, 2019).
+
+    >>> F.rms_norm(torch.tensor([1.0, 7.0]), (2,))
+    tensor([0.2000, 1.4000])
+    """
     x = require_tensor("rms_norm", input)
     shape = tuple(normalized_shape)
     axes = tuple(range(-len(shape), 0))
@@ -88,6 +101,9 @@ def batch_norm(
 ) -> Tensor:
     """Mean 0 and variance 1 for each channel, then scaled and moved.
 
+    ``(x - mean) / sqrt(var + eps) * weight + bias``, with the variance over ``n``; the
+    running variance takes that over ``n - 1`` (Ioffe and Szegedy, 2015).
+
     Args:
         input: ``(N, C, ...)``.
         running_mean: for each channel; changed in training, used else.
@@ -101,6 +117,11 @@ def batch_norm(
     Raises:
         ValueError: there is one value per channel in training.
         RuntimeError: the number of channels is another one.
+
+    >>> x = torch.tensor([[1.0], [3.0]])
+    >>> F.batch_norm(x, torch.zeros(1), torch.ones(1), training=True)
+    tensor([[-1.0000],
+            [ 1.0000]])
     """
     x = require_tensor("batch_norm", input)
     shape = x._aval.shape
@@ -155,10 +176,16 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Mean 0 and variance 1 for each sample and group of channels.
+    """Mean 0 and variance 1 for each sample and group of channels of ``(N, C, ...)``.
+
+    Weight and bias are one number for each channel (Wu and He, Group normalization,
+    2018).
 
     Raises:
         RuntimeError: the channels cannot be divided so.
+
+    >>> F.group_norm(torch.tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
+    tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
     x = require_tensor("group_norm", input)
     shape = x._aval.shape
@@ -188,7 +215,18 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Mean 0 and variance 1 for each sample and channel."""
+    """Mean 0 and variance 1 for each sample and channel of ``(N, C, ...)``.
+
+    Without ``use_input_stats`` the running mean and variance are used (Ulyanov et al.,
+    Instance normalization, 2016).
+
+    Raises:
+        ValueError: there is one value per channel, and statistics are of the input.
+
+    >>> F.instance_norm(torch.tensor([[[1.0, 3.0], [10.0, 30.0]]]))
+    tensor([[[-1.0000,  1.0000],
+             [-1.0000,  1.0000]]])
+    """
     x = require_tensor("instance_norm", input)
     per_channel = (x._aval.shape[1], *(1,) * (x._aval.ndim - 2))
     if not use_input_stats:
@@ -217,7 +255,14 @@ def instance_norm(
 def local_response_norm(
     input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
-    """Divided by a power of the mean square over neighbouring channels."""
+    """``input / (k + alpha * s)**beta``, ``s`` the mean square of ``size`` channels.
+
+    The channels are the ones around each, axis 1; missing ones are zero (Krizhevsky et
+    al., 2012, section 3.3).
+
+    >>> F.local_response_norm(torch.ones(1, 3, 1), 2, alpha=2.0).flatten()
+    tensor([0.5946, 0.4387, 0.4387])
+    """
     x = require_tensor("local_response_norm", input)
 
     def compute(u: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +38,11 @@ class _Windows:
             )
 
     def lay_out(self, dilation: Sizes, ceil: bool) -> None:
-        """Find how many windows there are, and the padding that they need."""
+        """Find how many windows there are, and the padding that they need.
+
+        Raises:
+            RuntimeError: there are none.
+        """
         self.dilation = dilation
         out, pads = [], []
         axes = zip(
@@ -57,8 +60,9 @@ class _Windows:
 
     def _refuse(self, out: list[int]) -> None:
         lead = self.x._aval.shape[-len(out) - 1]
-        given = "x".join(map(str, (lead, *self.lengths)))
-        found = "x".join(map(str, (lead, *out)))
+        more = (1,) if len(out) == 1 else ()  # PyTorch pools lines as images
+        given = "x".join(map(str, (lead, *more, *self.lengths)))
+        found = "x".join(map(str, (lead, *more, *out)))
         raise RuntimeError(
             f"Given input size: ({given}). Calculated output size: ({found}). Output "
             "size is too small"
@@ -71,11 +75,15 @@ class _Windows:
 
 
 def _check_rank(name: str, x: Tensor, ndim: int) -> None:
-    if x._aval.ndim not in (ndim + 1, ndim + 2):
-        raise RuntimeError(
-            f"{name}() Expected {ndim + 1}D or {ndim + 2}D input tensor, but got "
-            f"{list(x.shape)}"
-        )
+    ranks = f"{ndim + 1}D or {ndim + 2}D (batch mode) tensor"
+    if x._aval.ndim in (ndim + 1, ndim + 2):
+        return
+    if ndim > 1:
+        raise RuntimeError(f"non-empty {ranks} expected for input")
+    raise RuntimeError(
+        f"{name}: Expected {ranks} with optional 0 dim batch size for input, but got:"
+        f"{list(x.shape)}"
+    )
 
 
 def _max_pool(
@@ -94,7 +102,9 @@ def _max_pool(
     windows = _Windows(ndim, x, kernel_size, stride, padding, ceil_mode)
     windows.lay_out(each(dilation, ndim), ceil_mode)
     lowest = -np.inf if x.dtype.is_floating_point else np.iinfo(x._aval.dtype).min
-    node = "SqueezeBackward1" if ndim == 1 else "MaxPool2DWithIndicesBackward0"
+    node = "SqueezeBackward1"
+    if ndim > 1:
+        node = f"MaxPool{ndim}DWithIndicesBackward0"
     indices = slices(windows.size, windows.stride, windows.dilation, windows.out)
     values = one(node, _largest_of(tuple(indices), windows.pads, lowest), x)
     if not return_indices:
@@ -145,7 +155,13 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest element of each window of the last axis."""
+    """The largest element of each window of the last axis.
+
+    As `max_pool2d`, of ``(N, C, L)`` or ``(C, L)``.
+
+    >>> F.max_pool1d(torch.tensor([[1.0, 5.0, 2.0, 3.0]]), 2)
+    tensor([[5., 3.]])
+    """
     rest = (stride, padding, dilation, ceil_mode, return_indices)
     return _max_pool(1, input, kernel_size, *rest)
 
@@ -159,9 +175,114 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """The largest element of each window of the last two axes."""
+    """The largest element of each window of the last two axes.
+
+    Args:
+        input: ``(N, C, H, W)`` or ``(C, H, W)``.
+        kernel_size: lengths of a window: a number, or one for each axis, as the next.
+        stride: steps between windows, ``kernel_size`` by default.
+        padding: elements around the image that no other is smaller than.
+        dilation: steps between elements of a window.
+        ceil_mode: windows may go beyond the end.
+        return_indices: give the places, counted along both axes, as well.
+
+    Raises:
+        RuntimeError: the padding is more than half of a window.
+
+    >>> F.max_pool2d(torch.arange(16.0).reshape(1, 4, 4), 2)
+    tensor([[[ 5.,  7.],
+             [13., 15.]]])
+    """
     rest = (stride, padding, dilation, ceil_mode, return_indices)
     return _max_pool(2, input, kernel_size, *rest)
+
+
+def max_pool3d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element of each window of the last three axes.
+
+    >>> torch.max_pool3d(torch.arange(8.0).reshape(1, 2, 2, 2), (2, 2, 1))
+    tensor([[[[6., 7.]]]])
+    """
+    rest = (stride, padding, dilation, ceil_mode, return_indices)
+    return _max_pool(3, input, kernel_size, *rest)
+
+
+def max_pool1d_with_indices(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """`max_pool1d` with the places of the elements, whatever ``return_indices`` says.
+
+    Places are int64 numbers, counted through the unpadded axes of a channel.
+
+    >>> F.max_pool1d_with_indices(torch.tensor([[1.0, 5.0, 4.0, 2.0]]), 2)
+    (tensor([[5., 4.]]), tensor([[1, 2]]))
+    """
+    return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
+def max_pool2d_with_indices(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """`max_pool2d` with the places of the elements.
+
+    >>> F.max_pool2d_with_indices(torch.tensor([[[1.0, 4.0], [3.0, 2.0]]]), 2)
+    (tensor([[[4.]]]), tensor([[[1]]]))
+    """
+    return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
+def max_pool3d_with_indices(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """`max_pool3d` with the places of the elements.
+
+    >>> F.max_pool3d_with_indices(torch.arange(8.0).reshape(1, 2, 2, 2), 2)
+    (tensor([[[[7.]]]]), tensor([[[[7]]]]))
+    """
+    return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, True)
+
+
+def _check_rank_of_mean(x: Tensor, ndim: int) -> None:
+    if x._aval.ndim in (ndim + 1, ndim + 2):
+        return
+    if ndim == 1:
+        raise RuntimeError(
+            f"Expected 2 to 3 dimensions, but got {x._aval.ndim}-dimensional tensor "
+            "for argument #1 'self' (while checking arguments for avg_pool1d)"
+        )
+    ranks = f"{ndim + 1}D or {ndim + 2}D (batch mode) tensor"
+    if ndim == 3:
+        raise RuntimeError(f"non-empty {ranks} expected for input")
+    raise RuntimeError(
+        f"Expected {ranks} with optional 0 dim batch size for input, but got:"
+        f"{list(x.shape)}"
+    )
 
 
 def _avg_pool(
@@ -174,9 +295,8 @@ def _avg_pool(
     count_include_pad: bool,
     divisor: int | None,
 ) -> Tensor:
-    name = f"avg_pool{ndim}d"
-    x = require_tensor(name, input)
-    _check_rank(name, x, ndim)
+    x = require_tensor(f"avg_pool{ndim}d", input)
+    _check_rank_of_mean(x, ndim)
     windows = _Windows(ndim, x, kernel_size, stride, padding, ceil_mode)
     windows.lay_out((1,) * ndim, ceil_mode)
     counts: Any = divisor or math.prod(windows.size)
@@ -213,7 +333,13 @@ def avg_pool1d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
-    """The mean of each window of the last axis."""
+    """The mean of each window of the last axis of ``(N, C, L)`` or ``(C, L)``.
+
+    With ``count_include_pad`` zeros of the padding count.
+
+    >>> F.avg_pool1d(torch.tensor([[1.0, 5.0, 2.0, 3.0]]), 2)
+    tensor([[3.0000, 2.5000]])
+    """
     rest = (stride, padding, ceil_mode, count_include_pad, None)
     return _avg_pool(1, input, kernel_size, *rest)
 
@@ -227,62 +353,32 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    """The mean of each window of the last two axes."""
+    """The mean of each window of ``(N, C, H, W)`` or ``(C, H, W)``.
+
+    With ``count_include_pad`` zeros of the padding count; ``divisor_override`` divides
+    the sums in place of the count.
+
+    >>> F.avg_pool2d(torch.arange(16.0).reshape(1, 4, 4), 2)
+    tensor([[[ 2.5000,  4.5000],
+             [10.5000, 12.5000]]])
+    """
     rest = (stride, padding, ceil_mode, count_include_pad, divisor_override)
     return _avg_pool(2, input, kernel_size, *rest)
 
 
-def _cells(lengths: Sizes, out: Sizes) -> Any:
-    """The windows of adaptive pooling, in order."""
-    axes = [
-        [slice(k * n // m, -(-(k + 1) * n // m)) for k in range(m)]
-        for n, m in zip(lengths, out, strict=True)
-    ]
-    return list(itertools.product(*axes))
+def avg_pool3d(
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window of the last three axes.
 
-
-def _adaptive(ndim: int, node: str, x: Tensor, output_size: Any, kind: str) -> Tensor:
-    lengths = x._aval.shape[-ndim:]
-    given = (
-        output_size if isinstance(output_size, tuple | list) else (output_size,) * ndim
-    )
-    out = tuple(n if m is None else m for n, m in zip(lengths, given, strict=True))
-    cells = _cells(lengths, out)
-
-    def compute(u: Any) -> Any:
-        if kind == "mean":
-            axes = tuple(range(-ndim, 0))
-            found = [np.mean(u[(..., *cell)], axis=axes) for cell in cells]
-        else:
-            found = [_first_largest(u[(..., *cell)], ndim) for cell in cells]
-        return np.stack(found, -1).reshape(*u.shape[:-ndim], *out)
-
-    return one(node, compute, x)
-
-
-def _first_largest(x: Any, ndim: int) -> Any:
-    flat = x.reshape(*x.shape[:-ndim], -1)
-    best = np.argmax(flat, -1)
-    return np.take_along_axis(flat, best[..., None], -1)[..., 0]
-
-
-def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """The means of as many windows of the last axis as are asked for."""
-    return _adaptive(1, "SqueezeBackward1", input, output_size, "mean")
-
-
-def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """The means of as many windows of the last two axes as are asked for."""
-    is_one = output_size in (1, (1, 1), [1, 1])
-    node = "MeanBackward1" if is_one else "AdaptiveAvgPool2DBackward0"
-    return _adaptive(2, node, input, output_size, "mean")
-
-
-def adaptive_max_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """The largest elements of as many windows as are asked for."""
-    return _adaptive(1, "SqueezeBackward1", input, output_size, "max")
-
-
-def adaptive_max_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """The largest elements of as many windows of the last two axes."""
-    return _adaptive(2, "AdaptiveMaxPool2DBackward0", input, output_size, "max")
+    >>> F.avg_pool3d(torch.arange(8.0).reshape(1, 2, 2, 2), (1, 2, 2)).flatten()
+    tensor([1.5000, 5.5000])
+    """
+    rest = (stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return _avg_pool(3, input, kernel_size, *rest)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch.inplace import in_place
+from fgrad.torch.inplace import variant_of
 from fgrad.torch.nn.functional import activation
 from fgrad.torch.nn.functional.vision import interpolate
 from fgrad.torch.recording import one
@@ -18,8 +18,19 @@ from fgrad.torch.tensor import Tensor, require_tensor
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """Pixels laid out as channels: the inverse of `pixel_shuffle`.
 
+    ``(..., C, H * r, W * r)`` gives ``(..., C * r * r, H, W)``.
+
     Raises:
         RuntimeError: the height or the width is no multiple of the factor.
+
+    >>> F.pixel_unshuffle(torch.arange(4.0).reshape(1, 2, 2), 2)
+    tensor([[[0.]],
+    <BLANKLINE>
+            [[1.]],
+    <BLANKLINE>
+            [[2.]],
+    <BLANKLINE>
+            [[3.]]])
     """
     x = require_tensor("pixel_unshuffle", input)
     *lead, channels, height, width = x._aval.shape
@@ -47,6 +58,9 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
 
     Raises:
         RuntimeError: the number of channels is no multiple of that of the groups.
+
+    >>> F.channel_shuffle(torch.arange(4.0).reshape(1, 4, 1, 1), 2).flatten()
+    tensor([0., 2., 1., 3.])
     """
     x = require_tensor("channel_shuffle", input)
     batch, channels, *rest = x._aval.shape
@@ -66,7 +80,14 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
-    """The distances of all pairs of rows of a matrix."""
+    """The ``p``-norms of the differences of all pairs of rows, ``(N, D)``.
+
+    The result has ``N * (N - 1) / 2`` elements: rows 0 and 1, 0 and 2, ..., 1 and 2,
+    ...
+
+    >>> F.pdist(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 4.0]]))
+    tensor([5., 4., 3.])
+    """
     x = require_tensor("pdist", input)
     count = x._aval.shape[0]
 
@@ -93,7 +114,15 @@ def upsample(
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Tensor:
-    """The older name of `interpolate`."""
+    """The older name of `interpolate`.
+
+    It warns that it is deprecated.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     F.upsample(torch.tensor([[[1.0, 2.0]]]), scale_factor=2)
+    tensor([[[1., 1., 2., 2.]]])
+    """
     _warn_of("upsample")
     return interpolate(input, size, scale_factor, mode, align_corners)
 
@@ -101,7 +130,15 @@ def upsample(
 def upsample_nearest(
     input: Tensor, size: Any = None, scale_factor: Any = None
 ) -> Tensor:
-    """`interpolate` with the nearest pixel."""
+    """`interpolate` with the nearest pixel.
+
+    It warns that it is deprecated.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     F.upsample_nearest(torch.tensor([[[1.0, 2.0]]]), scale_factor=2)
+    tensor([[[1., 1., 2., 2.]]])
+    """
     _warn_of("upsample_nearest")
     return interpolate(input, size, scale_factor, mode="nearest")
 
@@ -109,17 +146,23 @@ def upsample_nearest(
 def upsample_bilinear(
     input: Tensor, size: Any = None, scale_factor: Any = None
 ) -> Tensor:
-    """`interpolate` with weights, corners aligned."""
+    """`interpolate` with weights, corners aligned, of images ``(N, C, H, W)``.
+
+    It warns that it is deprecated.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     F.upsample_bilinear(torch.tensor([[[[1.0, 2.0]]]]), size=(1, 3))
+    tensor([[[[1.0000, 1.5000, 2.0000]]]])
+    """
     _warn_of("upsample_bilinear")
     return interpolate(input, size, scale_factor, "bilinear", True)
 
 
 def _in_place(name: str) -> Any:
-    variant: Any = in_place(getattr(activation, name))
-    variant.__name__, variant.__doc__ = f"{name}_", f"`{name}`, in place."
-    return variant
+    return variant_of(getattr(activation, name), name)
 
 
 relu_, elu_, leaky_relu_ = _in_place("relu"), _in_place("elu"), _in_place("leaky_relu")
 selu_, celu_, hardtanh_ = _in_place("selu"), _in_place("celu"), _in_place("hardtanh")
-threshold_ = _in_place("threshold")
+threshold_, rrelu_ = _in_place("threshold"), _in_place("rrelu")

@@ -38,6 +38,11 @@ def embedding(
         IndexError: there is no such row.
         RuntimeError: the numbers are no integers.
         NotImplementedError: ``scale_grad_by_freq`` is set.
+
+    >>> table = torch.tensor([[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]])
+    >>> F.embedding(torch.tensor([2, 0]), table)
+    tensor([[2.0000, 2.5000],
+            [0.0000, 0.5000]])
     """
     indices = require_tensor("embedding", input)
     rows = indices._array
@@ -79,7 +84,19 @@ def _shorten(weight: Tensor, rows: Any, max_norm: float, order: float) -> None:
 def embedding_bag(
     input: Tensor, weight: Tensor, offsets: Any = None, mode: str = "mean"
 ) -> Tensor:
-    """The mean, sum or largest of the rows of each bag: a row of ``input``."""
+    """The mean, sum or largest of the rows of each bag, ``(bags, width)``.
+
+    Args:
+        input: numbers of rows: ``(bags, length)``, or ``(numbers,)`` with offsets.
+        weight: the table, ``(rows, width)``.
+        offsets: where each bag begins in ``input``.
+        mode: ``"mean"``, ``"sum"`` or ``"max"``.
+
+    >>> table = torch.tensor([[1.0], [2.0], [4.0]])
+    >>> F.embedding_bag(torch.tensor([0, 1, 2]), table, torch.tensor([0, 1]))
+    tensor([[1.],
+            [3.]])
+    """
     rows = input._array
     ends: Any = None
     if rows.ndim == 1:
@@ -102,10 +119,16 @@ def embedding_bag(
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """Unit vectors of the numbers of classes, in a new last axis.
+    """Unit vectors of the numbers of classes, in a new last axis, as int64.
+
+    Without ``num_classes`` there is one more than the largest number.
 
     Raises:
         RuntimeError: a class is negative or too large, or no int64 number.
+
+    >>> F.one_hot(torch.tensor([2, 0]))
+    tensor([[0, 0, 1],
+            [1, 0, 0]])
     """
     classes = require_tensor("one_hot", tensor)._array
     if classes.dtype != np.int64:

@@ -32,6 +32,10 @@ def pad(
     Raises:
         RuntimeError: the lengths do not come in pairs.
         NotImplementedError: there is no such mode.
+
+    >>> F.pad(torch.tensor([[1.0, 2.0]]), (0, 1, 1, 0))
+    tensor([[0., 0., 0.],
+            [1., 2., 0.]])
     """
     x = require_tensor("pad", input)
     if len(pad) % 2:
@@ -47,6 +51,9 @@ def pad(
         return _with_constants(x, pairs, 0.0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if mode == "circular" and value is not None:
+        raise RuntimeError('Padding mode "circular" doesn\'t take in value argument')
+    _check_padding(x._aval.shape, pad, mode)
     indices = [
         _outside(n, before, after, mode)
         for n, (before, after) in zip(x._aval.shape[-len(pairs) :], pairs, strict=True)
@@ -60,6 +67,33 @@ def pad(
     name = _PADDED.get(mode)
     node = f"{name}Pad{len(pairs)}DBackward0" if name else "CopySlices"
     return one(node, compute, x)
+
+
+def _check_padding(shape: tuple[int, ...], pad: Sequence[int], mode: str) -> None:
+    """Refuse ranks and widths that PyTorch has no other padding than constants for.
+
+    Raises:
+        NotImplementedError: so many axes of a tensor of this rank are not padded.
+        RuntimeError: an axis is too short to give as many elements.
+    """
+    if len(pad) not in (2, 4, 6) or len(shape) - len(pad) // 2 not in (1, 2):
+        raise NotImplementedError(
+            f"Padding size {len(pad)} is not supported for {len(shape)}D input tensor."
+            "\nSupported combinations for non-constant padding:\n"
+            "  - 2D or 3D input: padding size = 2 (pads last dimension)\n"
+            "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
+            "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
+        )
+    for k in range(len(pad) // 2):
+        axis, pair = len(shape) - 1 - k, tuple(pad[2 * k : 2 * k + 2])
+        if mode == "reflect" and max(pair) >= shape[axis]:
+            raise RuntimeError(
+                "Argument #4: Padding size should be less than the corresponding "
+                f"input dimension, but got: padding {pair} at dimension {axis} of "
+                f"input {list(shape)}"
+            )
+        if mode == "circular" and max(pair) > shape[axis]:
+            raise RuntimeError("Padding value causes wrapping around more than once.")
 
 
 def _with_constants(x: Tensor, pairs: list[tuple[int, int]], value: float) -> Tensor:
@@ -93,10 +127,22 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Tensor:
-    """Resized along all axes but the first two: ``nearest``, ``linear``, ``bilinear``.
+    """Resized along all axes but the first two.
+
+    Args:
+        input: ``(N, C, ...)``.
+        size: the new lengths; or
+        scale_factor: what the lengths are multiplied by.
+        mode: ``"nearest"``, ``"linear"`` of one axis, ``"bilinear"`` of two.
+        align_corners: elements at the ends stay at the ends.
+        recompute_scale_factor: accepted, without effect.
+        antialias: accepted, without effect.
 
     Raises:
         NotImplementedError: there is no such mode here.
+
+    >>> F.interpolate(torch.tensor([[[1.0, 2.0]]]), scale_factor=2)
+    tensor([[[1., 1., 2., 2.]]])
     """
     x = require_tensor("interpolate", input)
     ndim = x._aval.ndim - 2
@@ -160,7 +206,16 @@ def unfold(
     padding: Any = 0,
     stride: Any = 1,
 ) -> Tensor:
-    """The patches of images ``(N, C, H, W)`` as columns ``(N, C * h * w, L)``."""
+    """The patches of images ``(N, C, H, W)`` as columns ``(N, C * h * w, L)``.
+
+    ``L`` is the number of windows, as in `conv2d`.
+
+    >>> F.unfold(torch.arange(6.0).reshape(1, 1, 2, 3), 2)
+    tensor([[[0., 1.],
+             [1., 2.],
+             [3., 4.],
+             [4., 5.]]])
+    """
     x = require_tensor("im2col", input)
     size, spread, steps = each(kernel_size, 2), each(dilation, 2), each(stride, 2)
     pads = [(p, p) for p in each(padding, 2)]
@@ -186,7 +241,12 @@ def fold(
     padding: Any = 0,
     stride: Any = 1,
 ) -> Tensor:
-    """The sum of patches, given as columns: the transpose of `unfold`."""
+    """The sum of patches ``(N, C * h * w, L)``: the transpose of `unfold`.
+
+    >>> F.fold(torch.ones(1, 4, 2), (2, 3), 2)
+    tensor([[[[1., 2., 1.],
+              [1., 2., 1.]]]])
+    """
     x = require_tensor("col2im", input)
     size, spread, steps = each(kernel_size, 2), each(dilation, 2), each(stride, 2)
     before, inside = each(padding, 2), each(output_size, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from fgrad.torch.history import check_writable
 from fgrad.torch.joining import cat
 from fgrad.torch.modes import no_grad
-from fgrad.torch.nn.utils import rnn as rnn
+from fgrad.torch.nn.utils import rnn
 from fgrad.torch.nn.utils.norms import (
     remove_spectral_norm,
     remove_weight_norm,
@@ -40,7 +41,11 @@ def _gradients(parameters: Any) -> list[Tensor]:
 
 
 def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
-    """The norm of the norms of tensors."""
+    """The ``norm_type``-norm of the norms of tensors, as one number.
+
+    >>> nn.utils.get_total_norm([torch.tensor([3.0]), torch.tensor([4.0])])
+    tensor(5.)
+    """
     order = float(norm_type)
     norms = [_norm(x._array.reshape(-1), order) for x in tensors]
     if not norms:
@@ -66,6 +71,11 @@ def clip_grad_norm_(
 
     Raises:
         RuntimeError: it is not finite, and ``error_if_nonfinite``.
+
+    >>> x = torch.zeros(2, requires_grad=True)
+    >>> x.grad = torch.tensor([3.0, 4.0])
+    >>> nn.utils.clip_grad_norm_([x], 1.0), x.grad
+    (tensor(5.), tensor([0.6000, 0.8000]))
     """
     gradients = _gradients(parameters)
     total = get_total_norm(gradients, norm_type)
@@ -83,7 +93,14 @@ def clip_grad_norm_(
 
 
 def clip_grad_value_(parameters: Any, clip_value: float) -> None:
-    """Limit the elements of gradients to ``[-clip_value, clip_value]``."""
+    """Limit the elements of gradients to ``[-clip_value, clip_value]``.
+
+    >>> x = torch.zeros(2, requires_grad=True)
+    >>> x.grad = torch.tensor([0.5, -4.0])
+    >>> nn.utils.clip_grad_value_([x], 1.0)
+    >>> x.grad
+    tensor([ 0.5000, -1.0000])
+    """
     limit = float(clip_value)
     with no_grad():
         for gradient in _gradients(parameters):
@@ -95,7 +112,11 @@ def clip_grad_value_(parameters: Any, clip_value: float) -> None:
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
-    """All elements of parameters in one vector."""
+    """All elements of parameters in one vector.
+
+    >>> nn.utils.parameters_to_vector([torch.ones(1, 2), torch.zeros(1)])
+    tensor([1., 1., 0.])
+    """
     return cat([x.view(-1) for x in parameters])
 
 
@@ -104,6 +125,11 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
 
     Raises:
         TypeError: it is no tensor.
+
+    >>> x = torch.zeros(1, 2)
+    >>> nn.utils.vector_to_parameters(torch.tensor([3.0, 4.0]), [x])
+    >>> x
+    tensor([[3., 4.]])
     """
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected torch.Tensor, but got: {type(vec)}")
@@ -112,3 +138,22 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         end = start + x._aval.size
         x.data = vec[start:end].view_as(x).data  # type: ignore[index]
         start = end
+
+
+_LAZY = {  # where names are that need modules, which need this package
+    **dict.fromkeys(["parametrizations", "parametrize", "prune", "fusion"], ""),
+    **dict.fromkeys(["fuse_conv_bn_eval", "fuse_conv_bn_weights"], "fusion"),
+    **dict.fromkeys(["fuse_linear_bn_eval", "fuse_linear_bn_weights"], "fusion"),
+    "skip_init": "skipping",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    module = importlib.import_module(f"{__name__}.{_LAZY[name] or name}")
+    return getattr(module, name) if _LAZY[name] else module
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_LAZY]

@@ -43,10 +43,18 @@ class _WeightNorm:
 def weight_norm(module: Any, name: str = "weight", dim: int | None = 0) -> Any:
     """A weight as a length (``weight_g``) times a direction (``weight_v``).
 
+    Salimans and Kingma, Weight normalization, 2016. It warns that it is deprecated.
+
     Args:
         module: it gets these parameters in place of the weight.
         name: the weight.
         dim: the axis along which there are several lengths; None for one.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     layer = nn.utils.weight_norm(nn.Linear(2, 3))
+    >>> layer.weight_g.shape, layer.weight_v.shape
+    (torch.Size([3, 1]), torch.Size([3, 2]))
     """
     warnings.warn(DEPRECATED, FutureWarning, stacklevel=2)
     hook = _WeightNorm(name, dim)
@@ -65,6 +73,12 @@ def remove_weight_norm(module: Any, name: str = "weight") -> Any:
 
     Raises:
         ValueError: it has no weight norm.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     layer = nn.utils.weight_norm(nn.Linear(2, 3))
+    >>> [name for name, _ in nn.utils.remove_weight_norm(layer).named_parameters()]
+    ['bias', 'weight']
     """
     return _removed(module, name, _WeightNorm, "weight_norm", ("_g", "_v"))
 
@@ -112,7 +126,8 @@ def spectral_norm(
 ) -> Any:
     """A weight divided by its largest singular value.
 
-    The vectors of that value are estimated, better with each call in training.
+    The vectors of that value are estimated by power iteration, better with each call in
+    training (Miyato et al., Spectral normalization, 2018, algorithm 1).
 
     Args:
         module: it gets the parameter ``weight_orig`` in place of the weight.
@@ -120,6 +135,11 @@ def spectral_norm(
         n_power_iterations: steps of the estimation at each call.
         eps: a bound below the norms that are divided by.
         dim: the axis of the outputs: 0, or 1 for transposed convolutions.
+
+    >>> layer = nn.utils.spectral_norm(nn.Linear(2, 3), n_power_iterations=50)
+    >>> _ = layer(torch.ones(1, 2))
+    >>> torch.linalg.matrix_norm(layer.weight.detach(), 2).round(decimals=3)
+    tensor(1.)
     """
     if dim is None:
         dim = int("ConvTranspose" in type(module).__name__)
@@ -142,6 +162,10 @@ def remove_spectral_norm(module: Any, name: str = "weight") -> Any:
 
     Raises:
         ValueError: it has no spectral norm.
+
+    >>> layer = nn.utils.remove_spectral_norm(nn.utils.spectral_norm(nn.Linear(2, 3)))
+    >>> [name for name, _ in layer.named_parameters()]
+    ['bias', 'weight']
     """
     parts = ("_orig", "_u", "_v")
     return _removed(module, name, _SpectralNorm, "spectral_norm", parts)

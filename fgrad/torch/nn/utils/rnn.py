@@ -1,44 +1,26 @@
 """``torch.nn.utils.rnn``: sequences of different lengths in one tensor."""
 
-from __future__ import annotations
+from fgrad.torch.nn.utils.packing import (
+    PackedSequence,
+    invert_permutation,
+    pack_padded_sequence,
+    pack_sequence,
+    pad_packed_sequence,
+    unpack_sequence,
+)
+from fgrad.torch.nn.utils.padding import pad_sequence, unpad_sequence
 
-from collections.abc import Sequence
-from typing import Any
-
-from fgrad.torch.joining import cat, stack
-from fgrad.torch.tensor import Tensor
-
-__all__ = ["pad_sequence", "unpad_sequence"]
-
-
-def pad_sequence(
-    sequences: Sequence[Tensor],
-    batch_first: bool = False,
-    padding_value: float = 0.0,
-    padding_side: str = "right",
-) -> Tensor:
-    """Sequences in one tensor, ``(length, batch, ...)``, padded at the end.
-
-    >>> import fgrad.torch as torch
-    >>> short, long = torch.ones(1), torch.ones(3)
-    >>> torch.nn.utils.rnn.pad_sequence([short, long], batch_first=True)
-    tensor([[1., 0., 0.],
-            [1., 1., 1.]])
-    """
-    longest = max(len(x._array) for x in sequences)
-    rows = []
-    for each in sequences:
-        x: Any = each
-        missing = longest - len(x._array)
-        filling = x.new_full((missing, *x._aval.shape[1:]), padding_value)
-        pair = [x, filling] if padding_side == "right" else [filling, x]
-        rows.append(cat(pair) if missing else x)
-    return stack(rows, 0 if batch_first else 1)
+__all__ = [
+    "PackedSequence",
+    "invert_permutation",
+    "pack_padded_sequence",
+    "pack_sequence",
+    "pad_packed_sequence",
+    "pad_sequence",
+    "unpack_sequence",
+    "unpad_sequence",
+]
 
 
-def unpad_sequence(
-    padded_sequences: Tensor, lengths: Tensor, batch_first: bool = False
-) -> list[Tensor]:
-    """The sequences of which `pad_sequence` made one tensor."""
-    x: Any = padded_sequences if batch_first else padded_sequences.transpose(0, 1)
-    return [x[k, :length] for k, length in enumerate(lengths.tolist())]
+def __dir__() -> list[str]:
+    return __all__
