@@ -26,6 +26,9 @@ has no state but the mode (`no_grad`), which belongs to the thread; ``autograd.g
 asks the same program for other variables; ``create_graph`` records the pullback as
 one fragment more, whose operands are the saved variables.
 
+Examples in docstrings call the package ``torch``, ``torch.nn`` ``nn``, and
+``torch.nn.functional`` ``F``, as PyTorch's do.
+
 A tensor owns its storage: views, ``detach()`` and ``numpy()`` share its memory, and a
 version counter lets `backward` refuse a saved value that was overwritten, as in
 PyTorch.
@@ -42,46 +45,65 @@ from fgrad.torch import (
     arithmetic,
     attributes,
     autograd,
+    axes,
     comparison,
     complex_numbers,
     conjugates,
+    contractions,
     conversion,
     creation,
     cumulative,
     decompositions,
     drawing,
+    elementary,
     environment,
+    error_functions,
     extrema,
+    factorizations,
     filling,
+    gamma_functions,
     gathering,
     indexing,
     inplace,
     joining,
     legacy,
+    lengths,
     limits,
     linalg,
     logical,
+    masking,
+    moving,
+    new_tensors,
     numerical,
+    older_linalg,
     pairs,
+    parting,
     pointwise,
     products,
     random,
     ranges,
     rearranging,
     reductions,
+    reflections,
     return_types,
     rounding,
     searching,
     shapes,
+    softmaxes,
     sorting,
     special,
+    spectra,
     statistics,
+    strides,
     triangles,
     writing,
 )
+from fgrad.torch.devices import device
 from fgrad.torch.direct import add_direct_variants
 from fgrad.torch.dtypes import (
+    bfloat16,
     bool_,
+    complex32,
     complex64,
     complex128,
     dtype,
@@ -97,6 +119,7 @@ from fgrad.torch.dtypes import (
     set_default_dtype,
     uint8,
 )
+from fgrad.torch.in_place_names import add_rare_in_place_variants
 from fgrad.torch.inplace import add_in_place_variants
 from fgrad.torch.modes import (
     enable_grad,
@@ -106,57 +129,75 @@ from fgrad.torch.modes import (
     no_grad,
     set_grad_enabled,
 )
+from fgrad.torch.placement import placed
 from fgrad.torch.printing import set_printoptions
 from fgrad.torch.refusals import refuse_complex_numbers
 from fgrad.torch.registry import FUNCTIONS, install_methods
-from fgrad.torch.size import Size, device
+from fgrad.torch.size import Size
 from fgrad.torch.strictness import StrictWarning, strict
 from fgrad.torch.tensor import Tensor
 
 _REGISTERING = (  # imported for the functions and methods that they register
     arithmetic,
     attributes,
+    axes,
     comparison,
     complex_numbers,
     conjugates,
+    contractions,
     conversion,
     creation,
     cumulative,
     decompositions,
     drawing,
+    elementary,
     environment,
+    error_functions,
     extrema,
+    factorizations,
     filling,
+    gamma_functions,
     gathering,
     indexing,
     inplace,
     joining,
     legacy,
+    lengths,
     limits,
     logical,
+    masking,
+    moving,
+    new_tensors,
     numerical,
+    older_linalg,
     pairs,
+    parting,
     pointwise,
     products,
     ranges,
     rearranging,
     reductions,
+    reflections,
     rounding,
     searching,
     shapes,
+    softmaxes,
     sorting,
+    spectra,
     statistics,
+    strides,
     triangles,
     writing,
 )
 refuse_complex_numbers()
 add_in_place_variants()
+add_rare_in_place_variants()
 add_direct_variants()
 install_methods()
-globals().update(FUNCTIONS)
+globals().update({name: placed(each) for name, each in FUNCTIONS.items()})
 bool = bool_
 short, int, long = int16, int32, int64
-cfloat, cdouble = complex64, complex128
+cfloat, cdouble, chalf = complex64, complex128, complex32
 half, float, double = float16, float32, float64
 inf, nan, pi, e = math.inf, math.nan, math.pi, math.e
 newaxis = None
@@ -167,9 +208,11 @@ _LAYERS = [  # functions of the module that are layers
     "max_pool2d", "pairwise_distance", "prelu", "rms_norm", "rrelu", "selu",
     "threshold", "adaptive_avg_pool1d", "alpha_dropout", "avg_pool1d",
     "channel_shuffle", "conv3d", "conv_transpose1d", "hardshrink", "max_pool1d",
-    "pdist", "pixel_unshuffle",
+    "pdist", "pixel_unshuffle", "celu_", "conv_tbc", "conv_transpose3d", "max_pool3d",
+    "rrelu_", "selu_", "threshold_",
 ]  # fmt: skip
 _LAZY = {  # where names are that are imported when they are first used
+    "cuda": "",
     "distributions": "",
     "fft": "",
     "func": "",
@@ -181,19 +224,18 @@ _LAZY = {  # where names are that are imported when they are first used
     "vmap": "func",
     **dict.fromkeys(_LAYERS, "nn.functional"),
 }
-_ABSENT = {  # what NumPy has no dtype for
-    "bfloat16": "NumPy has no such dtype; use torch.float32, or torch.float16",
-    "complex32": "NumPy has no such dtype; use torch.complex64",
-}
 
 __all__ = [
     "Size",
     "StrictWarning",
     "Tensor",
     "autograd",
+    "bfloat16",
     "bool",
     "cdouble",
     "cfloat",
+    "chalf",
+    "complex32",
     "complex64",
     "complex128",
     "device",
@@ -239,8 +281,10 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         module = importlib.import_module(f"fgrad.torch.{_LAZY[name] or name}")
         return getattr(module, name) if _LAZY[name] else module
-    if name in _ABSENT:
-        raise AttributeError(f"fgrad.torch has no {name}: {_ABSENT[name]}")
     near = difflib.get_close_matches(name, [*__all__, *_LAZY], n=3, cutoff=0.6)
     hint = f"; near: {', '.join(near)}" if near else ""
     raise AttributeError(f"module 'fgrad.torch' has no attribute '{name}'{hint}")
+
+
+def __dir__() -> list[str]:
+    return ["__version__", *__all__, *_LAZY]

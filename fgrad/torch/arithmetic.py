@@ -11,7 +11,8 @@ import numpy as np
 from fgrad.torch import dtypes
 from fgrad.torch.conversion import convert
 from fgrad.torch.dtypes import dtype, of_number, promoted
-from fgrad.torch.inplace import in_place
+from fgrad.torch.fitting import shape_error
+from fgrad.torch.inplace import in_place, variant_of
 from fgrad.torch.recording import apply
 from fgrad.torch.registry import METHODS, function, operation
 from fgrad.torch.repeating import repeated_operator
@@ -39,7 +40,14 @@ def as_number_or_tensor(value: Any) -> Any:
 
 @function("result_type")
 def result_type(tensor1: Operand, tensor2: Operand) -> dtype:
-    """The dtype of an operation between tensors and numbers."""
+    """The dtype of an operation between tensors and numbers.
+
+    A number counts only where it is of a higher category: boolean, integer,
+    floating-point, complex.
+
+    >>> torch.result_type(torch.tensor([1]), 2.5)
+    torch.float32
+    """
     return promoted(
         (x.dtype, 0 if x._aval.ndim else 1)
         if isinstance(x, Tensor)
@@ -102,31 +110,28 @@ def _casting(
     return lambda u, v: function(cast(u, casts[0]), cast(v, casts[1]))
 
 
-def shape_error(x: Any, y: Any) -> RuntimeError | None:
-    """PyTorch's complaint about shapes that do not broadcast, if they do not."""
-    first, second = (getattr(z, "shape", ()) for z in (x, y))
-    ndim = max(len(first), len(second))
-    for axis in reversed(range(ndim)):
-        a, b = axis - ndim + len(first), axis - ndim + len(second)
-        if a < 0 or b < 0 or first[a] == second[b] or 1 in (first[a], second[b]):
-            continue
-        return RuntimeError(
-            f"The size of tensor a ({first[a]}) must match the size of tensor b "
-            f"({second[b]}) at non-singleton dimension {axis}"
-        )
-    return None
-
-
 @operation("add")
 def add(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
-    """``input + alpha * other``"""
+    """``input + alpha * other``; shapes are broadcast, dtypes promoted.
+
+    >>> torch.add(torch.tensor([1, 2]), torch.tensor([[0.5], [1.0]]), alpha=2)
+    tensor([[2., 3.],
+            [3., 4.]])
+    """
     scaled = operator.add if alpha == 1 else lambda x, y: x + alpha * y
     return binary("AddBackward0", scaled, input, other)
 
 
 @operation("sub", "subtract")
 def sub(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
-    """``input - alpha * other``"""
+    """``input - alpha * other``; shapes are broadcast, dtypes promoted.
+
+    Raises:
+        RuntimeError: the tensors are of booleans.
+
+    >>> torch.sub(torch.tensor([5, 7]), 2)
+    tensor([3, 5])
+    """
     _refuse_bool_difference(input, other)
     scaled = operator.sub if alpha == 1 else lambda x, y: x - alpha * y
     return binary("SubBackward0", scaled, input, other)
@@ -134,7 +139,11 @@ def sub(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
 
 @function("rsub")
 def rsub(input: Tensor, other: Operand) -> Tensor:
-    """``other - input``, for a number ``other``."""
+    """``other - input``, for a number ``other``.
+
+    >>> torch.rsub(torch.tensor([1, 2]), 10)
+    tensor([9, 8])
+    """
     _refuse_bool_difference(input, other)
     return binary("RsubBackward1", operator.sub, other, input)
 
@@ -158,7 +167,12 @@ def _refuse_bool_difference(x: Operand, y: Operand) -> None:
 
 @operation("mul", "multiply")
 def mul(input: Operand, other: Operand) -> Tensor:
-    """``input * other``"""
+    """``input * other``; shapes are broadcast, dtypes promoted.
+
+    >>> torch.mul(torch.tensor([1, 2]), torch.tensor([[10], [100]]))
+    tensor([[ 10,  20],
+            [100, 200]])
+    """
     return binary("MulBackward0", operator.mul, input, other)
 
 
@@ -174,6 +188,10 @@ def div(input: Operand, other: Operand, *, rounding_mode: str | None = None) -> 
 
     Raises:
         RuntimeError: another mode.
+
+    >>> x = torch.tensor([7, -7])
+    >>> torch.div(x, 2), torch.div(x, 2, rounding_mode="floor")
+    (tensor([ 3.5000, -3.5000]), tensor([ 3, -4]))
     """
     if rounding_mode is not None:
         return _rounded_div(input, other, rounding_mode)
@@ -210,7 +228,11 @@ def _truncated_quotient(x: Any, y: Any) -> Any:
 
 @operation("reciprocal")
 def reciprocal(input: Tensor) -> Tensor:
-    """``1 / input``"""
+    """``1 / input``; integers give the default dtype.
+
+    >>> torch.reciprocal(torch.tensor([2, 4]))
+    tensor([0.5000, 0.2500])
+    """
     x = require_tensor("reciprocal", input)
     if x._aval.dtype.kind not in "fc":
         x = convert(x, dtypes.get_default_dtype())
@@ -230,7 +252,11 @@ def _refuse_integer_zero(x: Operand, y: Operand, target: dtype) -> None:
 
 @operation("floor_divide")
 def floor_divide(input: Operand, other: Operand) -> Tensor:
-    """``input // other``; it has no gradient, and `backward` through it raises."""
+    """``input // other``; it has no gradient, and `backward` through it raises.
+
+    >>> torch.floor_divide(torch.tensor([7, -7]), 2)
+    tensor([ 3, -4])
+    """
     target = result_type(input, other)
     _refuse_bool("div_floor_cpu", target)
     _refuse_integer_zero(input, other, target)
@@ -240,7 +266,11 @@ def floor_divide(input: Operand, other: Operand) -> Tensor:
 
 @operation("remainder")
 def remainder(input: Operand, other: Operand) -> Tensor:
-    """``input % other``, with the sign of ``other``."""
+    """``input % other``, with the sign of ``other``.
+
+    >>> torch.remainder(torch.tensor([7, -7]), 3)
+    tensor([1, 2])
+    """
     target = result_type(input, other)
     _refuse_bool("remainder_cpu", target)
     _refuse_integer_zero(input, other, target)
@@ -250,7 +280,14 @@ def remainder(input: Operand, other: Operand) -> Tensor:
 
 @operation("pow")
 def pow(input: Operand, exponent: Operand) -> Tensor:
-    """``input ** exponent``"""
+    """``input ** exponent``; shapes are broadcast, dtypes promoted.
+
+    Raises:
+        RuntimeError: integers to a negative integer power.
+
+    >>> torch.pow(torch.tensor([2.0, 3.0]), 2), torch.pow(2, torch.tensor([1, 3]))
+    (tensor([4., 9.]), tensor([2, 8]))
+    """
     target = result_type(input, exponent)
     if target is dtypes.bool_:
         return _power_of_bools(input, exponent)
@@ -283,7 +320,14 @@ def _power(x: Any, y: Any) -> Any:
 
 @operation("neg", "negative", "__neg__")
 def neg(input: Tensor) -> Tensor:
-    """``-input``"""
+    """``-input``
+
+    Raises:
+        RuntimeError: the elements are booleans.
+
+    >>> torch.neg(torch.tensor([1, -2]))
+    tensor([-1,  2])
+    """
     x = require_tensor("neg", input)
     if x._aval.dtype == bool:
         raise RuntimeError(
@@ -329,5 +373,5 @@ for _name, (_forward, _backward) in _OPERATORS.items():
     METHODS[f"__r{_name}__"] = repeated_operator(operator_of(_backward))
     METHODS[f"__i{_name}__"] = operator_of(in_place(_forward))
 for _name in ("add", "sub", "mul", "div", "pow", "floor_divide", "remainder"):
-    METHODS[f"{_name}_"] = in_place(METHODS[_name])
+    METHODS[f"{_name}_"] = variant_of(METHODS[_name], _name)
 METHODS["__pos__"] = lambda self: self

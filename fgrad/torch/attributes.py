@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch.joining import tensor_split
+from fgrad.torch.memory import places_of
+from fgrad.torch.parting import tensor_split
 from fgrad.torch.pending import lies_in_order
 from fgrad.torch.reductions import sum as sum_of
 from fgrad.torch.registry import METHODS, function, method, operation
@@ -18,32 +19,45 @@ from fgrad.torch.tensor import Tensor
 
 @method("stride")
 def stride(self: Tensor, dim: int | None = None) -> Any:
-    """How many elements lie between neighbours along each axis, or one."""
+    """How many elements lie between neighbours along each axis, or one.
+
+    >>> torch.ones(2, 3).stride(), torch.ones(2, 3).stride(0)
+    ((3, 1), 3)
+    """
     steps = tuple(step // self._array.itemsize for step in self._array.strides)
     return steps if dim is None else steps[axis_of(dim, self._aval.ndim)]
 
 
 @method("is_contiguous")
 def is_contiguous(self: Tensor) -> bool:
-    """Whether the elements are in C order in memory."""
+    """Whether the elements are in C order in memory.
+
+    >>> torch.ones(2, 3).is_contiguous(), torch.ones(2, 3).t().is_contiguous()
+    (True, False)
+    """
     return lies_in_order(self)
 
 
 @method("data_ptr")
 def data_ptr(self: Tensor) -> int:
-    """The address of the first element."""
+    """The address of the first element.
+
+    >>> x = torch.ones(2)
+    >>> x.data_ptr() == x.view(2, 1).data_ptr()
+    True
+    """
     address: int = self._array.__array_interface__["data"][0]
     return address
 
 
 @method("storage_offset")
 def storage_offset(self: Tensor) -> int:
-    """How many elements of its memory come before the first one."""
-    owner = self._array
-    while isinstance(owner.base, np.ndarray):
-        owner = owner.base
-    start: int = owner.__array_interface__["data"][0]
-    return (data_ptr(self) - start) // self._array.itemsize
+    """How many elements of its memory come before the first one.
+
+    >>> torch.arange(4)[2:].storage_offset()
+    2
+    """
+    return places_of(self._array).first
 
 
 @method("_is_view")
@@ -58,6 +72,10 @@ def detach_(input: Tensor) -> Tensor:
 
     Raises:
         RuntimeError: it is a view.
+
+    >>> x = torch.ones(2, requires_grad=True) * 2
+    >>> x.detach_()
+    tensor([2., 2.])
     """
     if input._base is not None:
         raise RuntimeError(
@@ -86,30 +104,49 @@ def _reversed(self: Tensor) -> Any:
 
 @function("detach")
 def detach(input: Tensor) -> Tensor:
-    """The same memory as a tensor that is not recorded."""
+    """The same memory as a tensor that is not recorded.
+
+    >>> torch.detach(torch.ones(2, requires_grad=True))
+    tensor([1., 1.])
+    """
     return Tensor.detach(input)
 
 
 @operation("hsplit")
 def hsplit(input: Tensor, indices_or_sections: Any) -> Any:
-    """Parts along the second axis; of vectors along the first."""
+    """Parts along the second axis; of vectors along the first.
+
+    >>> torch.hsplit(torch.tensor([[1, 2], [3, 4]]), 2)
+    (tensor([[1],
+            [3]]), tensor([[2],
+            [4]]))
+    """
     return tensor_split(input, indices_or_sections, min(1, input._aval.ndim - 1))
 
 
 @operation("vsplit")
 def vsplit(input: Tensor, indices_or_sections: Any) -> Any:
-    """Parts along the first axis."""
+    """Parts along the first axis.
+
+    >>> torch.vsplit(torch.tensor([[1, 2], [3, 4]]), 2)
+    (tensor([[1, 2]]), tensor([[3, 4]]))
+    """
     return tensor_split(input, indices_or_sections, 0)
 
 
 @method("sum_to_size")
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
-    """The sum over the axes that were broadcast from a shape."""
+    """The sum over the axes that were broadcast from a shape.
+
+    >>> torch.ones(2, 3).sum_to_size(2, 1)
+    tensor([[3.],
+            [3.]])
+    """
     shape = size_arguments("sum_to_size", size)
     new = self._aval.ndim - len(shape)
     axes = [k + new for k, n in enumerate(shape) if n == 1 != self._aval.shape[k + new]]
     summed = sum_of(self, (*range(new), *axes), True) if new or axes else self
-    return reshape(summed, shape)
+    return reshape(summed, shape) if new else summed
 
 
 def _version(self: Tensor) -> int:
@@ -120,13 +157,16 @@ def _version(self: Tensor) -> int:
 
 @operation("is_inference")
 def is_inference(input: Tensor) -> bool:
-    """Whether the tensor was made in inference mode."""
+    """Whether the tensor was made in inference mode.
+
+    >>> torch.is_inference(torch.ones(2))
+    False
+    """
     return input._storage.is_inference
 
 
 METHODS["itemsize"] = property(lambda self: self._array.itemsize)
 METHODS["nbytes"] = property(lambda self: self._array.nbytes)
-METHODS["is_cuda"] = property(lambda self: False)
 METHODS["is_sparse"] = property(lambda self: False)
 METHODS["_is_view"] = lambda self: self._base is not None
 METHODS["retains_grad"] = property(lambda self: self._retains)

@@ -19,15 +19,19 @@ from fgrad.record import nodes_to
 from fgrad.sites import user_site
 from fgrad.torch.complaints import second_time
 from fgrad.torch.conjugates import conj
+from fgrad.torch.devices import DEVICES
 from fgrad.torch.graph import Edge, Node, edge_of
 from fgrad.torch.noting import saved_values
+from fgrad.torch.placement import place, place_all
 from fgrad.torch.pullbacks import recorded
+from fgrad.torch.remote import on_host, run_remote
 from fgrad.torch.runs import end_learning
 from fgrad.torch.segments import SegmentedPass
 from fgrad.torch.tensor import Tensor, make
 from fgrad.torch.watch import WATCH
 from fgrad.trace import Tracer
 from fgrad.transforms.tape import derived, zeros
+from fgrad.xla.arrays import is_jax_array
 
 PROGRAM_LIMIT = 4096  # structures whose programs are kept
 
@@ -225,6 +229,7 @@ def pull_back(
     found = [edge for edge in distinct.values() if joint.has(edge)]
     given = [] if unit else [_seed(x, s) for x, s in zip(outputs, seeds, strict=True)]
     results = _pulled(joint, found, given, unit, create_graph)
+    place_all(results, outputs[0]._device)
     if not retain_graph:
         site = user_site()
         for node in order:
@@ -258,7 +263,8 @@ def _run(
     edges = [edge for edge, _ in seeds]
     given = [seed for _, seed in seeds]
     joint = Joint(order, edges, [seed._aval for seed in given])
-    return _pulled(joint, wanted, given, False, create_graph)
+    results = _pulled(joint, wanted, given, False, create_graph)
+    return place_all(results, given[0]._device)  # type: ignore[no-any-return]
 
 
 def _pulled(
@@ -273,12 +279,12 @@ def _pulled(
     seeds = list(map(conj, seeds))
     executable, given, avals = joint.derive(wanted, unit)
     if create_graph:
+        saved = [list(map(on_host, each)) for each in saved]
         results = recorded(executable.program, joint.order, saved, seeds)
     else:
         values = [x for each in saved for x in each]
         values += [seed._array for seed in seeds]
-        traced = any(type(x) is Tracer for x in values)  # inside a transform
-        results = [make(array) for array in run_on(executable, values, traced)]
+        results = _computed(executable, values)
     filled = map(conj, results)  # PyTorch's gradients are conjugates of cotangents
     return [
         next(filled) if is_given else make(zeros(aval))
@@ -286,9 +292,18 @@ def _pulled(
     ]
 
 
+def _computed(executable: Executable, values: list[Any]) -> list[Tensor]:
+    """The results of a pullback, where its values are."""
+    if DEVICES.is_on and any(map(is_jax_array, values)):
+        return run_remote(executable, values)
+    traced = any(type(x) is Tracer for x in values)  # inside a transform
+    return [make(array) for array in run_on(executable, values, traced)]
+
+
 def _seed(output: Tensor, seed: Tensor | None) -> Tensor:
     if seed is None:
-        return make(zeros(aval_of(output._array)) + output._aval.dtype.type(1))
+        ones = make(zeros(aval_of(output._array)) + output._aval.dtype.type(1))
+        return place(ones, output._device)
     if seed._aval.dtype == output._aval.dtype:
         return seed
     return seed.to(output.dtype)  # type: ignore[no-any-return]
@@ -299,7 +314,8 @@ def saved_by(order: list[Node]) -> list[list[Any]]:
     saved = []
     for node in reversed(order):  # the first complaint is PyTorch's
         if node.refusal:
-            raise RuntimeError(node.refusal)
+            is_missing = node.refusal.startswith("the derivative for")
+            raise (NotImplementedError if is_missing else RuntimeError)(node.refusal)
         if node.trace is None:
             raise RuntimeError(second_time(node))
         node.check_guards()

@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 
 from fgrad.ir import PYTHON_AVALS
+from fgrad.torch.device_runs import DeviceRun
+from fgrad.torch.devices import CPU, DEVICES, device
 from fgrad.torch.graph import record
 from fgrad.torch.keys import UNKEYED, function_key, part_key
 from fgrad.torch.modes import STATE
+from fgrad.torch.performing import perform
+from fgrad.torch.placement import device_within, place_all
 from fgrad.torch.runs import COPIED, Run, begin_run
 from fgrad.torch.steps import Fixed
 from fgrad.torch.tensor import Tensor
@@ -25,6 +29,7 @@ class Call:
         parts: the key of the operation at its place.
         codes: the numbers of operands, constants and arrays.
         fresh: the keys of those that entered with it.
+        is_recorded: the results may require gradients.
     """
 
     __slots__ = (
@@ -33,6 +38,7 @@ class Call:
         "constants",
         "fresh",
         "function",
+        "is_recorded",
         "name",
         "operands",
         "parts",
@@ -46,13 +52,20 @@ class Call:
         operands: Sequence[Any],
         view: bool,
         constants: Sequence[Any],
+        is_recorded: bool = True,
     ) -> None:
+        self.is_recorded = is_recorded
         self.name, self.function, self.operands = name, function, operands
         self.view, self.constants = view, constants
         self.arrays: list[Any] = []
-        self.parts: list[Any] = [function_key(function, self.arrays), name]
+        self.parts: list[Any] = [function_key(function, self.arrays), name, is_recorded]
         self.codes: list[int | Fixed] = []
         self.fresh: list[Any] = []
+
+    def run(self) -> Any:
+        """The results, computed at once."""
+        run = record if self.is_recorded else perform
+        return run(self.name, self.function, self.operands, self.view, self.constants)
 
     def enter(self, run: Run) -> bool:
         """Add what is not part of a run yet; false if the operation cannot be."""
@@ -101,15 +114,36 @@ def record_in_run(
     constants: Sequence[Any],
 ) -> Any:
     """Record an operation that requires a gradient; its results may be pending."""
+    if DEVICES.is_on:
+        where = device_within(operands)
+        if where is not CPU:
+            call = Call(name, function, operands, view, constants)
+            return record_on_device(call, where)
     if WATCH.active:  # each operation is to be noted
         return record(name, function, operands, view, constants)
-    run = STATE.run or begin_run()
+    run = STATE.run
+    if run is None or run.where is not CPU:
+        run = begin_run()
+    return _added(run, Call(name, function, operands, view, constants))
+
+
+def record_on_device(call: Call, where: device) -> Any:
+    """As `record_in_run`, for an operation on a device; it may need no gradient."""
+    if WATCH.active:
+        return place_all(call.run(), where)
+    run = STATE.run
+    if run is None or run.where is not where:
+        run = begin_run(DeviceRun(where))
+    return place_all(_added(run, call), where)
+
+
+def _added(run: Run, call: Call) -> Any:
+    """The results of an operation that is added to a run, if it can be."""
     entered = len(run.inputs)
     try:
-        call = Call(name, function, operands, view, constants)
         if not call.enter(run):
             run.undo(entered)
-            return record(name, function, operands, view, constants)
+            return call.run()
         found = run.step.children.get(tuple(call.parts))
         if found is None or not run.is_lazy:
             return run.learn(call, entered)

@@ -13,9 +13,17 @@ from fgrad.torch.cuts import cut_off
 from fgrad.torch.registry import FUNCTIONS, METHODS, operation
 from fgrad.torch.tensor import Tensor, make
 
+_DOC = """``input {} other``, elementwise: a tensor of booleans.
+
+    Shapes are broadcast, dtypes promoted; ``other`` may be a number.
+
+    >>> torch.{}(torch.tensor([1, 2, 3]), 2)
+    tensor({})
+    """
+
 
 def _comparison(
-    name: str, function: Callable[[Any, Any], Any]
+    name: str, function: Callable[[Any, Any], Any], sign: str, result: str
 ) -> Callable[[Operand, Operand], Tensor]:
     def compare(input: Operand, other: Operand) -> Tensor:
         x, y = (make(z._array) if isinstance(z, Tensor) else z for z in (input, other))
@@ -28,23 +36,27 @@ def _comparison(
         return cut_off(result, f"the comparison {name}()", input, other)
 
     compare.__name__ = name
-    compare.__doc__ = f"Elementwise ``{name}``, a tensor of booleans."
+    compare.__doc__ = _DOC.format(sign, name, result)
     METHODS[name] = FUNCTIONS[name] = compare
     METHODS[f"__{name}__"] = operator_of(compare)
     return compare
 
 
-eq = _comparison("eq", operator.eq)
-ne = _comparison("ne", operator.ne)
-lt = _comparison("lt", operator.lt)
-le = _comparison("le", operator.le)
-gt = _comparison("gt", operator.gt)
-ge = _comparison("ge", operator.ge)
+eq = _comparison("eq", operator.eq, "==", "[False,  True, False]")
+ne = _comparison("ne", operator.ne, "!=", "[ True, False,  True]")
+lt = _comparison("lt", operator.lt, "<", "[ True, False, False]")
+le = _comparison("le", operator.le, "<=", "[ True,  True, False]")
+gt = _comparison("gt", operator.gt, ">", "[False, False,  True]")
+ge = _comparison("ge", operator.ge, ">=", "[False,  True,  True]")
 
 
 @operation("equal")
 def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have the same shape and elements."""
+    """Whether two tensors have the same shape and elements.
+
+    >>> torch.equal(torch.tensor([1, 2]), torch.tensor([1, 2]))
+    True
+    """
     x, y = input._array, other._array
     return x.shape == y.shape and bool(np.all(x == y))
 
@@ -57,7 +69,14 @@ def allclose(
     atol: float = 1e-8,
     equal_nan: bool = False,
 ) -> bool:
-    """Whether all elements are equal within tolerances."""
+    """Whether ``|input - other| <= atol + rtol * |other|`` for all elements.
+
+    Raises:
+        RuntimeError: the dtypes differ.
+
+    >>> torch.allclose(torch.tensor([1.0]), torch.tensor([1.0 + 1e-7]))
+    True
+    """
     if input._aval.dtype != other._aval.dtype:
         raise RuntimeError(f"{input.dtype.kind} did not match {other.dtype.kind}")
     return bool(np.allclose(input._array, other._array, rtol, atol, equal_nan))
@@ -65,7 +84,11 @@ def allclose(
 
 @operation("logical_not")
 def logical_not(input: Tensor) -> Tensor:
-    """Whether elements are zero."""
+    """Whether elements are zero.
+
+    >>> torch.logical_not(torch.tensor([0, 1, 2]))
+    tensor([ True, False, False])
+    """
     return cut_off(make(np.logical_not(input._array)), "logical_not()", input)
 
 

@@ -17,8 +17,10 @@ from fgrad.errors import FgradError
 from fgrad.jitting import jit
 from fgrad.lower.quiet import quietly
 from fgrad.torch.graph import Traced, trace_operation
+from fgrad.torch.guards import RESULT, is_guarded
 from fgrad.torch.steps import Fragment, Reach, Structure, arguments
 from fgrad.trace import Tracer, refresh
+from fgrad.tracer import is_dynamic
 
 Values = Sequence[Any]
 
@@ -87,19 +89,31 @@ class Program:
         run: the compiled function of these.
     """
 
-    def __init__(self, results: Results, reach: Reach, count: int) -> None:
+    def __init__(self, structure: Structure, results: Results, reach: Reach) -> None:
         self.results = results
+        self._backend, count = structure.backend, len(structure.sources)
         self.positions = None if len(reach.values) == count else reach.values
         self.run: Callable[..., Any] = _not_compiled
 
     def compile(self, function: Callable[..., Any], given: Values) -> bool:
         """Compile a function; false if it depends on more than types."""
+        if self._backend != "numpy":
+            return self._compile_for_xla(function, given)
         try:
             path = quietly(jit(function).signature, *given).paths[0]
         except FgradError:
             return False  # it runs operation by operation, and raises what it raises
         self.run = path if path.is_quiet else partial(quietly, path)
         return not path.guards()
+
+    def _compile_for_xla(self, function: Callable[..., Any], given: Values) -> bool:
+        run = jit(function, backend=self._backend)
+        try:
+            run(*given)
+        except FgradError:
+            return False
+        self.run = run
+        return True
 
     def chosen(self, values: Values) -> Values:
         """Those of the values that entered that it takes."""
@@ -119,7 +133,7 @@ class Gradient(Program):
     ) -> None:
         reach = structure.reach((number,))
         results = results_of(structure, held)
-        super().__init__(results, reach, len(structure.sources))
+        super().__init__(structure, results, reach)
         self.leaves = reach.leaves
         self.reach = reach
         self._structure, self._number = structure, number
@@ -152,8 +166,11 @@ class Gradient(Program):
         return np.ones(aval.shape, aval.dtype)
 
 
-IN, OUT, CONSTANT = "in", "out", "constant"
-Saved = tuple[tuple[str, Any], ...]  # for each saved value where it is
+# Where a saved value is: among what entered, the results that somebody holds, the other
+# outputs of the program; or it is a constant; or a view of one of these, by steps.
+IN, HELD, OUT, CONSTANT, PART = "in", "held", "out", "constant", "part"
+Place = tuple[str, Any]
+Saved = tuple[Place, ...]
 
 
 class Forward(Program):
@@ -162,14 +179,16 @@ class Forward(Program):
     Attributes:
         fragments: for each step how it is recorded.
         saved: for each step where its saved values are.
+        kept: the numbers of the results among these.
     """
 
     def __init__(self, structure: Structure, numbers: tuple[int, ...]) -> None:
         reach = structure.reach(numbers)
-        super().__init__(results_of(structure, numbers), reach, len(structure.sources))
+        super().__init__(structure, results_of(structure, numbers), reach)
         self._structure, self._reach = structure, reach
         self.fragments: dict[int, Fragment] = {}
         self.saved: dict[int, Saved] = {}
+        self.kept: set[int] = set()
 
     def build(self, values: Values) -> bool:
         """Compile it; false if that cannot be."""
@@ -179,14 +198,20 @@ class Forward(Program):
         def forward(*given: Any) -> Any:
             env = dict(zip(numbers, given, strict=True))
             residuals: dict[int, tuple[int, Any]] = {}
+            memory = self._inputs()
             for k in reach.steps:
-                traced = self._trace_step(k, env)
                 step = structure.steps[k]
-                env.update(
-                    zip(range(step.first, step.count), traced.values, strict=True)
-                )
+                if not step.is_recorded:
+                    structure.run((k,), env)
+                    continue
+                traced = self._trace_step(k, env)
+                for number, value in enumerate(traced.values, step.first):
+                    env[number] = value
+                    self._note(number, value, memory)
+                known = self._guarded(k, traced, memory)
                 self.saved[k] = tuple(
-                    self._locate(value, residuals) for value in traced.trace.saved
+                    self._locate(value, known, residuals)
+                    for value in traced.trace.saved
                 )
             outs = [env[number] for number in self.results.computed]
             return outs, [value for _, value in residuals.values()]
@@ -208,15 +233,56 @@ class Forward(Program):
         self.fragments[k] = known._replace(path=traced.path, outs=traced.outs)
         return traced
 
+    def _inputs(self) -> dict[int, Place]:
+        """For each variable that is memory of the user's its place."""
+        return {k: (IN, number) for k, number in enumerate(self._reach.values)}
+
+    def _note(self, number: int, value: Any, memory: dict[int, Place]) -> None:
+        """Note a result that somebody holds, or a view: they are the user's memory.
+
+        This may change through ``.data``, and then so has what was saved, in PyTorch.
+        On XLA what is saved is a value of its own.
+        """
+        if type(value) is not Tracer or self._backend != "numpy":
+            return
+        if value.origin is None:
+            if number in self.results.computed:
+                memory.setdefault(value.index, (HELD, number))
+            return
+        refresh(value)
+        owner, steps = value.origin
+        if owner.index in memory and not is_dynamic(steps):
+            memory[value.index] = PART, (memory[owner.index], steps)
+
+    def _guarded(
+        self, k: int, traced: Traced, memory: dict[int, Place]
+    ) -> dict[int, Place]:
+        """The memory that a step may read later: of what PyTorch saves there, too."""
+        name = self._structure.steps[k].name
+        if not is_guarded(name, None):
+            return {}
+        if is_guarded(name, RESULT):
+            return memory
+        own = {x.index for x in traced.values if type(x) is Tracer}
+        return {index: place for index, place in memory.items() if index not in own}
+
     def _locate(
-        self, value: Any, residuals: dict[int, tuple[int, Any]]
-    ) -> tuple[str, Any]:
+        self,
+        value: Any,
+        memory: dict[int, Place],
+        residuals: dict[int, tuple[int, Any]],
+    ) -> Place:
         """Where a saved value is found after a call."""
         if type(value) is not Tracer:
             return CONSTANT, value
         if value.origin is not None:
             refresh(value)
-        count = len(self._reach.values)
-        if value.index < count:
-            return IN, self._reach.values[value.index]
-        return OUT, residuals.setdefault(value.index, (len(residuals), value))[0]
+        place = memory.get(value.index)
+        if place is None:
+            return OUT, residuals.setdefault(value.index, (len(residuals), value))[0]
+        whole = place
+        while whole[0] == PART:
+            whole = whole[1][0]
+        if whole[0] == HELD:
+            self.kept.add(whole[1])
+        return place

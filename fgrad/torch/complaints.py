@@ -13,7 +13,8 @@ from fgrad.torch.versions import SECOND_TIME, changed_text
 from fgrad.torch.views import bare_name
 
 if TYPE_CHECKING:
-    from fgrad.torch.graph import Guard, Node
+    from fgrad.torch.graph import Node
+    from fgrad.torch.guards import Guard
 
 
 def described(node: Node) -> str:
@@ -32,8 +33,8 @@ def changed(node: Node, guard: Guard, origin: str) -> str:
         guard: what was saved.
         origin: the name of the operation that gave the tensor; empty for a leaf.
     """
-    storage, version, array, *_ = guard
-    text = changed_text(storage, version, array, bare_name(origin))
+    storage, version, aval, *_ = guard
+    text = changed_text(storage, version, aval, bare_name(origin))
     text += f"\nIt was saved by {described(node)}"
     if isinstance(storage.written_at, Site):
         text += f", and changed{at_site(storage.written_at)}"

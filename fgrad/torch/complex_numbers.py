@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
 from fgrad.torch import dtypes
+from fgrad.torch.axes import transpose
 from fgrad.torch.conjugates import conj
 from fgrad.torch.conversion import convert
 from fgrad.torch.known import is_traced
 from fgrad.torch.recording import one
 from fgrad.torch.registry import METHODS, function, method, operation
-from fgrad.torch.shapes import transpose
 from fgrad.torch.tensor import Tensor, require_tensor
 
 
 @operation("is_complex")
 def is_complex(input: Tensor) -> bool:
-    """Whether the elements are complex numbers."""
+    """Whether the elements are complex numbers.
+
+    >>> torch.is_complex(torch.tensor([1j])), torch.is_complex(torch.tensor([1.0]))
+    (True, False)
+    """
     return bool(input._aval.dtype.kind == "c")
 
 
@@ -39,9 +44,11 @@ def _parts(x: Tensor, y: Tensor) -> None:
 
 @function("complex")
 def complex(real: Tensor, imag: Tensor) -> Tensor:
-    """``real + 1j * imag``
+    """``real + 1j * imag``: of float32 complex64, of float64 complex128.
 
-    >>> import fgrad.torch as torch
+    Raises:
+        RuntimeError: the dtypes differ, or are no floating-point ones.
+
     >>> torch.complex(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
     tensor([1.+3.j, 2.+4.j])
     """
@@ -62,7 +69,11 @@ def _joined(x: Any, y: Any, wanted: Any) -> Any:
 
 @function("polar")
 def polar(abs: Tensor, angle: Tensor) -> Tensor:
-    """``abs * (cos(angle) + 1j * sin(angle))``"""
+    """``abs * (cos(angle) + 1j * sin(angle))``
+
+    >>> torch.polar(torch.tensor([2.0]), torch.tensor([0.0]))
+    tensor([2.+0.j])
+    """
     x, y = require_tensor("polar", abs), require_tensor("polar", angle, 2)
     _parts(x, y)
     wanted = x.dtype.to_complex().numpy
@@ -75,7 +86,11 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
 
 @function("real")
 def real(input: Tensor) -> Tensor:
-    """The real part: a view; a real tensor itself."""
+    """The real part: a view; a real tensor itself.
+
+    >>> torch.real(torch.tensor([1 + 2j]))
+    tensor([1.])
+    """
     x = require_tensor("real", input)
     if x._aval.dtype.kind != "c":
         return x
@@ -88,6 +103,9 @@ def imag(input: Tensor) -> Tensor:
 
     Raises:
         RuntimeError: the elements are real numbers.
+
+    >>> torch.imag(torch.tensor([1 + 2j]))
+    tensor([2.])
     """
     x = require_tensor("imag", input)
     if x._aval.dtype.kind != "c":
@@ -111,7 +129,11 @@ METHODS["imag"] = property(imag, _set_imag)
 
 @operation("angle")
 def angle(input: Tensor) -> Tensor:
-    """The angle of complex numbers; of negative ones pi."""
+    """The angle in radians of complex numbers; of negative real ones pi, else 0.
+
+    >>> torch.angle(torch.tensor([1j, -1 + 0j]))
+    tensor([1.5708, 3.1416])
+    """
     x = require_tensor("angle", input)
     if x._aval.dtype.kind == "c":
         return one("AngleBackward0", np.angle, x)
@@ -127,7 +149,14 @@ def _angle_of_real(x: Any) -> Any:
 
 @function("view_as_real")
 def view_as_real(input: Tensor) -> Tensor:
-    """Real and imaginary parts in a new last axis: a view."""
+    """Real and imaginary parts in a new last axis: a view.
+
+    Raises:
+        RuntimeError: the elements are real numbers.
+
+    >>> torch.view_as_real(torch.tensor([1 + 2j]))
+    tensor([[1., 2.]])
+    """
     x = require_tensor("view_as_real", input)
     if x._aval.dtype.kind != "c":
         raise RuntimeError("view_as_real is only supported for complex tensors")
@@ -147,6 +176,9 @@ def view_as_complex(input: Tensor) -> Tensor:
 
     Raises:
         RuntimeError: the last axis has no pairs, or the elements are no real numbers.
+
+    >>> torch.view_as_complex(torch.tensor([[1.0, 2.0]]))
+    tensor([1.+2.j])
     """
     x = require_tensor("view_as_complex", input)
     if x._aval.dtype.kind != "f" or x._aval.dtype.itemsize < 4:
@@ -168,21 +200,51 @@ def view_as_complex(input: Tensor) -> Tensor:
     return one("ViewAsComplexBackward0", compute, x, view=True)
 
 
-def _conjugate_transposed(self: Tensor) -> Tensor:
-    if self._aval.ndim < 2:
+def _matrices_conjugate_transposed(self: Tensor) -> Tensor:
+    ndim = self._aval.ndim
+    if not ndim:
+        return _of_number("mH", self)
+    if ndim < 2:
         raise RuntimeError(
             "tensor.mH is only supported on matrices or batches of matrices. Got "
-            f"{self._aval.ndim}-D tensor."
+            f"{ndim}-D tensor."
         )
     return conj(transpose(self, -2, -1))
 
 
-METHODS["mH"] = METHODS["H"] = property(_conjugate_transposed)
+def _conjugate_transposed(self: Tensor) -> Tensor:
+    ndim = self._aval.ndim
+    if not ndim:
+        return _of_number("H", self)
+    if ndim != 2:
+        hint = " For batches of matrices, consider using tensor.mH" if ndim > 2 else ""
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D "
+            f"tensor.{hint}"
+        )
+    return conj(transpose(self, 0, 1))
+
+
+def _of_number(name: str, x: Tensor) -> Tensor:
+    warnings.warn(
+        f"Tensor.{name} is deprecated on 0-D tensors. Consider using x.conj().",
+        UserWarning,
+        stacklevel=3,
+    )
+    return conj(x)
+
+
+METHODS["H"] = property(_conjugate_transposed)
+METHODS["mH"] = property(_matrices_conjugate_transposed)
 
 
 @operation("adjoint")
 def adjoint(input: Tensor) -> Tensor:
-    """The conjugate transpose of matrices."""
+    """The conjugate transpose of matrices, in the last two axes.
+
+    >>> torch.adjoint(torch.tensor([[1 + 2j, 3 + 0j]])).shape
+    torch.Size([2, 1])
+    """
     return conj(transpose(require_tensor("adjoint", input), -2, -1))
 
 
@@ -192,7 +254,12 @@ def bfloat16(self: Tensor) -> Tensor:
 
     Raises:
         NotImplementedError: always; it says what to use.
+
+    >>> try:
+    ...     torch.ones(1).bfloat16()
+    ... except NotImplementedError as error:
+    ...     print(error)
+    fgrad.torch has no bfloat16: NumPy has no such dtype; use torch.float32
+    or torch.float16
     """
-    raise NotImplementedError(
-        "fgrad.torch has no bfloat16: NumPy has no such dtype; use float() or half()"
-    )
+    return self.to(dtypes.bfloat16)  # type: ignore[no-any-return]

@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fgrad.sites import user_site
+from fgrad.torch.accumulation import accumulate
 from fgrad.torch.compiling import Forward, Gradient, Program, View
 from fgrad.torch.complaints import freed
+from fgrad.torch.devices import CPU
 from fgrad.torch.graph import record
+from fgrad.torch.memory import unlocked
 from fgrad.torch.opening import Opened
 from fgrad.torch.ordering import give_serial
 from fgrad.torch.pending import part_of
+from fgrad.torch.performing import perform
 from fgrad.torch.steps import Step, Structure, arguments
-from fgrad.torch.tensor import Tensor, accumulate, make, of_type
+from fgrad.torch.tensor import Tensor, make
 from fgrad.torch.views import kind_of, make_view
 
 if TYPE_CHECKING:
@@ -30,17 +34,15 @@ PATIENCE = 1  # so often a structure is computed without a program of its own
 _REPLAYED: Any = object()  # in place of a program that cannot be compiled
 
 
-def _program(
-    known: dict[Any, Any], key: Any, values: list[Any], make_program: Any
-) -> Any:
+def _program(known: dict[Any, Any], key: Any, run: Run, make_program: Any) -> Any:
     """A compiled program of a run; None if it is to be replayed."""
     found = known.get(key, 0)
     if type(found) is int:
-        if found < PATIENCE:
+        if found < PATIENCE and run.where is CPU:
             known[key] = found + 1
             return None
         program = make_program()
-        found = known[key] = program if program.build(values) else _REPLAYED
+        found = known[key] = program if program.build(run.values) else _REPLAYED
     return None if found is _REPLAYED else found
 
 
@@ -48,13 +50,12 @@ def evaluate(run: Run, alive: list[Tensor]) -> None:
     """Compute pending results, and keep what a later `backward` needs."""
     structure = run.step.structure
     numbers = tuple([tensor._place[1] for tensor in alive])
-    values = run.values
     ends = run.step.ends
-    program = _program(ends, numbers, values, lambda: Forward(structure, numbers))
+    program = _program(ends, numbers, run, lambda: Forward(structure, numbers))
     if program is None:
         replay(run, alive)
         return
-    outs, residuals = program.run(*program.chosen(values))
+    outs, residuals = program.run(*program.chosen(run.values))
     tensors = {tensor._place[1]: tensor for tensor in alive}
     _fill(run, program, tensors, outs)
     run.is_compiled = True
@@ -69,8 +70,7 @@ def _fill(
         tensor = tensors.get(number)
         if tensor is None:  # only views of it are held
             tensor = tensors[number] = _result(run, number)
-        tensor._array = array if type(array) is np.ndarray else np.asarray(array)
-        tensor._pending = False
+        run.hold(tensor, array)
     for view in program.results.views:
         _fill_view(run, view, tensors)
 
@@ -101,6 +101,7 @@ def _become_view(
     tensor._pending = False
     if array.size and not np.may_share_memory(array, base._array):
         return
+    tensor._array = unlocked(array, base._array)
     tensor._storage = base._storage
     steps = [structure.steps[k] for k in view.steps]
     numbers: list[Any] = [*(step.operands[0] for step in steps[1:]), view.number]
@@ -122,18 +123,23 @@ def replay(run: Run, alive: Sequence[Tensor]) -> None:
     ):
         env[source.number] = _entered(x, value)
     reach = structure.reach(tuple([tensor._place[1] for tensor in alive]))
+    nodes = run.open().nodes if run.is_compiled else None
     for k in reach.steps:
         step = structure.steps[k]
         assert step.function is not None
         operands = arguments(step, env)
         shown, constants = operands[: step.shown], operands[step.shown :]
-        result = record(step.name, step.function, shown, step.view, constants)
+        run_one = record if step.is_recorded else perform
+        result = run_one(step.name, step.function, shown, step.view, constants)
         results = result if step.is_tuple else (result,)
         node = results[0]._node
         if node is not None:
-            give_serial(node, run.serial, k)
+            give_serial(node, run.marks, k)
             if k in run.released:
                 node.release(run.freed_at)
+            if nodes is not None:  # results of `backward` may have one of this step
+                for result in results:
+                    result._node = nodes.setdefault(k, node)
         env.update(zip(range(step.first, step.count), results, strict=True))
     real = {id(env[tensor._place[1]]): tensor for tensor in alive}
     for tensor in alive:
@@ -142,8 +148,9 @@ def replay(run: Run, alive: Sequence[Tensor]) -> None:
 
 def _entered(x: Any, value: Any) -> Any:
     """What entered a run as an operand: with the values that it had then."""
-    if not isinstance(x, Tensor) or x._array is value:
+    if not isinstance(x, Tensor) or x._array is value or x._device is not CPU:
         return x
+    value = np.asarray(value)
     if not x._requires:
         return value
     tensor = make(value)
@@ -181,13 +188,13 @@ class Ending:
         self.reach = structure.reach((number,))
         self.programs: dict[tuple[int, ...], Any] = {}
 
-    def program(self, held: tuple[int, ...], values: list[Any]) -> Any:
+    def program(self, held: tuple[int, ...], run: Run) -> Any:
         """The program that gives the gradients and the results that are held."""
 
         def make_program() -> Gradient:
             return Gradient(self.structure, self.number, held)
 
-        return _program(self.programs, held, values, make_program)
+        return _program(self.programs, held, run, make_program)
 
 
 def _ending(step: Step, number: int) -> Ending:
@@ -232,7 +239,7 @@ def differentiate(output: Tensor) -> bool:
     arrays: Any = None
     gradients: Any = None
     try:
-        program = ending.program(tuple(mine), values)
+        program = ending.program(tuple(mine), run)
         if program is not None:
             arrays, gradients = program.run(*program.chosen(values))
     finally:
@@ -247,7 +254,7 @@ def differentiate(output: Tensor) -> bool:
     for k, gradient in zip(reach.leaves, gradients, strict=True):
         leaf = inputs[k]
         if leaf._requires:
-            accumulate(leaf, of_type(gradient, leaf._aval))
+            accumulate(leaf, run.gradient(gradient, leaf))
     if rest:
         run.leave(rest)
     else:

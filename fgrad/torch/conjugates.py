@@ -16,6 +16,9 @@ def conj(input: Tensor) -> Tensor:
     """The complex conjugate; a real tensor itself.
 
     PyTorch gives a view of the same memory; here complex conjugates are new.
+
+    >>> torch.conj(torch.tensor([1 + 2j])).resolve_conj()
+    tensor([1.-2.j])
     """
     if input._aval.dtype.kind != "c":
         return input
@@ -24,7 +27,11 @@ def conj(input: Tensor) -> Tensor:
 
 @operation("conj_physical")
 def conj_physical(input: Tensor) -> Tensor:
-    """The complex conjugate, in memory of its own; a real tensor itself."""
+    """The complex conjugate, in memory of its own; a real tensor itself.
+
+    >>> torch.conj_physical(torch.tensor([1 + 2j]))
+    tensor([1.-2.j])
+    """
     if input._aval.dtype.kind != "c":
         return input
     return one("ConjPhysicalBackward0", np.conjugate, input)
@@ -32,11 +39,19 @@ def conj_physical(input: Tensor) -> Tensor:
 
 @operation("resolve_conj", "resolve_neg")
 def resolve_conj(input: Tensor) -> Tensor:
-    """The tensor: conjugates are not delayed."""
+    """The tensor: conjugates are not delayed.
+
+    >>> torch.resolve_conj(torch.tensor([1 + 2j]))
+    tensor([1.+2.j])
+    """
     return input
 
 
 @operation("is_conj", "is_neg")
 def is_conj(input: Any) -> bool:
-    """Whether a conjugate is delayed: never."""
+    """Whether a conjugate is delayed: never.
+
+    >>> torch.is_conj(torch.tensor([1 + 2j]))
+    False
+    """
     return False

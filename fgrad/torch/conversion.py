@@ -9,14 +9,15 @@ import numpy as np
 
 from fgrad.lower.quiet import quietly
 from fgrad.torch import dtypes
-from fgrad.torch.cuts import cut_off
+from fgrad.torch.cuts import cut_off, entering, leaving
+from fgrad.torch.devices import CPU
 from fgrad.torch.dtypes import as_dtype, dtype
 from fgrad.torch.known import is_traced
 from fgrad.torch.modes import STATE
 from fgrad.torch.recording import apply
 from fgrad.torch.registry import METHODS, function, method, operation
 from fgrad.torch.runs import end_learning
-from fgrad.torch.size import axis_of, device
+from fgrad.torch.size import axis_of
 from fgrad.torch.storage import exposed, take_over
 from fgrad.torch.tensor import Array, Tensor, make
 
@@ -36,20 +37,27 @@ def item(self: Tensor) -> Any:
 
     Raises:
         RuntimeError: there is not exactly one element.
+
+    >>> torch.tensor([2.5]).item()
+    2.5
     """
     if self._aval.size != 1:
         raise RuntimeError(
             f"a Tensor with {self._aval.size} elements cannot be converted to Scalar"
         )
     end_learning()
-    return self._array.item()
+    return leaving(self._array.item(), "item()", self)
 
 
 @method("tolist")
 def tolist(self: Tensor) -> Any:
-    """The elements as nested lists of Python numbers."""
+    """The elements as nested lists of Python numbers.
+
+    >>> torch.tensor([[1, 2], [3, 4]]).tolist()
+    [[1, 2], [3, 4]]
+    """
     end_learning()
-    return self._array.tolist()
+    return leaving(self._array.tolist(), "tolist()", self)
 
 
 @method("numpy")
@@ -57,22 +65,42 @@ def numpy(self: Tensor) -> Array:
     """The array that holds the elements; changes of either are seen by both.
 
     Raises:
+        TypeError: the tensor does not live on the CPU.
         RuntimeError: the tensor requires a gradient, which would be lost, outside
             ``no_grad``.
+
+    >>> x = torch.zeros(2)
+    >>> x.numpy()[0] = 1
+    >>> x
+    tensor([1., 0.])
     """
+    if self._device is not CPU:
+        raise TypeError(
+            f"can't convert {self._device} device type tensor to numpy. Use "
+            "Tensor.cpu() to copy the tensor to host memory first."
+        )
     if self._requires and STATE.enabled:
         raise RuntimeError(CANNOT_NUMPY)
     end_learning()
-    return self._array if is_traced(self._array) else exposed(self)
+    if is_traced(self._array):
+        return self._array
+    return leaving(exposed(self), "numpy()", self)  # type: ignore[no-any-return]
 
 
 @function("from_numpy")
 def from_numpy(ndarray: Any) -> Tensor:
-    """A tensor that shares the memory of an array."""
+    """A tensor that shares the memory of an array.
+
+    Raises:
+        TypeError: it is no array, or of a dtype that tensors do not have.
+
+    >>> torch.from_numpy(np.array([1, 2]))
+    tensor([1, 2])
+    """
     if not isinstance(ndarray, np.ndarray) and not is_traced(ndarray):
         raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
     dtypes.of_numpy(ndarray.dtype)
-    return take_over(make(ndarray))
+    return take_over(entering(make(ndarray), ndarray))
 
 
 @method("__array__")
@@ -100,7 +128,7 @@ def _number(self: Tensor) -> Any:
     if self._aval.size != 1:
         raise ValueError("only one element tensors can be converted to Python scalars")
     end_learning()
-    return self._array.item()
+    return leaving(self._array.item(), "item()", self)
 
 
 @method("__float__")
@@ -108,7 +136,7 @@ def _float(self: Tensor) -> float:
     if self._requires:
         warnings.warn(CONVERTS, UserWarning, stacklevel=2)
     _refuse_complex(self, "double")
-    return float(_number(self))
+    return leaving(float(_number(self)), "float()", self)  # type: ignore[no-any-return]
 
 
 @method("__int__")
@@ -157,45 +185,79 @@ def _format(self: Tensor, spec: str) -> str:
 
 @method("size")
 def size(self: Tensor, dim: int | None = None) -> Any:
-    """The shape, or the length of one axis."""
+    """The shape, or the length of one axis.
+
+    >>> torch.ones(2, 3).size(), torch.ones(2, 3).size(1)
+    (torch.Size([2, 3]), 3)
+    """
     return self.shape if dim is None else self.shape[axis_of(dim, self._aval.ndim)]
 
 
 @method("dim", "ndimension")
 def dim(self: Tensor) -> int:
-    """The number of axes."""
+    """The number of axes.
+
+    >>> torch.ones(2, 3).dim()
+    2
+    """
     return self._aval.ndim
 
 
 @operation("numel")
 @method("nelement")
 def numel(input: Tensor) -> int:
-    """The number of elements."""
+    """The number of elements.
+
+    >>> torch.numel(torch.ones(2, 3))
+    6
+    """
     return input._aval.size
 
 
 @method("element_size")
 def element_size(self: Tensor) -> int:
-    """Bytes of one element."""
+    """Bytes of one element.
+
+    >>> torch.tensor([1.0]).element_size()
+    4
+    """
     return self._array.itemsize
 
 
 @function("is_tensor")
 def is_tensor(obj: Any) -> bool:
-    """Whether an object is a tensor."""
+    """Whether an object is a tensor.
+
+    >>> torch.is_tensor(torch.ones(1)), torch.is_tensor([1.0])
+    (True, False)
+    """
     return isinstance(obj, Tensor)
 
 
 @operation("is_floating_point")
 def is_floating_point(input: Tensor) -> bool:
-    """Whether the elements are floating-point numbers."""
+    """Whether the elements are floating-point numbers.
+
+    >>> torch.is_floating_point(torch.ones(1)), torch.is_floating_point(torch.tensor(1))
+    (True, False)
+    """
     return input.dtype.is_floating_point
+
+
+def copied(x: Any) -> Any:
+    return x.copy(order="K")
 
 
 @operation("clone")
 def clone(input: Tensor) -> Tensor:
-    """A copy; gradients flow through it."""
-    return apply("CloneBackward0", lambda x: x.copy(order="K"), input)  # type: ignore[no-any-return]
+    """A copy; gradients flow through it.
+
+    >>> x = torch.ones(2)
+    >>> y = x.clone().fill_(7)
+    >>> x
+    tensor([1., 1.])
+    """
+    return apply("CloneBackward0", copied, input)  # type: ignore[no-any-return]
 
 
 def convert(input: Tensor, target: dtype) -> Tensor:
@@ -222,32 +284,13 @@ def _real_part(input: Tensor, target: dtype) -> Tensor:
     return apply("ToCopyBackward0", lambda x: x.real.astype(wanted), input)  # type: ignore[no-any-return]
 
 
-@method("to")
-def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """``to(dtype)``, ``to(device)``, ``to(other)``, ``to(device, dtype)``."""
-    target = kwargs.get("dtype")
-    for given in args:
-        if isinstance(given, Tensor):
-            target = given.dtype
-        elif isinstance(given, str | device):
-            device(given)
-        elif not isinstance(given, bool):
-            target = given
-    if kwargs.get("device") is not None:
-        device(kwargs["device"])
-    result = self if target is None else convert(self, as_dtype(target))
-    return clone(self) if kwargs.get("copy") and result is self else result
-
-
-@method("cpu")
-def cpu(self: Tensor) -> Tensor:
-    """The tensor in the memory of the CPU, where it is."""
-    return self
-
-
 @method("type")
 def type_(self: Tensor, target: Any = None) -> Any:
-    """The legacy name of the type, such as ``torch.FloatTensor``; or as `to`."""
+    """The legacy name of the type, such as ``torch.FloatTensor``; or as `to`.
+
+    >>> torch.ones(1).type(), torch.ones(1).type(torch.int64)
+    ('torch.FloatTensor', tensor([1]))
+    """
     if isinstance(target, str | type):
         name = target if isinstance(target, str) else target.__name__
         kinds: Any = {f"{each.kind}Tensor": each for each in dtypes.ALL}
@@ -259,7 +302,11 @@ def type_(self: Tensor, target: Any = None) -> Any:
 
 @method("type_as")
 def type_as(self: Tensor, other: Tensor) -> Tensor:
-    """Converted to the dtype of another tensor."""
+    """Converted to the dtype of another tensor.
+
+    >>> torch.tensor([1, 2]).type_as(torch.ones(1))
+    tensor([1., 2.])
+    """
     return convert(self, other.dtype)
 
 
@@ -283,7 +330,11 @@ def _cast(name: str, target: dtype) -> None:
         return convert(self, target)
 
     cast.__name__ = name
-    cast.__doc__ = f"Converted to {target}."
+    cast.__doc__ = f"""Converted to ``{target}``; the tensor itself where it has it.
+
+    >>> torch.tensor([0, 1]).{name}().dtype
+    {target}
+    """
     METHODS[name] = cast
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import fgrad.numpy as fnp
 from fgrad.lower.quiet import quietly
 from fgrad.torch import dtypes
+from fgrad.torch.cuts import cut_off, entering
+from fgrad.torch.devices import CPU, DEFAULT, DEVICES, found
 from fgrad.torch.dtypes import as_dtype, get_default_dtype, of_number
 from fgrad.torch.known import is_traced
-from fgrad.torch.registry import METHODS, function, method
-from fgrad.torch.size import device as device_of
+from fgrad.torch.registry import function
 from fgrad.torch.size import size_arguments
 from fgrad.torch.storage import take_over
-from fgrad.torch.tensor import Tensor, make, require_tensor
+from fgrad.torch.tensor import Tensor, make, require_tensor, set_array
 from fgrad.trace import active_trace
 
 COPY_CONSTRUCT = (
@@ -32,14 +33,14 @@ NUMBERS, SEQUENCES = {bool, int, float}, {list, tuple}
 
 
 def finish(array: Any, requires_grad: bool = False, device: Any = None) -> Tensor:
-    """A new leaf.
+    """A new leaf, on a device.
 
     Raises:
         RuntimeError: integers are to require gradients.
     """
-    if device is not None:
-        device_of(device)
     result = make(array)
+    if device is not None or (DEVICES.is_on and DEFAULT.where is not CPU):
+        result._device = found(device)
     if requires_grad:
         if result._array.dtype.kind not in "fc":
             raise RuntimeError(
@@ -102,7 +103,7 @@ def _is_regular(data: Any) -> bool:
     return type(data) in NUMBERS
 
 
-def _to_array(data: Any, dtype: Any) -> Any:
+def to_array(data: Any, dtype: Any) -> Any:
     wanted = None if dtype is None else as_dtype(dtype).numpy
     if is_traced(data):  # inside a transform of fgrad
         dtypes.of_numpy(data.dtype)
@@ -139,26 +140,40 @@ def tensor(
 ) -> Tensor:
     """A tensor with a copy of the data: numbers, nested sequences, arrays.
 
-    >>> tensor([[1, 2], [3, 4]])
-    tensor([[1, 2],
-            [3, 4]])
+    Integers become int64, other numbers the default dtype; arrays keep theirs.
+
+    >>> torch.tensor([[1, 2], [3, 4]]), torch.tensor(0.5).dtype
+    (tensor([[1, 2],
+            [3, 4]]), torch.float32)
     """
     if isinstance(data, Tensor):
         warnings.warn(COPY_CONSTRUCT, UserWarning, stacklevel=2)
-        data = data._array
-    return finish(_to_array(data, dtype), requires_grad, device)
+        made = finish(to_array(data._array, dtype), requires_grad, device)
+        return cut_off(made, "torch.tensor()", data)
+    return entering(finish(to_array(data, dtype), requires_grad, device), data)
 
 
 @function("as_tensor")
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """A tensor of the data, sharing memory where that is possible."""
+    """A tensor of the data, sharing memory where that is possible.
+
+    >>> array = np.zeros(2)
+    >>> torch.as_tensor(array)[0] = 1.0
+    >>> array
+    array([1., 0.])
+    """
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
+        return data.to(device=device, dtype=dtype)  # type: ignore[no-any-return]
     if isinstance(data, np.ndarray) or is_traced(data):
         wanted = data.dtype if dtype is None else as_dtype(dtype).numpy
         dtypes.of_numpy(wanted)
-        return take_over(finish(data.astype(wanted, copy=False), False, device))
-    return finish(_to_array(data, dtype), False, device)
+        made = finish(data.astype(wanted, copy=False), False, device)
+        if made._device is CPU:
+            take_over(made)
+        else:
+            set_array(made, made._array.copy())
+        return entering(made, data)
+    return entering(finish(to_array(data, dtype), False, device), data)
 
 
 def dtype_or_default(dtype: Any) -> Any:
@@ -182,7 +197,12 @@ def ones(
     requires_grad: bool = False,
     **kw: Any,
 ) -> Tensor:
-    """Ones of a shape, given as numbers or as one sequence."""
+    """Ones of a shape, given as numbers or as one sequence.
+
+    >>> torch.ones(2, 3)
+    tensor([[1., 1., 1.],
+            [1., 1., 1.]])
+    """
     shape = size_arguments("ones", size, kw.get("size"))
     return finish(_ones(shape, dtype), requires_grad, device)
 
@@ -195,7 +215,12 @@ def zeros(
     requires_grad: bool = False,
     **kw: Any,
 ) -> Tensor:
-    """Zeros of a shape, given as numbers or as one sequence."""
+    """Zeros of a shape, given as numbers or as one sequence.
+
+    >>> torch.zeros(2, 3, dtype=torch.int64)
+    tensor([[0, 0, 0],
+            [0, 0, 0]])
+    """
     shape = size_arguments("zeros", size, kw.get("size"))
     return finish(fnp.zeros(shape, dtype_or_default(dtype)), requires_grad, device)
 
@@ -208,7 +233,11 @@ def empty(
     requires_grad: bool = False,
     **kw: Any,
 ) -> Tensor:
-    """A tensor to be filled; the elements are zeros."""
+    """A tensor to be filled; the elements are zeros.
+
+    >>> torch.empty(2, 3).shape
+    torch.Size([2, 3])
+    """
     shape = size_arguments("empty", size, kw.get("size"))
     return finish(fnp.zeros(shape, dtype_or_default(dtype)), requires_grad, device)
 
@@ -222,7 +251,12 @@ def full(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """One value in a shape; its type decides on the dtype."""
+    """One value in a shape; its type decides on the dtype.
+
+    >>> torch.full((2, 2), 7)
+    tensor([[7, 7],
+            [7, 7]])
+    """
     if not isinstance(size, Sequence):
         raise TypeError(
             "full(): argument 'size' (position 1) must be tuple of ints, not "
@@ -250,7 +284,12 @@ def eye(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """The identity matrix, with m columns if given."""
+    """The identity matrix, with m columns if given.
+
+    >>> torch.eye(2, 3)
+    tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
     return finish(np.eye(n, m, dtype=dtype_or_default(dtype)), requires_grad, device)
 
 
@@ -263,7 +302,11 @@ def _like(name: str, input: Any, dtype: Any) -> tuple[Tensor, Any]:
 def ones_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Ones in the shape and dtype of another tensor."""
+    """Ones in the shape and dtype of another tensor.
+
+    >>> torch.ones_like(torch.tensor([5, 6]))
+    tensor([1, 1])
+    """
     x, wanted = _like("ones_like", input, dtype)
     return finish(fnp.ones(x._aval.shape, wanted), requires_grad, device)
 
@@ -272,7 +315,11 @@ def ones_like(
 def zeros_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """Zeros in the shape and dtype of another tensor."""
+    """Zeros in the shape and dtype of another tensor.
+
+    >>> torch.zeros_like(torch.tensor([5.0, 6.0]))
+    tensor([0., 0.])
+    """
     x, wanted = _like("zeros_like", input, dtype)
     return finish(fnp.zeros(x._aval.shape, wanted), requires_grad, device)
 
@@ -281,7 +328,11 @@ def zeros_like(
 def empty_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor to be filled, in the shape and dtype of another; zeros."""
+    """A tensor to be filled, in the shape and dtype of another; zeros.
+
+    >>> torch.empty_like(torch.ones(2, 3)).shape
+    torch.Size([2, 3])
+    """
     x, wanted = _like("empty_like", input, dtype)
     return finish(fnp.zeros(x._aval.shape, wanted), requires_grad, device)
 
@@ -295,7 +346,11 @@ def full_like(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """One value in the shape and dtype of another tensor."""
+    """One value in the shape and dtype of another tensor.
+
+    >>> torch.full_like(torch.ones(2), 7)
+    tensor([7., 7.])
+    """
     x, wanted = _like("full_like", input, dtype)
     array = _filled(x._aval.shape, plain(fill_value), wanted)
     return finish(array, requires_grad, device)
@@ -305,54 +360,9 @@ def full_like(
 def scalar_tensor(
     s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """A tensor without axes of a number, in the default dtype."""
+    """A tensor without axes of a number, in the default dtype.
+
+    >>> torch.scalar_tensor(3)
+    tensor(3.)
+    """
     return finish(np.array(s, dtype_or_default(dtype)), requires_grad, device)
-
-
-def _new_dtype(self: Tensor, dtype: Any) -> Any:
-    return self.dtype if dtype is None else dtype
-
-
-@method("new_tensor")
-def new_tensor(
-    self: Tensor,
-    data: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """A tensor with a copy of the data, in the dtype of this one."""
-    data = data._array if isinstance(data, Tensor) else data
-    array = _to_array(data, _new_dtype(self, dtype))
-    return finish(array, requires_grad, device)
-
-
-@method("new_full")
-def new_full(self: Tensor, size: Any, fill_value: Any, **named: Any) -> Tensor:
-    """As `full`, in the dtype of this tensor."""
-    return full(
-        size, fill_value, dtype=_new_dtype(self, named.pop("dtype", None)), **named
-    )
-
-
-def _new(name: str, create: Any) -> None:
-    def new(self: Tensor, *size: Any, **named: Any) -> Tensor:
-        named["dtype"] = _new_dtype(self, named.get("dtype"))
-        return create(*size, **named)  # type: ignore[no-any-return]
-
-    new.__name__ = new.__qualname__ = f"new_{name}"
-    new.__doc__ = f"As `{name}`, in the dtype of this tensor."
-    METHODS[new.__name__] = new
-
-
-for _name, _create in (("zeros", zeros), ("ones", ones), ("empty", empty)):
-    _new(_name, _create)
-
-
-@method("new")
-def new(self: Tensor, *data: Any) -> Tensor:
-    """A legacy constructor, in the dtype of this tensor: of a size, or of data."""
-    if len(data) == 1 and not isinstance(data[0], int):
-        return new_tensor(self, data[0])
-    return zeros(*(data or (0,)), dtype=self.dtype)

@@ -18,7 +18,12 @@ from fgrad.torch.tensor import Array, Tensor, make, require_tensor
 @operation("cumsum")
 @numpy_names
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """The sums of the elements up to each along an axis."""
+    """The sums of the elements up to each along an axis; of integers an int64.
+
+    >>> torch.cumsum(torch.tensor([[1, 2], [3, 4]]), dim=1)
+    tensor([[1, 3],
+            [3, 7]])
+    """
     x = typed(require_tensor("cumsum", input), dtype)
     axis = axis_of(dim, x._aval.ndim)
     return one("CumsumBackward0", lambda u: _scanned(np.cumsum, u, axis), x)
@@ -27,7 +32,11 @@ def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 @operation("cumprod")
 @numpy_names
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """The products of the elements up to each along an axis."""
+    """The products of the elements up to each along an axis; of integers an int64.
+
+    >>> torch.cumprod(torch.tensor([2, 3, 4]), dim=0)
+    tensor([ 2,  6, 24])
+    """
     x = typed(require_tensor("cumprod", input), dtype)
     axis = axis_of(dim, x._aval.ndim)
     return one("CumprodBackward0", lambda u: _scanned(np.cumprod, u, axis), x)
@@ -40,7 +49,11 @@ def _scanned(compute: Any, x: Any, axis: int) -> Any:
 @operation("logcumsumexp")
 @numpy_names
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
-    """``log(cumsum(exp(input)))``, without overflow."""
+    """``log(cumsum(exp(input)))`` along an axis, without overflow.
+
+    >>> torch.logcumsumexp(torch.tensor([1000.0, 1000.0]), dim=0)
+    tensor([1000.0000, 1000.6932])
+    """
     x = require_tensor("logcumsumexp", input)
     axis = axis_of(dim, x._aval.ndim)
 
@@ -82,9 +95,21 @@ def _indices(array: Array, axis: int, compute: Any) -> Array:
 
 
 cummax = _running("cummax", np.maximum)
-cummax.__doc__ = "The largest element up to each along an axis, and where it is."
+cummax.__doc__ = """The largest element up to each along an axis, and where it is.
+
+    A named tuple of values and int64 indices.
+
+    >>> torch.cummax(torch.tensor([1, 3, 2]), dim=0).values
+    tensor([1, 3, 3])
+    """
 cummin = _running("cummin", np.minimum)
-cummin.__doc__ = "The smallest element up to each along an axis, and where it is."
+cummin.__doc__ = """The smallest element up to each along an axis, and where it is.
+
+    A named tuple of values and int64 indices.
+
+    >>> torch.cummin(torch.tensor([3, 1, 2]), dim=0).values
+    tensor([3, 1, 1])
+    """
 
 
 @operation("diff")
@@ -96,7 +121,13 @@ def diff(
     prepend: Tensor | None = None,
     append: Tensor | None = None,
 ) -> Tensor:
-    """The differences between neighbours along an axis, ``n`` times."""
+    """The differences between neighbours along an axis, ``n`` times.
+
+    ``prepend`` and ``append`` are joined to the ends first.
+
+    >>> torch.diff(torch.tensor([1, 4, 9]))
+    tensor([3, 5])
+    """
     x = require_tensor("diff", input)
     axis = axis_of(dim, x._aval.ndim)
     ends = [(0, prepend), (1, append)]
@@ -122,7 +153,11 @@ def _difference(x: Any, axis: int) -> Any:
 
 @function("trapz", "trapezoid")
 def trapezoid(y: Tensor, x: Any = None, *, dx: Any = None, dim: int = -1) -> Tensor:
-    """The integral along an axis by the trapezoidal rule, at ``x`` or steps ``dx``."""
+    """The integral along an axis by the trapezoidal rule, at ``x`` or steps ``dx``.
+
+    >>> torch.trapezoid(torch.tensor([1.0, 2.0, 3.0]), dx=2.0)
+    tensor(8.)
+    """
     values = require_tensor("trapezoid", y)
     axis = axis_of(dim, values._aval.ndim)
     if x is None:

@@ -35,6 +35,11 @@ def solve_triangular(
         upper: which triangle.
         left: on which side ``A`` stands.
         unitriangular: take the diagonal for ones.
+
+    >>> A = torch.tensor([[2.0, 0.0], [1.0, 1.0]])
+    >>> torch.linalg.solve_triangular(A, torch.tensor([[2.0], [3.0]]), upper=False)
+    tensor([[1.],
+            [2.]])
     """
 
     return _solved("LinalgSolveTriangularBackward0", A, B, upper, left, unitriangular)
@@ -65,7 +70,15 @@ def triangular_solve(
     transpose: bool = False,
     unitriangular: bool = False,
 ) -> Any:
-    """The older form of `solve_triangular`: the right-hand side comes first."""
+    """The older form of `solve_triangular`: the right-hand side comes first.
+
+    A named tuple of the solution and a copy of ``A``.
+
+    >>> B, A = torch.tensor([[2.0], [3.0]]), torch.tensor([[2.0, 0.0], [1.0, 1.0]])
+    >>> torch.triangular_solve(B, A, upper=False).solution
+    tensor([[1.],
+            [2.]])
+    """
     matrix: Any = A.mT if transpose else A
     node, is_upper = "TriangularSolveBackward0", upper != transpose
     solution = _solved(node, matrix, input, is_upper, True, unitriangular)
@@ -78,6 +91,10 @@ def matrix_exp(input: Tensor) -> Tensor:
 
     C. Moler and C. Van Loan, Nineteen dubious ways to compute the exponential of a
     matrix, twenty-five years later, 2003: method 3.
+
+    >>> torch.matrix_exp(torch.tensor([[0.0, 1.0], [0.0, 0.0]]))
+    tensor([[1., 1.],
+            [0., 1.]])
     """
     x = require_tensor("linalg.matrix_exp", input)
     size = float(np.max(np.sum(np.abs(x._array), -1))) if x._aval.size else 0.0
@@ -100,7 +117,13 @@ def matrix_exp(input: Tensor) -> Tensor:
 
 @operation("cholesky_solve")
 def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
-    """The solution of ``A @ X = input`` for the Cholesky factor of ``A``."""
+    """The solution of ``A @ X = input`` for the Cholesky factor of ``A``.
+
+    ``input`` is ``(..., n, k)``, ``L`` ``(..., n, n)``.
+
+    >>> torch.cholesky_solve(torch.tensor([[8.0]]), torch.tensor([[2.0]]))
+    tensor([[2.]])
+    """
     factor: Any = L.mT if upper else L
     half = solve_triangular(factor, input, upper=False)
     return solve_triangular(factor.mT, half, upper=True)
@@ -108,7 +131,11 @@ def cholesky_solve(input: Tensor, L: Tensor, upper: bool = False) -> Tensor:
 
 @operation("cholesky_inverse")
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
-    """The inverse of the matrix whose Cholesky factor is given."""
+    """The inverse of the matrix whose Cholesky factor is given.
+
+    >>> torch.cholesky_inverse(torch.tensor([[2.0]]))
+    tensor([[0.2500]])
+    """
     identity = make(np.eye(L._aval.shape[-1], dtype=L._aval.dtype))
     return cholesky_solve(identity, L, upper)
 
@@ -118,7 +145,13 @@ def _complex(array: Any) -> Any:
 
 
 def eig(A: Tensor) -> Any:
-    """Eigenvalues and eigenvectors of general matrices, complex; without gradients."""
+    """Eigenvalues and eigenvectors of general matrices, complex; without gradients.
+
+    A named tuple: ``(..., n)`` and, as columns, ``(..., n, n)``.
+
+    >>> torch.linalg.eig(torch.tensor([[2.0, 0.0], [0.0, 3.0]])).eigenvalues
+    tensor([2.+0.j, 3.+0.j])
+    """
     x = require_tensor("linalg.eig", A)
     name = f"LinalgEigBackward0:{_EIGENVALUES}"
 
@@ -137,17 +170,33 @@ def _eig(a: Any, part: int) -> Any:
 
 
 def eigvals(A: Tensor) -> Tensor:
-    """Eigenvalues of general matrices, complex; without gradients."""
+    """Eigenvalues of general matrices, complex; without gradients.
+
+    >>> torch.linalg.eigvals(torch.tensor([[2.0, 0.0], [0.0, 3.0]]))
+    tensor([2.+0.j, 3.+0.j])
+    """
     return eig(A)[0]  # type: ignore[no-any-return]
 
 
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
-    """The rising powers of the elements of a vector, as columns."""
+    """The rising powers of the elements of a vector, as columns, ``N`` of them.
+
+    >>> torch.linalg.vander(torch.tensor([2.0, 3.0]), N=3)
+    tensor([[1., 2., 4.],
+            [1., 3., 9.]])
+    """
     return powers(x, N, True)
 
 
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
-    """The inverse of a tensor as a map between groups of axes."""
+    """The inverse of a tensor as a map between groups of axes, the first of ``ind``.
+
+    Raises:
+        RuntimeError: the products of the lengths of the groups differ.
+
+    >>> torch.linalg.tensorinv(torch.eye(4).reshape(2, 2, 4)).shape
+    torch.Size([4, 2, 2])
+    """
     x: Any = require_tensor("linalg.tensorinv", A)
     first, second = tuple(x.shape[:ind]), tuple(x.shape[ind:])
     size = int(np.prod(first))
@@ -155,7 +204,11 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 
 
 def tensorsolve(A: Tensor, B: Tensor) -> Tensor:
-    """The solution of ``tensordot(A, X, X.ndim) = B``."""
+    """The solution of ``tensordot(A, X, X.ndim) = B``.
+
+    >>> torch.linalg.tensorsolve(2 * torch.eye(2), torch.ones(2))
+    tensor([0.5000, 0.5000])
+    """
     x: Any = require_tensor("linalg.tensorsolve", A)
     right: Any = B
     shape = tuple(x.shape[right.dim() :])
@@ -174,3 +227,31 @@ for _function in (
 ):
     setattr(linalg, _function.__name__, _function)
     linalg.__all__.append(_function.__name__)
+
+
+@operation("svd")
+def _legacy_svd(input: Tensor, some: bool = True) -> Any:
+    """``U``, the singular values, and ``V`` (not its transpose).
+
+    See `torch.linalg.svd`.
+
+    With ``some`` only as many columns as there are singular values.
+
+    >>> torch.svd(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).S
+    tensor([4., 3.])
+    """
+    left, values, right = linalg.svd(input, full_matrices=not some)
+    return return_types.svd(left, values, right.transpose(-2, -1))
+
+
+@operation("qr")
+def _legacy_qr(input: Tensor, some: bool = True) -> Any:
+    """An orthogonal and an upper triangular matrix; see `torch.linalg.qr`.
+
+    With ``some`` only as many columns as needed.
+
+    >>> Q, R = torch.qr(torch.tensor([[3.0, 1.0], [4.0, 2.0]]))
+    >>> torch.allclose(Q @ R, torch.tensor([[3.0, 1.0], [4.0, 2.0]]))
+    True
+    """
+    return return_types.qr(*linalg.qr(input, "reduced" if some else "complete"))

@@ -25,7 +25,7 @@ def _fitting(self: Tensor, others: tuple[Any, ...]) -> list[Any] | None:
     array = self._array
     if type(array) is not np.ndarray or array.dtype.kind != "f":
         return None
-    if not array.flags.writeable:
+    if not array.flags.writeable or 0 in array.strides:
         return None
     if STATE.enabled and (self._requires or self._base is not None):
         return None

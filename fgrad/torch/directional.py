@@ -57,7 +57,9 @@ def jvp(
             of zeros.
         has_aux: whether it returns something else, too.
 
-    >>> import fgrad.torch as torch
+    Raises:
+        RuntimeError: the structures or shapes differ.
+
     >>> x, v = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 0.0])
     >>> torch.func.jvp(lambda x: x * x, (x,), (v,))
     (tensor([1., 4.]), tensor([2., 0.]))
@@ -136,6 +138,10 @@ def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
     """The result of a function, and the linear function that pushes tangents forward.
 
     The function runs once, however often tangents are pushed forward.
+
+    >>> value, push = torch.func.linearize(torch.sin, torch.tensor([0.0, 1.0]))
+    >>> push(torch.tensor([1.0, 2.0]))
+    tensor([1.0000, 1.0806])
     """
     flat, structure = leaves_of(primals)
     output, _, outputs, out_structure, points = recorded(func, primals, False)

@@ -180,7 +180,6 @@ def graph(self: Tensor, names: Any = None) -> Drawing:
         self: any tensor.
         names: a module, or a dictionary of tensors and modules, such as ``locals()``.
 
-    >>> import fgrad.torch as torch
     >>> w = torch.ones(3, requires_grad=True)
     >>> print(str((w * 2).sum().graph({"w": w})).split("  #")[0])
     w: float32[3]

@@ -21,6 +21,9 @@ class dtype:
         numpy: NumPy's dtype.
         cpp: the name in PyTorch's messages, such as ``long int``.
         kind: the name in ``torch.LongTensor``.
+
+    >>> torch.float32, torch.float32.itemsize, torch.int64.is_floating_point
+    (torch.float32, 4, False)
     """
 
     __module__ = "torch"  # what print(type(x.dtype)) shows
@@ -68,6 +71,41 @@ class dtype:
         return of_numpy, (self.numpy,)
 
 
+class absent(dtype):
+    """A data type of PyTorch's that NumPy does not have: a name that scripts may pass
+    on, such as in a table of dtypes. To use it is an error.
+    """
+
+    __slots__ = ("_instead",)
+    __module__ = "torch"
+
+    def __init__(
+        self, name: str, cpp: str, kind: str, category: int, instead: str
+    ) -> None:
+        self.name, self.cpp, self.kind, self.category = name, cpp, kind, category
+        self._instead = instead
+
+    @property
+    def numpy(self) -> Any:  # type: ignore[override]
+        """NumPy's dtype.
+
+        Raises:
+            NotImplementedError: always; it says what to use.
+        """
+        raise NotImplementedError(
+            f"fgrad.torch has no {self.name}: NumPy has no such dtype; use "
+            f"{self._instead}"
+        )
+
+    def __reduce__(self) -> Any:
+        return absent_of, (self.name,)
+
+
+def absent_of(name: str) -> dtype:
+    """The dtype of this name that NumPy does not have."""
+    return ABSENT[name]
+
+
 bool_ = dtype("bool", "bool", "Bool")
 uint8 = dtype("uint8", "unsigned char", "Byte")
 int8 = dtype("int8", "signed char", "Char")
@@ -80,6 +118,13 @@ float64 = dtype("float64", "double", "Double")
 complex64 = dtype("complex64", "c10::complex<float>", "ComplexFloat")
 complex128 = dtype("complex128", "c10::complex<double>", "ComplexDouble")
 
+bfloat16 = absent(
+    "bfloat16", "c10::BFloat16", "BFloat16", 2, "torch.float32 or torch.float16"
+)
+complex32 = absent(
+    "complex32", "c10::complex<c10::Half>", "ComplexHalf", 3, "torch.complex64"
+)
+ABSENT: dict[str, dtype] = {"bfloat16": bfloat16, "complex32": complex32}
 ALL: tuple[dtype, ...] = (
     bool_,
     uint8,
@@ -102,7 +147,11 @@ class _Default:
 
 
 def get_default_dtype() -> dtype:
-    """The dtype of new tensors of Python floats; float32 unless it was changed."""
+    """The dtype of new tensors of Python floats; float32 unless it was changed.
+
+    >>> torch.get_default_dtype()
+    torch.float32
+    """
     return _Default.dtype
 
 
@@ -111,6 +160,11 @@ def set_default_dtype(d: Any) -> None:
 
     Raises:
         TypeError: ``d`` is not a floating-point dtype.
+
+    >>> torch.set_default_dtype(torch.float64)
+    >>> torch.tensor([0.5]).dtype
+    torch.float64
+    >>> torch.set_default_dtype(torch.float32)
     """
     if not isinstance(d, dtype) or not d.is_floating_point:
         raise TypeError(
@@ -118,6 +172,7 @@ def set_default_dtype(d: Any) -> None:
             if isinstance(d, dtype)
             else f"invalid dtype object: {d!r}"
         )
+    assert d.numpy.kind == "f"  # one that NumPy has
     _Default.dtype = d
 
 
@@ -160,7 +215,7 @@ def of_number(number: Any) -> dtype:
 def promote_types(type1: dtype, type2: dtype) -> dtype:
     """The smallest dtype of the higher category that holds both.
 
-    >>> promote_types(int64, float32)
+    >>> torch.promote_types(torch.int64, torch.float32)
     torch.float32
     """
     if type1 is type2:

@@ -1,10 +1,11 @@
-"""What scripts ask about the machine: there is no GPU, and results repeat."""
+"""What scripts ask about the machine, and where results repeat. See `cuda`."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
 
+from fgrad.torch.devices import device, gpus
 from fgrad.torch.random import default_generator
 from fgrad.torch.registry import FUNCTIONS, function, method
 from fgrad.torch.tensor import Tensor
@@ -16,49 +17,59 @@ def _no(*args: Any, **kwargs: Any) -> bool:
     return False
 
 
-def _none(*args: Any, **kwargs: Any) -> int:
-    return 0
-
-
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    return None
-
-
-cuda = SimpleNamespace(
-    is_available=_no,
-    device_count=_none,
-    manual_seed=_nothing,
-    manual_seed_all=_nothing,
-    empty_cache=_nothing,
-    synchronize=_nothing,
-)
 _mps = SimpleNamespace(is_available=_no, is_built=_no)
 _cudnn = SimpleNamespace(
     deterministic=True, benchmark=False, enabled=False, is_available=_no
 )
-backends = SimpleNamespace(mps=_mps, cudnn=_cudnn)
-FUNCTIONS.update(cuda=cuda, backends=backends)
+_matmul = SimpleNamespace(allow_tf32=False)
+backends = SimpleNamespace(mps=_mps, cudnn=_cudnn, cuda=SimpleNamespace(matmul=_matmul))
+
+
+def _current(check_available: bool = False) -> device | None:
+    return device("cuda") if gpus() else None
+
+
+accelerator = SimpleNamespace(
+    is_available=lambda: bool(gpus()),
+    device_count=lambda: len(gpus()),
+    current_accelerator=_current,
+)
+FUNCTIONS.update(accelerator=accelerator, backends=backends)
 
 
 @function("set_num_threads")
 def set_num_threads(n: int) -> None:
-    """Accepted, without effect: NumPy's library for matrices has threads of its own."""
+    """Accepted, without effect: NumPy's library for matrices has threads of its own.
+
+    >>> torch.set_num_threads(1)
+    """
 
 
 @function("get_num_threads")
 def get_num_threads() -> int:
-    """How many threads PyTorch would use: one."""
+    """How many threads PyTorch would use: one.
+
+    >>> torch.get_num_threads()
+    1
+    """
     return 1
 
 
 @function("use_deterministic_algorithms")
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Accepted, without effect: all algorithms are deterministic."""
+    """Accepted, without effect: all algorithms are deterministic.
+
+    >>> torch.use_deterministic_algorithms(False)
+    """
 
 
 @function("typename")
 def typename(obj: Any) -> str:
-    """The name of a type: ``torch.FloatTensor``, or with its module."""
+    """The name of a type: ``torch.FloatTensor``, or with its module.
+
+    >>> torch.typename(torch.ones(1)), torch.typename(1)
+    ('torch.FloatTensor', 'int')
+    """
     if isinstance(obj, Tensor):
         return str(obj.type())
     kind = obj if isinstance(obj, type) else type(obj)
@@ -70,22 +81,35 @@ def typename(obj: Any) -> str:
 
 @function("get_rng_state")
 def get_rng_state() -> Tensor:
-    """The state of the default generator, as a tensor of bytes."""
+    """The state of the default generator, as a tensor of bytes.
+
+    >>> state = torch.get_rng_state()
+    >>> x = torch.rand(2)
+    >>> torch.set_rng_state(state)
+    >>> torch.equal(x, torch.rand(2))
+    True
+    """
     return default_generator.get_state()
 
 
 @function("set_rng_state")
 def set_rng_state(new_state: Tensor) -> None:
-    """Put the default generator into a state that `get_rng_state` gave."""
+    """Put the default generator into a state that `get_rng_state` gave.
+
+    >>> state = torch.get_rng_state()
+    >>> x = torch.rand(2)
+    >>> torch.set_rng_state(state)
+    >>> torch.equal(x, torch.rand(2))
+    True
+    """
     default_generator.set_state(new_state)
 
 
 @method("pin_memory", "share_memory_")
 def _itself(self: Tensor, *args: Any) -> Tensor:
-    """The tensor; PyTorch moves it to other memory."""
+    """The tensor itself; PyTorch moves it to other memory.
+
+    >>> torch.ones(2).pin_memory()
+    tensor([1., 1.])
+    """
     return self
-
-
-@method("cuda")
-def _to_gpu(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    return self.to("cuda")  # type: ignore[no-any-return]

@@ -91,10 +91,25 @@ def _extremum(name: str, pair: Any, whole: Any, where: Any) -> Any:
 max = _extremum("max", maximum, np.max, np.argmax)
 max.__doc__ = """The largest element: of all, of lines along an axis, or of two tensors.
 
-Without an axis elements that tie share the gradient; along an axis the first takes it.
-"""
+    Along an axis a named tuple of values and int64 indices. Without an axis elements
+    that tie share the gradient; along an axis the first takes it.
+
+    Raises:
+        RuntimeError: there are no elements.
+
+    >>> x = torch.tensor([[1, 5], [7, 2]])
+    >>> torch.max(x), torch.max(x, dim=1).indices
+    (tensor(7), tensor([1, 0]))
+    """
 min = _extremum("min", minimum, np.min, np.argmin)
-min.__doc__ = "The smallest element; as `max`."
+min.__doc__ = """The smallest element: of all, of lines along an axis, or of two.
+
+    As `max`.
+
+    >>> x = torch.tensor([[1, 5], [7, 2]])
+    >>> torch.min(x), torch.min(x, dim=1).indices
+    (tensor(1), tensor([0, 1]))
+    """
 
 
 def _all_that_tie(name: str, compute: Any) -> Any:
@@ -115,14 +130,32 @@ def _all_that_tie(name: str, compute: Any) -> Any:
 
 
 amax = _all_that_tie("amax", np.max)
-amax.__doc__ = "The largest element over axes; elements that tie share the gradient."
+amax.__doc__ = """The largest element over axes; elements that tie share the gradient.
+
+    Raises:
+        IndexError: there are no elements, and no axis is named.
+
+    >>> torch.amax(torch.tensor([[1, 5], [7, 2]]), dim=1)
+    tensor([5, 7])
+    """
 amin = _all_that_tie("amin", np.min)
-amin.__doc__ = "The smallest element over axes; elements that tie share the gradient."
+amin.__doc__ = """The smallest element over axes; elements that tie share the gradient.
+
+    Raises:
+        IndexError: there are no elements, and no axis is named.
+
+    >>> torch.amin(torch.tensor([[1, 5], [7, 2]]), dim=1)
+    tensor([1, 2])
+    """
 
 
 @operation("aminmax")
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The smallest and the largest element, of all or along an axis."""
+    """The smallest and the largest element, of all or along an axis: a named tuple.
+
+    >>> torch.aminmax(torch.tensor([3, 1, 2])).max
+    tensor(3)
+    """
     x = require_tensor("aminmax", input)
     axes = axes_of(dim, x._aval.ndim)
 
@@ -159,9 +192,23 @@ def _position(name: str, where: Any) -> Any:
 
 
 argmax = _position("argmax", np.argmax)
-argmax.__doc__ = "The index of the largest element, of all or along an axis."
+argmax.__doc__ = """The index of the largest element, of all or along an axis: int64.
+
+    Of several the first; without an axis the index counts along all axes.
+
+    >>> x = torch.tensor([[1, 5], [7, 2]])
+    >>> torch.argmax(x), torch.argmax(x, dim=1)
+    (tensor(2), tensor([1, 0]))
+    """
 argmin = _position("argmin", np.argmin)
-argmin.__doc__ = "The index of the smallest element, of all or along an axis."
+argmin.__doc__ = """The index of the smallest element, of all or along an axis: int64.
+
+    Of several the first; without an axis the index counts along all axes.
+
+    >>> x = torch.tensor([[5, 1], [7, 2]])
+    >>> torch.argmin(x), torch.argmin(x, dim=1)
+    (tensor(1), tensor([1, 1]))
+    """
 
 
 def order(array: Array, axis: int, descending: bool = False) -> Array:
@@ -211,15 +258,31 @@ def _median(name: str, ignore_nan: bool) -> Any:
 
 
 median = _median("median", False)
-median.__doc__ = "The median, of an even count the lower one; with indices of an axis."
+median.__doc__ = """The median, of an even count the lower one; with indices of an axis.
+
+    NaN where one of the elements is.
+
+    >>> torch.median(torch.tensor([4.0, 1.0, 3.0, 2.0]))
+    tensor(2.)
+    """
 nanmedian = _median("nanmedian", True)
-nanmedian.__doc__ = "As `median`, of what is not NaN."
+nanmedian.__doc__ = """As `median`, of what is not NaN.
+
+    >>> torch.nanmedian(torch.tensor([4.0, float("nan"), 1.0, 3.0]))
+    tensor(3.)
+    """
 
 
 @operation("mode")
 @numpy_names
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
-    """The most frequent value of each line along an axis, the smallest of several."""
+    """The most frequent value of each line along an axis, the smallest of several.
+
+    A named tuple of values and int64 indices.
+
+    >>> torch.mode(torch.tensor([[1, 2, 2, 3]])).values
+    tensor([2])
+    """
     x = require_tensor("mode", input)
     axis = _check_axis("mode", x, dim)
     indices: Any = np.asarray(0)

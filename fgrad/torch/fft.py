@@ -16,6 +16,7 @@ from fgrad.ops.fourier import dft
 from fgrad.torch import dtypes
 from fgrad.torch.conversion import convert
 from fgrad.torch.creation import dtype_or_default, finish
+from fgrad.torch.placement import place_functions
 from fgrad.torch.rearranging import roll
 from fgrad.torch.recording import one
 from fgrad.torch.size import axes_of, axis_of
@@ -39,6 +40,10 @@ __all__ = [
     "rfftfreq",
     "rfftn",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _scale(norm: str | None, n: int, inverse: bool) -> float:
@@ -183,7 +188,6 @@ def fft(
     Raises:
         RuntimeError: the length is not positive, or there is no such norm.
 
-    >>> import fgrad.torch as torch
     >>> torch.fft.fft(torch.tensor([1.0, 2.0, 3.0, 4.0]))
     tensor([10.+0.j, -2.+2.j, -2.+0.j, -2.-2.j])
     """
@@ -196,7 +200,11 @@ def fft(
 def ifft(
     input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None
 ) -> Tensor:
-    """The inverse of `fft`; arguments as there."""
+    """The inverse of `fft`; arguments as there. The result is complex.
+
+    >>> torch.fft.ifft(torch.tensor([3 + 2j, 1 + 0j]))
+    tensor([2.+1.j, 1.+1.j])
+    """
     x = _operand("ifft", input)
     axis = _axis(x, dim)
     length = _length(x._aval.shape[axis] if n is None else n)
@@ -206,7 +214,16 @@ def ifft(
 def rfft(
     input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None
 ) -> Tensor:
-    """The first half of `fft` of real numbers; the other one is its conjugate."""
+    """The first half of `fft` of real numbers; the other one is its conjugate.
+
+    ``n`` elements give ``n // 2 + 1``.
+
+    Raises:
+        RuntimeError: the input is complex.
+
+    >>> torch.fft.rfft(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    tensor([10.+0.j, -2.+2.j, -2.+0.j])
+    """
     x = _operand("rfft", input, real=True)
     axis = _axis(x, dim)
     length = _length(x._aval.shape[axis] if n is None else n)
@@ -216,7 +233,11 @@ def rfft(
 def irfft(
     input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None
 ) -> Tensor:
-    """The inverse of `rfft`; ``n`` is the length of the result, even by default."""
+    """The inverse of `rfft`; ``n`` is the length of the result, even by default.
+
+    >>> torch.fft.irfft(torch.tensor([10.0, -2.0, -2.0]))
+    tensor([1., 3., 3., 3.])
+    """
     x = _operand("irfft", input)
     axis = _axis(x, dim)
     length = _length(2 * (x._aval.shape[axis] - 1) if n is None else n)
@@ -226,7 +247,12 @@ def irfft(
 def fftn(
     input: Tensor, s: Lengths = None, dim: Any = None, norm: str | None = None
 ) -> Tensor:
-    """`fft` along several axes, all by default; ``s`` has their lengths."""
+    """`fft` along several axes, all by default; ``s`` has their lengths.
+
+    >>> torch.fft.fftn(torch.ones(2, 2))
+    tensor([[4.+0.j, 0.+0.j],
+            [0.+0.j, 0.+0.j]])
+    """
     x = _operand("fftn", input)
     return _complex("fftn", x, _axes(x, s, dim), norm, False)
 
@@ -234,7 +260,12 @@ def fftn(
 def ifftn(
     input: Tensor, s: Lengths = None, dim: Any = None, norm: str | None = None
 ) -> Tensor:
-    """The inverse of `fftn`."""
+    """The inverse of `fftn`; arguments as there.
+
+    >>> torch.fft.ifftn(torch.tensor([[4.0, 0.0], [0.0, 0.0]]))
+    tensor([[1.+0.j, 1.+0.j],
+            [1.+0.j, 1.+0.j]])
+    """
     x = _operand("ifftn", input)
     return _complex("ifftn", x, _axes(x, s, dim), norm, True)
 
@@ -242,7 +273,12 @@ def ifftn(
 def rfftn(
     input: Tensor, s: Lengths = None, dim: Any = None, norm: str | None = None
 ) -> Tensor:
-    """`rfft` along the last of several axes, then `fft` along the others."""
+    """`rfft` along the last of several axes, then `fft` along the others.
+
+    >>> torch.fft.rfftn(torch.ones(2, 4))
+    tensor([[8.+0.j, 0.+0.j, 0.+0.j],
+            [0.+0.j, 0.+0.j, 0.+0.j]])
+    """
     x = _operand("rfftn", input, real=True)
     return _from_real(x, _axes(x, s, dim), norm)
 
@@ -250,7 +286,12 @@ def rfftn(
 def irfftn(
     input: Tensor, s: Lengths = None, dim: Any = None, norm: str | None = None
 ) -> Tensor:
-    """The inverse of `rfftn`."""
+    """The inverse of `rfftn`; the last of ``s`` is the length of the last axis.
+
+    >>> torch.fft.irfftn(torch.fft.rfftn(torch.ones(2, 3)), (2, 3))
+    tensor([[1., 1., 1.],
+            [1., 1., 1.]])
+    """
     x = _operand("irfftn", input)
     return _to_real(x, _axes(x, s, dim, last=1), norm)
 
@@ -258,35 +299,61 @@ def irfftn(
 def fft2(
     input: Tensor, s: Lengths = None, dim: Any = (-2, -1), norm: str | None = None
 ) -> Tensor:
-    """`fft` along the last two axes."""
+    """`fft` along the last two axes; see `fftn`.
+
+    >>> torch.fft.fft2(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[10.+0.j, -2.+0.j],
+            [-4.+0.j,  0.+0.j]])
+    """
     return fftn(input, s, dim, norm)
 
 
 def ifft2(
     input: Tensor, s: Lengths = None, dim: Any = (-2, -1), norm: str | None = None
 ) -> Tensor:
-    """The inverse of `fft2`."""
+    """The inverse of `fft2`.
+
+    >>> torch.fft.ifft2(torch.tensor([[4.0, 0.0], [0.0, 0.0]]))
+    tensor([[1.+0.j, 1.+0.j],
+            [1.+0.j, 1.+0.j]])
+    """
     return ifftn(input, s, dim, norm)
 
 
 def rfft2(
     input: Tensor, s: Lengths = None, dim: Any = (-2, -1), norm: str | None = None
 ) -> Tensor:
-    """`rfftn` along the last two axes."""
+    """`rfftn` along the last two axes.
+
+    >>> torch.fft.rfft2(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[10.+0.j, -2.+0.j],
+            [-4.+0.j,  0.+0.j]])
+    """
     return rfftn(input, s, dim, norm)
 
 
 def irfft2(
     input: Tensor, s: Lengths = None, dim: Any = (-2, -1), norm: str | None = None
 ) -> Tensor:
-    """The inverse of `rfft2`."""
+    """The inverse of `rfft2`.
+
+    >>> torch.fft.irfft2(torch.fft.rfft2(torch.tensor([[1.0, 2.0], [3.0, 4.0]])))
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
     return irfftn(input, s, dim, norm)
 
 
 def fftfreq(
     n: int, d: float = 1.0, *, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """The frequencies of the elements of `fft`, in cycles per ``d``."""
+    """The frequencies of the elements of `fft`, in cycles per unit of ``d``.
+
+    ``d`` is the distance of samples; the second half is negative.
+
+    >>> torch.fft.fftfreq(4, d=0.5)
+    tensor([ 0.0000,  0.5000, -1.0000, -0.5000])
+    """
     frequencies = np.fft.fftfreq(n, d).astype(dtype_or_default(dtype))
     return finish(frequencies, requires_grad)
 
@@ -294,7 +361,11 @@ def fftfreq(
 def rfftfreq(
     n: int, d: float = 1.0, *, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """The frequencies of the elements of `rfft`, in cycles per ``d``."""
+    """The frequencies of the elements of `rfft`, in cycles per unit of ``d``.
+
+    >>> torch.fft.rfftfreq(4, d=0.5)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
     frequencies = np.fft.rfftfreq(n, d).astype(dtype_or_default(dtype))
     return finish(frequencies, requires_grad)
 
@@ -307,10 +378,21 @@ def _shifted(input: Tensor, dim: Any, sign: int) -> Tensor:
 
 
 def fftshift(input: Tensor, dim: Any = None) -> Tensor:
-    """The frequency zero in the middle of the axes, all by default."""
+    """The frequency zero in the middle of the axes, all by default.
+
+    >>> torch.fft.fftshift(torch.fft.fftfreq(4))
+    tensor([-0.5000, -0.2500,  0.0000,  0.2500])
+    """
     return _shifted(input, dim, 1)
 
 
 def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
-    """The inverse of `fftshift`."""
+    """The inverse of `fftshift`.
+
+    >>> torch.fft.ifftshift(torch.tensor([-0.5, -0.25, 0.0, 0.25]))
+    tensor([ 0.0000,  0.2500, -0.5000, -0.2500])
+    """
     return _shifted(input, dim, -1)
+
+
+place_functions(globals())

@@ -42,6 +42,10 @@ def uniform_(
 
     Raises:
         RuntimeError: the bounds are in the wrong order.
+
+    >>> x = torch.empty(1000).uniform_(2, 3)
+    >>> bool((x >= 2).all() & (x < 3).all())
+    True
     """
     low, high = named.get("from", named.get("a", from_)), named.get("b", to)
     if low > high:
@@ -65,6 +69,9 @@ def normal_(
 
     Raises:
         RuntimeError: the deviation is negative.
+
+    >>> torch.empty(2).normal_(5.0, 0.0)
+    tensor([5., 5.])
     """
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
@@ -80,7 +87,11 @@ def log_normal_(
     *,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Numbers whose logarithms are normal."""
+    """Numbers whose logarithms are normal.
+
+    >>> torch.empty(2).log_normal_(0.0, 1e-9)
+    tensor([1., 1.])
+    """
     return _refill(self, _numpy(generator).lognormal(mean, std, self._aval.shape))
 
 
@@ -88,7 +99,11 @@ def log_normal_(
 def exponential_(
     self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
-    """Numbers drawn from an exponential distribution of a rate."""
+    """Numbers drawn from an exponential distribution of a rate: of mean ``1 / lambd``.
+
+    >>> bool((torch.empty(100).exponential_() >= 0).all())
+    True
+    """
     return _refill(self, _numpy(generator).exponential(1 / lambd, self._aval.shape))
 
 
@@ -96,14 +111,22 @@ def exponential_(
 def bernoulli_(
     self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
 ) -> Tensor:
-    """Ones with a probability (or those of a tensor), zeros else."""
+    """Ones with a probability (or those of a tensor), zeros else.
+
+    >>> torch.empty(2).bernoulli_(torch.tensor([0.0, 1.0]))
+    tensor([0., 1.])
+    """
     chance = p._array if isinstance(p, Tensor) else p
     return _refill(self, _numpy(generator).random(self._aval.shape) < chance)
 
 
 @method("random_")
 def random_(self: Tensor, *bounds: int, generator: Generator | None = None) -> Tensor:
-    """Integers drawn evenly: below a bound, or between two."""
+    """Integers drawn evenly: below a bound, or between two.
+
+    >>> torch.empty(2).random_(5, 6)
+    tensor([5., 5.])
+    """
     info = np.iinfo(self._aval.dtype) if self._aval.dtype.kind in "iu" else None
     largest = info.max if info is not None else 2 ** np.finfo(self._aval.dtype).nmant
     low, high = (0, *bounds) if len(bounds) == 1 else bounds or (0, largest)

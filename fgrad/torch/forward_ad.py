@@ -31,6 +31,9 @@ class UnpackedDualTensor(NamedTuple):
     Attributes:
         primal: the tensor.
         tangent: its tangent; None where it has none.
+
+    >>> torch.autograd.forward_ad.unpack_dual(torch.ones(2)).primal
+    tensor([1., 1.])
     """
 
     primal: Any
@@ -94,6 +97,9 @@ def enter_dual_level() -> int:
 
     Raises:
         RuntimeError: one is open already.
+
+    >>> level = torch.autograd.forward_ad.enter_dual_level()
+    >>> torch.autograd.forward_ad.exit_dual_level(level=level)
     """
     if STATE.level is not None:
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
@@ -107,6 +113,9 @@ def exit_dual_level(*, level: int | None = None) -> None:
 
     Raises:
         RuntimeError: none is open.
+
+    >>> level = torch.autograd.forward_ad.enter_dual_level()
+    >>> torch.autograd.forward_ad.exit_dual_level()
     """
     if STATE.level is None:
         raise RuntimeError("Dual level must be a positive number.")
@@ -117,7 +126,6 @@ def exit_dual_level(*, level: int | None = None) -> None:
 class dual_level:
     """The lifetime of dual tensors, as a context manager.
 
-    >>> import fgrad.torch as torch
     >>> import fgrad.torch.forward_ad as fwAD
     >>> with fwAD.dual_level():
     ...     x = fwAD.make_dual(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 0.0]))
@@ -143,6 +151,12 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
     Raises:
         RuntimeError: no level is open, or the shapes differ.
         ValueError: the tensor holds integers.
+
+    >>> fwAD = torch.autograd.forward_ad
+    >>> with fwAD.dual_level():
+    ...     x = fwAD.make_dual(torch.tensor(3.0), torch.tensor(1.0))
+    ...     fwAD.unpack_dual(x * x).tangent
+    tensor(6.)
     """
     state = STATE.level
     if state is None:
@@ -177,7 +191,14 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
 
 
 def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
-    """The value of a tensor and its tangent; None where it has none."""
+    """The value of a tensor and its tangent; None where it has none.
+
+    A named tuple ``(primal, tangent)``.
+
+    >>> with torch.autograd.forward_ad.dual_level():
+    ...     print(torch.autograd.forward_ad.unpack_dual(torch.ones(2)).tangent)
+    None
+    """
     state = STATE.level
     if state is None:
         return UnpackedDualTensor(tensor, None)

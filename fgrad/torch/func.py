@@ -37,6 +37,11 @@ __all__ = [
     "vmap",
 ]
 
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Function = Callable[..., Any]
 
 
@@ -49,6 +54,12 @@ def grad_and_value(
         func: returns a tensor of one element, or that and something else.
         argnums: the place of the argument, or several.
         has_aux: whether it returns something else.
+
+    Raises:
+        RuntimeError: the function returns something else.
+
+    >>> torch.func.grad_and_value(torch.sin)(torch.tensor(0.0))
+    (tensor(1.), tensor(0.))
     """
 
     @functools.wraps(func)
@@ -101,9 +112,10 @@ def _check_scalar(output: Any) -> None:
 def grad(
     func: Function, argnums: int | tuple[int, ...] = 0, has_aux: bool = False
 ) -> Function:
-    """A function that returns the gradient of another one.
+    """A function that returns the gradient of another one, which gives one number.
 
-    >>> import fgrad.torch as torch
+    Arguments as of `grad_and_value`.
+
     >>> torch.func.grad(torch.func.grad(torch.sin))(torch.tensor(0.5))
     tensor(-0.4794)
     """
@@ -118,7 +130,15 @@ def grad(
 
 
 def vjp(func: Function, *primals: Any, has_aux: bool = False) -> Any:
-    """The result of a function, and its product with vectors from the left."""
+    """The result of a function, and its product with vectors from the left.
+
+    The product is a function of the vectors, one for each output; it gives a tuple of
+    one tensor for each of the ``primals``.
+
+    >>> value, pull = torch.func.vjp(torch.sin, torch.tensor([0.0, 1.0]))
+    >>> pull(torch.tensor([1.0, 2.0]))
+    (tensor([1.0000, 1.0806]),)
+    """
     flat, structure = leaves_of(primals)
     with enable_grad():
         points = [entered(x) for x in flat]

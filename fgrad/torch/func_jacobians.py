@@ -32,6 +32,10 @@ def jacfwd(
         has_aux: whether it returns something else, too.
         chunk_size: has no effect.
         randomness: has no effect: the function is called once.
+
+    >>> torch.func.jacfwd(torch.sin)(torch.zeros(2))
+    tensor([[1., 0.],
+            [0., 1.]])
     """
 
     @functools.wraps(func)
@@ -116,6 +120,13 @@ def jacrev(
         argnums: the place of the argument, or several.
         has_aux: whether it returns something else, too.
         chunk_size: has no effect.
+
+    Returns:
+        A function whose result has the output's shape, then the input's.
+
+    >>> torch.func.jacrev(torch.cumsum)(torch.zeros(2), 0)
+    tensor([[1., 0.],
+            [1., 1.]])
     """
 
     @functools.wraps(func)
@@ -138,5 +149,10 @@ def jacrev(
 
 
 def hessian(func: Function, argnums: int | tuple[int, ...] = 0) -> Function:
-    """A function that returns the second derivatives of another one."""
+    """A function that returns the second derivatives of another one.
+
+    >>> torch.func.hessian(lambda x: (x**3).sum())(torch.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
     return jacfwd(jacrev(func, argnums), argnums)

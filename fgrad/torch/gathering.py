@@ -1,4 +1,4 @@
-"""Reading and writing at indices along an axis: gather, scatter, index_*, masked_*."""
+"""Reading and writing at indices along an axis: gather, scatter, index_*."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import fgrad.numpy
-from fgrad.torch.conversion import convert
+from fgrad.torch.fitting import check_values
 from fgrad.torch.known import examined
 from fgrad.torch.recording import one
 from fgrad.torch.registry import numpy_names, operation
@@ -78,6 +78,10 @@ def gather(
 
     Raises:
         RuntimeError: an index is out of bounds, or the shapes do not fit.
+
+    >>> torch.gather(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([[1], [0]]))
+    tensor([[2],
+            [3]])
     """
     x = require_tensor("gather", input)
     _, places = _axis_and_places("gather", x, dim, index)
@@ -87,7 +91,12 @@ def gather(
 @operation("take_along_dim")
 @numpy_names
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """Elements at indices along an axis; shapes broadcast."""
+    """Elements at indices along an axis; shapes broadcast.
+
+    >>> x = torch.tensor([[30, 10, 20]])
+    >>> torch.take_along_dim(x, x.argsort(dim=1), dim=1)
+    tensor([[10, 20, 30]])
+    """
     x = require_tensor("take_along_dim", input)
     array = indices._array
     axis = None if dim is None else axis_of(dim, x._aval.ndim)
@@ -121,6 +130,9 @@ def scatter(
     Raises:
         RuntimeError: an index is out of bounds, or the shapes do not fit.
         NotImplementedError: another reduction than a sum.
+
+    >>> torch.scatter(torch.zeros(3), 0, torch.tensor([2, 0]), torch.tensor([5.0, 6.0]))
+    tensor([6., 0., 5.])
     """
     x = require_tensor("scatter", input)
     src = named.get("value", src)
@@ -144,7 +156,11 @@ def scatter(
 @operation("scatter_add")
 @numpy_names
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """As `scatter`, but adds; repeated indices add up."""
+    """As `scatter`, but adds; repeated indices add up.
+
+    >>> torch.scatter_add(torch.zeros(3), 0, torch.tensor([2, 2]), torch.ones(2))
+    tensor([0., 0., 2.])
+    """
     x = require_tensor("scatter_add", input)
     _, places = _axis_and_places("scatter_add", x, dim, index)
 
@@ -175,6 +191,10 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
     Raises:
         IndexError: there is no such slice, or the index has several axes.
+
+    >>> torch.index_select(torch.tensor([[1, 2], [3, 4]]), 1, torch.tensor([1, 1]))
+    tensor([[2, 2],
+            [4, 4]])
     """
     x = require_tensor("index_select", input)
     _, where = _line("index_select", x, dim, index)
@@ -187,8 +207,17 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def index_add(
     input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1
 ) -> Tensor:
-    """A copy with slices added along an axis; repeated ones add up."""
+    """A copy with slices added along an axis, times ``alpha``; repeated ones add up.
+
+    Raises:
+        RuntimeError: the dtypes differ.
+
+    >>> torch.index_add(torch.zeros(3), 0, torch.tensor([1, 1]), torch.ones(2), alpha=5)
+    tensor([ 0., 10.,  0.])
+    """
     x = require_tensor("index_add", input)
+    axis = axis_of(dim, x._aval.ndim)
+    _check_slices(x._aval.shape, source._aval.shape, axis, index._aval.size)
     _, where = _line("index_add", x, dim, index)
     if x._aval.dtype != source._aval.dtype:
         raise RuntimeError(
@@ -204,10 +233,31 @@ def index_add(
     return one("IndexAddBackward0", compute, x, source, alpha)
 
 
+def _check_slices(
+    shape: tuple[int, ...], given: tuple[int, ...], axis: int, count: int
+) -> None:
+    """Refuse slices to add that are of another number or shape than those indexed."""
+    if (*shape[:axis], *shape[axis + 1 :]) != (*given[:axis], *given[axis + 1 :]):
+        raise RuntimeError(
+            "source tensor shape must match self tensor shape, excluding the specified "
+            f"dimension. Got self.shape = {list(shape)} source.shape = {list(given)}"
+        )
+    length = given[axis] if given else 1
+    if count != length:
+        raise RuntimeError(
+            f"index_add_(): Number of indices ({count}) should be equal to "
+            f"source.size(dim): ({length}), for dim: {axis}"
+        )
+
+
 @operation("index_copy")
 @numpy_names
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """A copy with slices along an axis replaced."""
+    """A copy with slices along an axis replaced.
+
+    >>> torch.index_copy(torch.zeros(3), 0, torch.tensor([2]), torch.tensor([5.0]))
+    tensor([0., 0., 5.])
+    """
     x = require_tensor("index_copy", input)
     _, where = _line("index_copy", x, dim, index)
     return one("IndexCopyBackward0", _write_at(where), x, source)
@@ -216,7 +266,11 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 @operation("index_fill")
 @numpy_names
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
-    """A copy with slices along an axis set to a number."""
+    """A copy with slices along an axis set to a number.
+
+    >>> torch.index_fill(torch.zeros(3), 0, torch.tensor([2, 0]), 7.0)
+    tensor([7., 0., 7.])
+    """
     x = require_tensor("index_fill", input)
     _, where = _line("index_fill", x, dim, index)
     return one("IndexFillBackward0", _write_at(where), x, value)
@@ -235,9 +289,15 @@ def _write_at(where: Any) -> Any:
 def index_put(
     input: Tensor, indices: Any, values: Tensor, accumulate: bool = False
 ) -> Tensor:
-    """A copy with elements at index tensors replaced, or added to."""
+    """A copy with elements at index tensors, one for each axis, replaced or added to.
+
+    >>> torch.index_put(torch.zeros(3), (torch.tensor([1, 2]),), torch.tensor(5.0))
+    tensor([0., 5., 5.])
+    """
     x = require_tensor("index_put", input)
     where = tuple(each._array for each in indices)
+    slot = np.broadcast_to(np.int8(0), x._aval.shape)[where].shape
+    check_values(values, slot)
 
     def compute(u: Any, v: Any) -> Any:
         changed = changeable(u)
@@ -256,6 +316,9 @@ def take(input: Tensor, index: Tensor) -> Tensor:
 
     Raises:
         IndexError: an index is out of range.
+
+    >>> torch.take(torch.tensor([[1, 2], [3, 4]]), torch.tensor([3, 0]))
+    tensor([4, 1])
     """
     x = require_tensor("take", input)
     where = index._array
@@ -267,64 +330,3 @@ def take(input: Tensor, index: Tensor) -> Tensor:
             f"{size} elements."
         )
     return one("TakeBackward0", lambda u: np.ravel(u)[where], x)
-
-
-def _mask(message: str, mask: Any) -> Array:
-    if not isinstance(mask, Tensor) or mask._aval.dtype not in (bool, np.uint8):
-        found = mask.dtype.cpp if isinstance(mask, Tensor) else type(mask).__name__
-        raise RuntimeError(message.format(found))
-    return mask._array.astype(bool, copy=False)
-
-
-@operation("masked_fill")
-def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """A copy with a number where the mask is true.
-
-    Raises:
-        RuntimeError: the mask does not consist of booleans, or the value is not one
-            number.
-    """
-    x = require_tensor("masked_fill", input)
-    chosen = _mask(
-        "masked_fill_ only supports boolean masks, but got mask with dtype {}", mask
-    )
-    is_tensor = isinstance(value, Tensor)
-    if is_tensor and value._aval.ndim:
-        raise RuntimeError(
-            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor "
-            f"with {value._aval.ndim} dimension(s)."
-        )
-    filling = convert(value, x.dtype) if is_tensor else value
-    wanted = x._aval.dtype
-
-    def compute(u: Any, v: Any) -> Any:
-        return np.where(chosen, v, u).astype(wanted, copy=False)
-
-    return one(f"MaskedFillBackward{int(is_tensor)}", compute, x, filling)
-
-
-@operation("masked_select")
-def masked_select(input: Tensor, mask: Tensor) -> Tensor:
-    """The elements where the mask is true, as a vector."""
-    x = require_tensor("masked_select", input)
-    chosen = _mask("masked_select: expected BoolTensor for mask", mask)
-    shape = np.broadcast_shapes(x._aval.shape, chosen.shape)
-    where = np.broadcast_to(chosen, shape).nonzero()
-    node = "MaskedSelectBackward0"
-    return one(node, lambda u: np.broadcast_to(u, shape)[where].reshape(-1), x)
-
-
-@operation("masked_scatter")
-def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
-    """A copy with consecutive elements of another tensor where the mask is true."""
-    x = require_tensor("masked_scatter", input)
-    chosen = _mask("masked_scatter_ only supports boolean masks, but got {}", mask)
-    where = np.broadcast_to(chosen, x._aval.shape).nonzero()
-    count = where[0].size if where else 1
-
-    def compute(u: Any, v: Any) -> Any:
-        changed = changeable(u)
-        changed[where] = np.ravel(v)[:count]
-        return changed
-
-    return one("MaskedScatterBackward0", compute, x, source)

@@ -77,7 +77,6 @@ def gradcheck(
         GradcheckError: a gradient is wrong.
         ValueError: no input requires a gradient.
 
-    >>> import fgrad.torch as torch
     >>> x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
     >>> torch.autograd.gradcheck(lambda x: (x * x).sin(), (x,))
     True

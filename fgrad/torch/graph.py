@@ -19,33 +19,18 @@ from fgrad.path import Path
 from fgrad.sites import Site, user_site
 from fgrad.torch import complaints
 from fgrad.torch.cuts import cut_off
+from fgrad.torch.guards import RESULT, Guard, guarding
 from fgrad.torch.hooks import Hooked, Hooks, hooks_of
 from fgrad.torch.modes import STATE
 from fgrad.torch.noting import check_forward, note
-from fgrad.torch.ordering import next_serial
-from fgrad.torch.reads import reads_of
-from fgrad.torch.storage import NOT_YET, Storage
-from fgrad.torch.tensor import Array, Tensor, make
+from fgrad.torch.ordering import serial_now
+from fgrad.torch.tensor import Tensor, make
 from fgrad.torch.views import view_of
 from fgrad.torch.watch import WATCH
 from fgrad.trace import Trace, Tracer, refresh, type_of
 from fgrad.transforms.tape import TAPE
 
-SAVED_INFERENCE = (
-    "Inference tensors cannot be saved for backward. Please do not use Tensors created "
-    "in inference mode in computation tracked by autograd. To work around this, you "
-    "can make a clone to get a normal tensor and use it in autograd, or use "
-    "`torch.no_grad()` instead of `torch.inference_mode()`."
-)
-
 Edge = tuple[Any, int]  # a node and one of its variables, or a leaf tensor and 0
-
-
-# A tensor whose memory is among the saved values, and must not change before
-# `backward`: its storage, the version then, the array, and where it came from: the
-# number of an edge, RESULT, or None for a constant; and whether it is a view.
-Guard = tuple[Storage, int, Array, int | None, bool]
-RESULT = -1
 
 
 class Node(Hooked):
@@ -100,7 +85,7 @@ class Node(Hooked):
         self.trace = trace
         self.guards = guards
         self.has_number = has_number
-        self.serial: float = next_serial()
+        self.serial: float = serial_now()
         self._hooks: Hooks | None = None
         self.is_own_site = STATE.sites
         self.site = user_site() if STATE.sites else path.site
@@ -197,7 +182,8 @@ class AccumulateGrad(Hooked):
 def _shown(edge: Edge) -> tuple[Any, int]:
     parent, number = edge
     if isinstance(parent, Tensor):
-        return AccumulateGrad(parent), 0
+        is_cut = parent._base is not None and parent._base._requires  # in no_grad
+        return (None if is_cut else AccumulateGrad(parent)), 0
     return parent, parent.outs.index(number) if number in parent.outs else 0
 
 
@@ -248,15 +234,17 @@ def record(
     ]
     outs = traced.outs
     if outs.count(None) < len(outs):
+        found = guarding(name, traced.path, inputs, operands, outs, results)
         node = node_type(name)(
             tuple([edge_of(x) for x in inputs]),
             tuple(layout),
             traced.path,
             outs,
             traced.trace,
-            _guards(traced.path, inputs, operands, outs, results),
+            tuple(found.guards),
             has_number(operands),
         )
+        found.lend(node)
         if WATCH.active:
             note(node)
         for result, variable in zip(results, outs, strict=True):
@@ -331,37 +319,3 @@ def attach(tensor: Tensor, node: Node, number: int | None) -> None:
         tensor._node = node
         tensor._number = number
         tensor._requires = True
-
-
-def _guards(
-    path: Path,
-    inputs: list[Tensor],
-    operands: Sequence[Any],
-    outs: Sequence[int | None],
-    results: list[Tensor],
-) -> tuple[Guard, ...]:
-    """A guard for each tensor whose memory the fragment saved."""
-    reads = reads_of(path)
-    if not reads.owners and not reads.constants:
-        return ()
-    guards = []
-    for number, x in enumerate(inputs):
-        if number in reads.owners:
-            guards.append(_guard(x, number))
-    for variable, result in zip(outs, results, strict=True):
-        if variable in reads.owners and result._aval.ndim:
-            guards.append(_guard(result, RESULT))
-    if reads.constants:
-        for x in operands:
-            if isinstance(x, Tensor) and not x._requires:
-                guards.append(_guard(x, None))
-    return tuple(guards)
-
-
-def _guard(tensor: Tensor, number: int | None) -> Guard:
-    storage = tensor._storage
-    if storage.is_inference:
-        raise RuntimeError(SAVED_INFERENCE)
-    storage.written_at = NOT_YET
-    is_view = tensor._base is not None
-    return storage, storage.version, tensor._array, number, is_view

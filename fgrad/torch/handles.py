@@ -13,6 +13,11 @@ class RemovableHandle:
     """What registering a hook returns; ``remove()`` takes the hook away again.
 
     As a context manager it does so at the end of the block.
+
+    >>> x = torch.ones(1, requires_grad=True)
+    >>> handle = x.register_hook(print)
+    >>> handle.remove()
+    >>> (x * 2).backward()
     """
 
     __module__ = "torch.utils.hooks"

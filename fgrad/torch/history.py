@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 import fgrad.numpy
-from fgrad.torch.graph import RESULT, Node, node_type, record
+from fgrad.inplace import unlocked
+from fgrad.torch.graph import Node, node_type, record
+from fgrad.torch.guards import RESULT
 from fgrad.torch.known import is_traced
 from fgrad.torch.modes import STATE
 from fgrad.torch.registry import method
@@ -33,28 +35,67 @@ SHARED = (
 )
 
 
+READ_ONLY = (
+    "the tensor has the memory of a NumPy array that is read-only; copy that array "
+    "before it becomes a tensor, or call clone()"
+)
+
+
 def check_writable(tensor: Tensor, *operands: Any) -> None:
     """Refuse what would lose the gradient of a leaf, and what PyTorch refuses.
 
     Args:
-        tensor: is to be written to.
+        tensor: is to be written to, element by element.
         operands: what is written depends on these.
 
     Raises:
+        RuntimeError: as `check_changeable`; or it is an expanded tensor.
+    """
+    check_changeable(tensor, *operands)
+    check_separate(tensor._array)
+
+
+def check_separate(array: Any) -> None:
+    """Refuse a write to elements that share memory.
+
+    Raises:
+        RuntimeError: some do, since an axis was expanded.
+    """
+    if is_shared(array):
+        raise RuntimeError(SHARED)
+
+
+def is_shared(array: Any) -> bool:
+    """Whether elements share one place of memory since an axis was expanded."""
+    if is_traced(array) or 0 not in array.strides or not array.size:
+        return False
+    pairs = zip(array.shape, array.strides, strict=True)
+    return any(n > 1 and not step for n, step in pairs)
+
+
+def check_changeable(tensor: Tensor, *operands: Any, as_view: bool = False) -> None:
+    """As `check_writable`, where elements may share memory.
+
+    Args:
+        tensor: is to be written to.
+        operands: what is written depends on these.
+        as_view: PyTorch writes to a view of the tensor, which its message mentions.
+
+    Raises:
         RuntimeError: a leaf that requires a gradient, or a view of one, is changed
-            while operations are recorded; or the memory cannot be written to, such as
-            that of an expanded tensor; or it is a view that PyTorch protects.
+            while operations are recorded; or the memory cannot be written to; or it is
+            a view that PyTorch protects.
     """
     if STATE.enabled:
-        _check_history(tensor, operands)
+        _check_history(tensor, operands, as_view)
     if not is_traced(tensor._array) and not tensor._array.flags.writeable:
-        raise RuntimeError(SHARED)
+        raise RuntimeError(READ_ONLY)
     if tensor._storage.is_inference and not STATE.inference:
         raise RuntimeError(INFERENCE)
     writing(tensor)
 
 
-def _check_history(tensor: Tensor, operands: tuple[Any, ...]) -> None:
+def _check_history(tensor: Tensor, operands: tuple[Any, ...], as_view: bool) -> None:
     if tensor._refusal:
         raise RuntimeError(tensor._refusal)
     base = tensor._base
@@ -64,7 +105,7 @@ def _check_history(tensor: Tensor, operands: tuple[Any, ...]) -> None:
         if base._node is None and (tensor._requires or base._requires):
             raise RuntimeError(f"a view of {LEAF}")
     if tensor._requires and tensor._node is None:
-        raise RuntimeError(LEAF)
+        raise RuntimeError(f"a view of {LEAF}" if as_view else LEAF)
 
 
 def records(tensor: Tensor, operands: tuple[Any, ...]) -> bool:
@@ -111,7 +152,9 @@ def guard_written(tensor: Tensor, result: Tensor) -> None:
     )
 
 
-def write(target: Tensor, value: Any, place: Any, node: str) -> None:
+def write(
+    target: Tensor, value: Any, place: Any, node: str, is_shared: bool = False
+) -> None:
     """Write to a place of a tensor, as a recorded operation where one is needed.
 
     Args:
@@ -119,6 +162,8 @@ def write(target: Tensor, value: Any, place: Any, node: str) -> None:
         value: a tensor, of the dtype of the target, or an array.
         place: ``place(x, v)`` writes ``v`` into ``x``, in NumPy.
         node: the name of the operation; of a view's base it is ``CopySlices``.
+        is_shared: elements that are written to share memory, so that `backward` cannot
+            write their gradients; it raises PyTorch's error.
     """
     view = target._base is not None
     base = target if target._base is None else target._base
@@ -132,14 +177,17 @@ def write(target: Tensor, value: Any, place: Any, node: str) -> None:
         else:
             changed = fgrad.numpy.zeros(x.shape, x.dtype)
             changed[...] = x
-        place(of(changed), v)
+        part = of(changed)
+        place(unlocked(part) if type(part) is Tracer else part, v)
         return changed
 
     old = base if base._requires else base._array
     if isinstance(value, Tensor) and not value._requires:
         value = value._array  # as no tensor: it may change after this
     # at once: it writes to the memory
-    result = record("CopySlices" if view else node, written, (old, value))
+    name = "CopySlices" if view else node
+    name = f"{name}:{SHARED}" if is_shared else name
+    result = record(name, written, (old, value))
     if result._array is not base._array:
         np.copyto(base._array, result._array)
     rebind(base, result)

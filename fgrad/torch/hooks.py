@@ -12,11 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fgrad.torch.accumulation import accumulate
 from fgrad.torch.dtypes import of_numpy
 from fgrad.torch.handles import RemovableHandle
 from fgrad.torch.modes import in_mode
+from fgrad.torch.placement import place
 from fgrad.torch.registry import METHODS, method
-from fgrad.torch.tensor import Tensor, accumulate, make
+from fgrad.torch.tensor import Tensor, make
 
 NOT_RECORDED = "cannot register a hook on a tensor that doesn't require gradient"
 NOT_A_LEAF = "post accumulate grad hooks cannot be registered on non-leaf tensors"
@@ -171,7 +173,9 @@ def retain(tensor: Tensor, gradient: Gradient) -> None:
 
 def unshared(gradient: Tensor) -> Tensor:
     """A gradient in memory of its own, unless it is recorded."""
-    return gradient if gradient._requires else make(gradient._array.copy())
+    if gradient._requires:
+        return gradient
+    return place(make(gradient._array.copy()), gradient._device)
 
 
 def accumulate_at(leaf: Tensor, gradient: Gradient, recorded: bool) -> None:
@@ -207,7 +211,6 @@ def register_hook(self: Tensor, hook: Callable[[Any], Any]) -> RemovableHandle:
     Raises:
         RuntimeError: the tensor does not require a gradient.
 
-    >>> import fgrad.torch as torch
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> y = x * 3
     >>> handle = y.register_hook(lambda gradient: gradient * 10)
@@ -235,7 +238,6 @@ def register_post_accumulate_grad_hook(
     Raises:
         RuntimeError: the tensor does not require a gradient, or is not a leaf.
 
-    >>> import fgrad.torch as torch
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> handle = x.register_post_accumulate_grad_hook(lambda leaf: print(leaf.grad))
     >>> (x * 3).sum().backward()
@@ -257,7 +259,13 @@ METHODS["_backward_hooks"] = property(_backward_hooks)
 
 
 class Hooked:
-    """What nodes and the ends of the graph at leaves let users register."""
+    """What nodes and the ends of the graph at leaves let users register.
+
+    >>> y = torch.ones(1, requires_grad=True) * 2
+    >>> handle = y.grad_fn.register_hook(lambda inputs, outputs: print(outputs))
+    >>> y.backward()
+    (tensor([1.]),)
+    """
 
     __slots__ = ()
 

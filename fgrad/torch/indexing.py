@@ -17,7 +17,14 @@ import numpy as np
 
 from fgrad.lower.quiet import quietly
 from fgrad.torch.conversion import convert
-from fgrad.torch.history import LEAF, check_writable, write
+from fgrad.torch.fitting import check_expands, check_values, without_ones
+from fgrad.torch.history import (
+    SHARED,
+    check_changeable,
+    is_shared,
+    records,
+    write,
+)
 from fgrad.torch.known import entered, examined, is_traced
 from fgrad.torch.modes import STATE
 from fgrad.torch.recording import apply
@@ -44,6 +51,10 @@ BYTES = (
     "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool "
     "instead."
 )
+EXPANDED = (
+    "Use of {} on expanded tensors is deprecated. Please clone() the tensor before "
+    "performing this operation. This also applies to advanced indexing e.g. tensor[{}"
+)
 
 Basic = tuple[Any, ...]
 
@@ -55,6 +66,7 @@ class Index:
         basic: numbers, slices, None and at most one ellipsis.
         arrays: for each axis of the basic result an index array or a full slice; empty
             where there are no arrays.
+        has_mask: there are masks among these.
         node: PyTorch's name of the last basic step.
     """
 
@@ -69,6 +81,7 @@ class Index:
         components = _with_one_ellipsis(components, len(shape) - consumed)
         self.basic: Basic = ()
         self.arrays: tuple[Any, ...] = ()
+        self.has_mask = False
         self.node = "AliasBackward0"
         self._axis = 0
         basic: list[Any] = []
@@ -143,6 +156,7 @@ class Index:
                 )
         basic += [FULL] * array.ndim
         arrays += array.nonzero()
+        self.has_mask = True
         self._axis = end
 
     @property
@@ -151,7 +165,7 @@ class Index:
         return self.node == "AliasBackward0" and None not in self.basic
 
     @property
-    def _is_whole(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether the basic step keeps all elements where they are."""
         if not all(x is Ellipsis or isinstance(x, slice) for x in self.basic):
             return False
@@ -159,7 +173,7 @@ class Index:
 
     def writer(self, value: Tensor) -> str:
         """PyTorch's name of the operation that writes there."""
-        if not self._is_whole:
+        if not self.is_whole:
             return "CopySlices"
         if self.arrays:
             return "IndexPutBackward0"
@@ -283,21 +297,33 @@ def getitem(self: Tensor, key: Any) -> Tensor:
 
 
 @method("__setitem__")
-def setitem(self: Tensor, key: Any, value: Any, node: str = "") -> None:
+def setitem(self: Tensor, key: Any, value: Any) -> None:
     """``self[key] = value``"""
-    _check_writable_through_view(self, value)
     index = Index(self._aval.shape, key)
     if not isinstance(value, Tensor | int | float | np.generic):
         raise TypeError(
             f"can't assign a {type(value).__name__} to a torch.{self.dtype.kind}Tensor"
         )
     source = value if isinstance(value, Tensor) else make(np.asarray(value))
-    _check_slot(self, index, source)
-    if STATE.enabled and (self._requires or source._requires):
+    slot = _slot_shape(self._aval.shape, index)
+    if index.arrays:
+        check_changeable(self, value, as_view=not index.is_trivial)
+        check_values(source, slot, without_ones(source._aval.shape, slot))
+    else:
+        check_expands(source, slot)
+        check_changeable(self, value, as_view=not index.is_whole)
+    put(self, index, source, index.writer(source))
+
+
+def put(self: Tensor, index: Index, source: Tensor, node: str) -> None:
+    """Write a tensor that fits into a slot; ``node`` is its name where recorded."""
+    is_recorded = STATE.enabled and records(self, (source,))
+    shares = is_shared(self._array) and is_shared(self._array[index.basic])
+    if shares:
+        _complain(index, source)
+    if is_recorded:
         source = convert(source, self.dtype)
-    if STATE.enabled and (self._requires or source._requires):
-        name = index.writer(source)
-        write(self, source, lambda x, v: _assign(x, index, v), node or name)
+        write(self, source, lambda x, v: _assign(x, index, v), node, shares)
         return
     new = quietly(source._array.astype, self._aval.dtype)
     _assign(self._array, index, new)
@@ -305,50 +331,22 @@ def setitem(self: Tensor, key: Any, value: Any, node: str = "") -> None:
     self._storage.changed()
 
 
-def _check_writable_through_view(tensor: Tensor, value: Any) -> None:
-    """As `check_writable`, but the message speaks of a view of the tensor."""
-    is_leaf = tensor._base is None and tensor._node is None
-    if STATE.enabled and tensor._requires and is_leaf:
-        raise RuntimeError(f"a view of {LEAF}")
-    check_writable(tensor, value)
+def _slot_shape(shape: tuple[int, ...], index: Index) -> tuple[int, ...]:
+    slot = np.broadcast_to(np.int8(0), shape)[index.basic]
+    return slot[index.arrays].shape if index.arrays else slot.shape
 
 
-def _check_slot(target: Tensor, index: Index, value: Tensor) -> None:
-    dummy = np.broadcast_to(np.int8(0), target._aval.shape)[index.basic]
-    slot = dummy[index.arrays].shape if index.arrays else dummy.shape
-    given = value._aval.shape
-    while len(given) > len(slot) and given[0] == 1:
-        given = given[1:]
-    padded = (1,) * (len(slot) - len(given)) + given
-    fits = len(padded) == len(slot) and all(
-        n in (1, m) for n, m in zip(padded, slot, strict=True)
-    )
-    if fits:
-        return
-    if index.arrays:
-        raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be "
-            f"broadcast to indexing result of shape {list(slot)}"
-        )
-    axis = next(
-        (
-            k
-            for k in range(-1, -min(len(given), len(slot)) - 1, -1)
-            if given[k] not in (1, slot[k])
-        ),
-        None,
-    )
-    if axis is None:
-        raise RuntimeError(
-            f"expand(torch.{value.dtype.kind}Tensor{{{list(value.shape)}}}, "
-            f"size={list(slot)}): the number of sizes provided ({len(slot)}) must be "
-            f"greater or equal to the number of dimensions in the tensor ({len(given)})"
-        )
-    raise RuntimeError(
-        f"The expanded size of the tensor ({slot[axis]}) must match the existing size "
-        f"({given[axis]}) at non-singleton dimension {len(slot) + axis}.  Target "
-        f"sizes: {list(slot)}.  Tensor sizes: {list(given)}"
-    )
+def _complain(index: Index, value: Tensor) -> None:
+    """Warn where elements that are written to share memory.
+
+    Raises:
+        RuntimeError: there are no index tensors, for which PyTorch only warns.
+    """
+    if not index.arrays:
+        raise RuntimeError(SHARED)
+    warnings.warn(EXPANDED.format("index_put_", "indices] = tensor"), stacklevel=4)
+    if index.has_mask and value._aval.size == 1:
+        warnings.warn(EXPANDED.format("masked_fill_", "mask] = scalar"), stacklevel=4)
 
 
 def _assign(array: Any, index: Index, value: Any) -> None:

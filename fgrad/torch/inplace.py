@@ -14,15 +14,20 @@ import numpy as np
 
 from fgrad.torch.conversion import convert
 from fgrad.torch.dtypes import of_numpy
+from fgrad.torch.fitting import check_shapes
 from fgrad.torch.history import (
+    check_changeable,
+    check_separate,
     check_writable,
     fill_place,
     guard_written,
+    is_shared,
     rebind,
     records,
     reshape_to,
     write,
 )
+from fgrad.torch.indexing import Index, put
 from fgrad.torch.modes import STATE, set_grad_enabled
 from fgrad.torch.registry import FUNCTIONS, METHODS, method
 from fgrad.torch.tensor import Tensor, make
@@ -41,6 +46,18 @@ def in_place(function: Callable[..., Any]) -> Callable[..., Any]:
         return overwrite(self, result)
 
     return change
+
+
+def variant_of(
+    function: Callable[..., Any],
+    name: str,
+    kind: Callable[[Callable[..., Any]], Any] = in_place,
+) -> Any:
+    """The in-place variant of a function, with its name and its docstring."""
+    variant = kind(function)
+    variant.__name__ = f"{name}_"
+    variant.__doc__ = f"`{name}`, in place. {function.__doc__}"
+    return variant
 
 
 def _kept(self: Tensor) -> Tensor:
@@ -85,20 +102,28 @@ def overwrite(target: Tensor, result: Tensor) -> Tensor:
 
 @method("zero_")
 def zero_(self: Tensor) -> Tensor:
-    """Set all elements to zero."""
+    """Set all elements to zero.
+
+    >>> torch.ones(2).zero_()
+    tensor([0., 0.])
+    """
     return fill_(self, 0, "ZeroBackward0")
 
 
 @method("fill_")
 def fill_(self: Tensor, value: Any, node: str = "FillBackward2") -> Tensor:
-    """Set all elements to a number."""
-    check_writable(self, value)
+    """Set all elements to a number.
+
+    >>> torch.ones(2).fill_(7)
+    tensor([7., 7.])
+    """
+    check_changeable(self, value)
     if isinstance(value, Tensor):
         METHODS["__setitem__"](self, ..., value)
         return self
     if STATE.enabled and self._requires:
         filled = np.full(self._aval.shape, value, self._aval.dtype)
-        write(self, filled, fill_place, node)
+        write(self, filled, fill_place, node, is_shared(self._array))
         return self
     self._array[...] = value
     self._storage.changed()
@@ -107,20 +132,50 @@ def fill_(self: Tensor, value: Any, node: str = "FillBackward2") -> Tensor:
 
 @method("copy_")
 def copy_(self: Tensor, src: Tensor) -> Tensor:
-    """Copy the elements of another tensor, broadcast to this one's shape."""
-    METHODS["__setitem__"](self, ..., src, "CopyBackwards")
+    """Copy the elements of another tensor, broadcast to this one's shape.
+
+    They are converted to this one's dtype.
+
+    Raises:
+        RuntimeError: the shapes do not fit; or as all in-place operations.
+
+    >>> torch.zeros(2, 2).copy_(torch.tensor([1, 2]))
+    tensor([[1., 2.],
+            [1., 2.]])
+    """
+    check_changeable(self, src)
+    check_shapes(self, src)
+    shape = np.broadcast_shapes(self._aval.shape, src._aval.shape)
+    if shape != self._aval.shape:
+        raise RuntimeError(
+            f"output with shape {list(self.shape)} doesn't match the broadcast shape "
+            f"{list(shape)}"
+        )
+    put(self, Index(self._aval.shape, ...), src, "CopyBackwards")
     return self
 
 
 @method("fill_diagonal_")
 def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
-    """Set the main diagonal to a number."""
-    check_writable(self)
+    """Set the main diagonal to a number; if ``wrap`` again after each square.
+
+    Raises:
+        RuntimeError: there is one axis, or more than two of different lengths.
+
+    >>> torch.zeros(2, 2).fill_diagonal_(7)
+    tensor([[7., 0.],
+            [0., 7.]])
+    """
+    if self._aval.ndim < 2:
+        raise RuntimeError("dimensions must larger than 1")
     if self._aval.ndim > 2 and len(set(self._aval.shape)) > 1:
         raise RuntimeError("all dimensions of input must be of equal length")
+    check_changeable(self, as_view=True)
+    check_separate(self._array)
     diagonal = np.zeros(self._aval.shape, bool)
     np.fill_diagonal(diagonal, True, wrap)
-    METHODS["__setitem__"](self, diagonal, fill_value, "CopySlices")
+    filling = make(np.asarray(fill_value))
+    put(self, Index(self._aval.shape, diagonal), filling, "CopySlices")
     return self
 
 
@@ -159,7 +214,7 @@ def _reshaping(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The variant of a view: the tensor itself gets another shape."""
 
     def change(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        check_writable(self)
+        check_changeable(self)
         # in no_grad, too, PyTorch's history is one of another shape then
         with set_grad_enabled(STATE.enabled or self._node is not None):
             result = function(self, *args, **kwargs)
@@ -173,9 +228,7 @@ def add_in_place_variants() -> None:
     """Register ``name_`` for functions that have such a variant in PyTorch."""
     for variants, kind in ((_VARIANTS, in_place), (_RESHAPING, _reshaping)):
         for name in variants:
-            variant: Any = kind(METHODS[name])
-            variant.__name__ = f"{name}_"
-            variant.__doc__ = f"`{name}`, in place."
+            variant = variant_of(METHODS[name], name, kind)
             METHODS[f"{name}_"] = variant
             if name in _AS_FUNCTIONS:
                 FUNCTIONS[f"{name}_"] = variant

@@ -97,6 +97,11 @@ def jacobian(
     Returns:
         A tensor of the output's shape followed by the input's; tuples of them where
         there are several outputs or inputs.
+
+    >>> x = torch.tensor([1.0, 2.0])
+    >>> torch.autograd.functional.jacobian(lambda x: x * x, x)
+    tensor([[2., 0.],
+            [0., 4.]])
     """
     given = _as_tuple(inputs, "inputs", "jacobian")
     with enable_grad():
@@ -132,7 +137,15 @@ def hessian(
     vectorize: bool = False,
     outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
-    """The second derivatives of a function that returns one number."""
+    """The second derivatives of a function that returns one number.
+
+    Arguments as of `jacobian`; the result has the input's shape twice.
+
+    >>> x = torch.tensor([1.0, 2.0])
+    >>> torch.autograd.functional.hessian(lambda x: (x**3).sum(), x)
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
     is_tuple = isinstance(inputs, tuple)
 
     def gradient(*points: Any) -> Any:
@@ -170,7 +183,14 @@ def vjp(
     create_graph: bool = False,
     strict: bool = False,
 ) -> tuple[Any, Any]:
-    """The outputs, and the product of a vector with the Jacobian."""
+    """The outputs, and the product of a vector with the Jacobian.
+
+    ``v`` has the shape of the outputs; it may be missing for one number.
+
+    >>> x, v = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 10.0])
+    >>> torch.autograd.functional.vjp(lambda x: x * x, x, v)
+    (tensor([1., 4.]), tensor([ 2., 40.]))
+    """
     given = _as_tuple(inputs, "inputs")
     with enable_grad():
         points = _entered(given, create_graph)
@@ -191,7 +211,12 @@ def jvp(
 ) -> tuple[Any, Any]:
     """The outputs, and the product of the Jacobian with a vector.
 
-    The product with the transpose is linear in the seeds; this is its own transpose.
+    ``v`` has the shape of the inputs. The product with the transpose is linear in the
+    seeds; this is its own transpose.
+
+    >>> x, v = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 10.0])
+    >>> torch.autograd.functional.jvp(lambda x: x * x, x, v)
+    (tensor([1., 4.]), tensor([ 2., 40.]))
     """
     given = _as_tuple(inputs, "inputs")
     with enable_grad():
@@ -213,7 +238,14 @@ def vhp(
     create_graph: bool = False,
     strict: bool = False,
 ) -> tuple[Any, Any]:
-    """The output, and the product of a vector with the Hessian."""
+    """The output, and the product of a vector with the Hessian.
+
+    The function returns one number; ``v`` has the shape of the inputs.
+
+    >>> x, v = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 0.0])
+    >>> torch.autograd.functional.vhp(lambda x: (x**3).sum(), x, v)
+    (tensor(9.), tensor([6., 0.]))
+    """
     given = _as_tuple(inputs, "inputs")
     with enable_grad():
         points = _entered(given, create_graph)

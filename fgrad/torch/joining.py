@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +11,11 @@ import numpy as np
 
 from fgrad.torch.conversion import convert
 from fgrad.torch.dtypes import promoted
-from fgrad.torch.recording import one, several
-from fgrad.torch.registry import function, numpy_names, operation
+from fgrad.torch.recording import one
+from fgrad.torch.registry import function, numpy_names
 from fgrad.torch.shapes import expand, reshape, unsqueeze
 from fgrad.torch.size import axis_of
-from fgrad.torch.tensor import Tensor, require_tensor
+from fgrad.torch.tensor import Tensor
 
 MESHGRID = (
     "torch.meshgrid: in an upcoming release, it will be required to pass the indexing "
@@ -62,6 +61,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     Raises:
         ValueError: there are none.
         RuntimeError: the shapes differ in another axis.
+
+    >>> torch.cat([torch.tensor([[1, 2]]), torch.tensor([[3, 4]])], dim=1)
+    tensor([[1, 2, 3, 4]])
     """
     given = _list_of_tensors("cat", tensors)
     if not given:
@@ -105,6 +107,10 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
     Raises:
         RuntimeError: there are none, or the shapes differ.
+
+    >>> torch.stack([torch.tensor([1, 2]), torch.tensor([3, 4])], dim=1)
+    tensor([[1, 3],
+            [2, 4]])
     """
     given = _list_of_tensors("stack", tensors)
     if not given:
@@ -132,26 +138,46 @@ def _joined(name: str, tensors: Any, at_least: int, axis: int) -> Tensor:
 
 @function("hstack")
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors side by side: along the second axis, vectors along the first."""
+    """Tensors side by side: along the second axis, vectors along the first.
+
+    >>> torch.hstack([torch.tensor([[1], [2]]), torch.tensor([[3], [4]])])
+    tensor([[1, 3],
+            [2, 4]])
+    """
     axis = 0 if len(tensors) and tensors[0]._aval.ndim < 2 else 1
     return _joined("hstack", tensors, 1, axis)
 
 
 @function("vstack", "row_stack")
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors, vectors as rows, one below the other."""
+    """Tensors, vectors as rows, one below the other.
+
+    >>> torch.vstack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+    tensor([[1, 2],
+            [3, 4]])
+    """
     return _joined("vstack", tensors, 2, 0)
 
 
 @function("dstack")
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors along the third axis."""
+    """Tensors along the third axis.
+
+    >>> torch.dstack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+    tensor([[[1, 3],
+             [2, 4]]])
+    """
     return _joined("dstack", tensors, 3, 2)
 
 
 @function("column_stack")
 def column_stack(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors side by side, vectors as columns."""
+    """Tensors side by side, vectors as columns.
+
+    >>> torch.column_stack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+    tensor([[1, 3],
+            [2, 4]])
+    """
     return hstack([reshape(x, -1, 1) if x._aval.ndim < 2 else x for x in tensors])
 
 
@@ -175,122 +201,42 @@ def _each(ndim: int, tensors: Any) -> Any:
 
 @function("atleast_1d")
 def atleast_1d(*tensors: Any) -> Any:
-    """Tensors, a number as a vector of one element."""
+    """Tensors, a number as a vector of one element.
+
+    >>> torch.atleast_1d(torch.tensor(5))
+    tensor([5])
+    """
     return _each(1, tensors)
 
 
 @function("atleast_2d")
 def atleast_2d(*tensors: Any) -> Any:
-    """Tensors with two axes or more."""
+    """Tensors with two axes or more.
+
+    >>> torch.atleast_2d(torch.tensor([1, 2]))
+    tensor([[1, 2]])
+    """
     return _each(2, tensors)
 
 
 @function("atleast_3d")
 def atleast_3d(*tensors: Any) -> Any:
-    """Tensors with three axes or more."""
+    """Tensors with three axes or more.
+
+    >>> torch.atleast_3d(torch.tensor([1, 2])).shape
+    torch.Size([1, 2, 1])
+    """
     return _each(3, tensors)
-
-
-def parts(node: str, x: Tensor, axis: int, lengths: Sequence[int]) -> Any:
-    """Views of consecutive parts along an axis."""
-    lead = (slice(None),) * axis
-    ends = list(itertools.accumulate(lengths, initial=0))
-    bounds = list(itertools.pairwise(ends))
-
-    def cut(u: Any) -> Any:
-        return tuple(u[(*lead, slice(start, end))] for start, end in bounds)
-
-    return several(node, cut, x, view=True)
-
-
-def _check_axes(function: str, x: Tensor) -> None:
-    if not x._aval.ndim:
-        raise RuntimeError(f"{function} expects at least a 1-dimensional tensor")
-
-
-@operation("split")
-@numpy_names
-def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> Any:
-    """Parts of a length (the last may be shorter), or of given lengths.
-
-    Raises:
-        RuntimeError: there is no axis, or the lengths do not add up to the axis.
-    """
-    x = require_tensor("split", tensor)
-    _check_axes("split", x)
-    axis = axis_of(dim, x._aval.ndim)
-    total, size = x._aval.shape[axis], split_size_or_sections
-    if not isinstance(size, Sequence):
-        if size <= 0 and total:
-            raise RuntimeError(
-                "split_size can only be 0 if dimension size is 0, but got dimension "
-                f"size of {total}"
-                if not size
-                else "split expects split_size be non-negative, but got "
-                f"split_size={size}"
-            )
-        count = max(1, math.ceil(total / size)) if size else 1
-        lengths = [size] * (count - 1) + [total - size * (count - 1)]
-        return parts("SplitBackward0", x, axis, lengths)
-    if sum(size) != total:
-        raise RuntimeError(
-            "split_with_sizes expects split_sizes to sum exactly to "
-            f"{total} (input tensor's size at dimension {axis}), but got "
-            f"split_sizes={list(size)}"
-        )
-    return parts("SplitWithSizesBackward0", x, axis, list(size))
-
-
-@operation("chunk")
-@numpy_names
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> Any:
-    """At most a number of parts of equal length, but for the last."""
-    x = require_tensor("chunk", input)
-    _check_axes("chunk", x)
-    if chunks <= 0:
-        raise RuntimeError(
-            f"chunk expects `chunks` to be greater than 0, got: {chunks}"
-        )
-    total = x._aval.shape[axis_of(dim, x._aval.ndim)]
-    return split(x, max(1, math.ceil(total / chunks)), dim)
-
-
-@operation("tensor_split")
-@numpy_names
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> Any:
-    """Parts that end before given indices, or a number of nearly equal ones.
-
-    Raises:
-        RuntimeError: there is no axis.
-    """
-    x = require_tensor("tensor_split", input)
-    if not x._aval.ndim:
-        raise RuntimeError(
-            "tensor_split expected at least a 1-dimensional tensor, but got a tensor "
-            "with 0 dims"
-        )
-    axis = axis_of(dim, x._aval.ndim)
-    total = x._aval.shape[axis]
-    given = indices_or_sections
-    if isinstance(given, Tensor):
-        given = given._array.tolist()
-    if isinstance(given, Sequence):
-        ends = [slice(0, end).indices(total)[1] for end in given]
-        edges = [0, *ends, total]
-        lead = (slice(None),) * axis
-
-        def cut(u: Any) -> Any:
-            return tuple(u[(*lead, slice(a, b))] for a, b in itertools.pairwise(edges))
-
-        return several("SliceBackward0", cut, x, view=True)
-    short, longer = divmod(total, given)
-    lengths = [short + 1] * longer + [short] * (given - longer)
-    return parts("SliceBackward0", x, axis, lengths)
 
 
 @function("broadcast_tensors")
 def broadcast_tensors(*tensors: Any) -> Any:
-    """Views of tensors in the shape to which they broadcast."""
+    """Views of tensors in the shape to which they broadcast.
+
+    >>> x, y = torch.broadcast_tensors(torch.ones(2, 1), torch.ones(3))
+    >>> x.shape, y.shape
+    (torch.Size([2, 3]), torch.Size([2, 3]))
+    """
     given = tensors[0] if len(tensors) == 1 else tensors
     shape = np.broadcast_shapes(*(x._aval.shape for x in given))
     return tuple(x if x._aval.shape == shape else expand(x, shape) for x in given)
@@ -303,6 +249,11 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> Any:
     Args:
         tensors: vectors.
         indexing: ``"ij"``, or ``"xy"`` to exchange the first two axes.
+
+    >>> torch.meshgrid(torch.tensor([1, 2]), torch.tensor([3, 4]), indexing="ij")
+    (tensor([[1, 1],
+            [2, 2]]), tensor([[3, 4],
+            [3, 4]]))
     """
     flat = (
         tensors[0]
@@ -325,7 +276,14 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> Any:
 
 @function("cartesian_prod")
 def cartesian_prod(*tensors: Tensor) -> Tensor:
-    """All combinations of elements of vectors, as rows."""
+    """All combinations of elements of vectors, as rows.
+
+    >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([3, 4]))
+    tensor([[1, 3],
+            [1, 4],
+            [2, 3],
+            [2, 4]])
+    """
     if len(tensors) == 1:
         return tensors[0]
     return stack([reshape(x, -1) for x in meshgrid(*tensors, indexing="ij")], 1)
@@ -333,7 +291,13 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
 
 @function("combinations")
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """All combinations of ``r`` elements of a vector, as rows."""
+    """All combinations of ``r`` elements of a vector, as rows.
+
+    >>> torch.combinations(torch.tensor([1, 2, 3]))
+    tensor([[1, 2],
+            [1, 3],
+            [2, 3]])
+    """
     choose: Any = (
         itertools.combinations_with_replacement
         if with_replacement
@@ -345,7 +309,12 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> T
 
 @function("block_diag")
 def block_diag(*tensors: Tensor) -> Tensor:
-    """Matrices along the diagonal of a larger one, zeros elsewhere."""
+    """Matrices along the diagonal of a larger one, zeros elsewhere.
+
+    >>> torch.block_diag(torch.tensor([[1, 2]]), torch.tensor([[3]]))
+    tensor([[1, 2, 0],
+            [0, 0, 3]])
+    """
     blocks = [_at_least(2, x) for x in tensors]
     columns = sum(x._aval.shape[1] for x in blocks)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from fgrad.torch import dtypes
 from fgrad.torch.creation import tensor, zeros
+from fgrad.torch.devices import DEFAULT
 from fgrad.torch.registry import FUNCTIONS, function
-from fgrad.torch.size import CPU
 from fgrad.torch.tensor import Tensor, make
 
 NAMES = {
@@ -40,18 +40,41 @@ class _TensorType(type):
         return zeros(*(data or (0,)), dtype=cls.wanted)
 
 
+_DOC = """Tensors of ``{}``: of a size, or of data; also for ``isinstance``.
+
+    >>> isinstance(torch.{}([1, 0]), torch.{})
+    True
+    """
+
+
+def _tensor_type(name: str, wanted: dtypes.dtype) -> _TensorType:
+    fields = {"wanted": wanted, "__doc__": _DOC.format(wanted, name, name)}
+    return _TensorType(name, (), {"__module__": "torch", **fields})
+
+
 for _name, _dtype in NAMES.items():
-    FUNCTIONS[_name] = _TensorType(_name, (), {"wanted": _dtype, "__module__": "torch"})
+    FUNCTIONS[_name] = _tensor_type(_name, _dtype)
 
 
 @function("set_default_tensor_type")
 def set_default_tensor_type(t: Any) -> None:
-    """Change the default dtype to that of a legacy type such as ``DoubleTensor``."""
+    """Change the default dtype to that of a legacy type such as ``DoubleTensor``.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     torch.set_default_tensor_type(torch.FloatTensor)
+    >>> torch.get_default_dtype()
+    torch.float32
+    """
     name = t if isinstance(t, str) else t.__name__
     dtypes.set_default_dtype(NAMES[name.removeprefix("torch.")])
 
 
 @function("get_default_device")
 def get_default_device() -> Any:
-    """Where new tensors live."""
-    return CPU
+    """Where this thread makes new tensors.
+
+    >>> torch.get_default_device()
+    device(type='cpu')
+    """
+    return DEFAULT.where

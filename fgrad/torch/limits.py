@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from fgrad.torch import dtypes
 from fgrad.torch.creation import as_tensor, finish
+from fgrad.torch.devices import CPU, DEFAULT, found
 from fgrad.torch.dtypes import as_dtype, dtype, get_default_dtype
 from fgrad.torch.random import default_generator
-from fgrad.torch.registry import FUNCTIONS, METHODS, function
+from fgrad.torch.registry import FUNCTIONS, METHODS, function, operation
 from fgrad.torch.size import Size
-from fgrad.torch.size import device as device_of
 from fgrad.torch.tensor import Tensor
 
 
@@ -20,7 +21,6 @@ from fgrad.torch.tensor import Tensor
 class finfo:
     """The limits of a floating-point dtype; of a complex one those of its parts.
 
-    >>> import fgrad.torch as torch
     >>> torch.finfo(torch.float32).eps
     1.1920928955078125e-07
     """
@@ -52,7 +52,6 @@ class finfo:
 class iinfo:
     """The limits of an integer dtype.
 
-    >>> import fgrad.torch as torch
     >>> torch.iinfo(torch.int8).max
     127
     """
@@ -77,7 +76,11 @@ class iinfo:
 
 @function("can_cast")
 def can_cast(from_: dtype, to: dtype) -> bool:
-    """Whether a result may be written into a dtype: not into a lower category."""
+    """Whether a result may be written into a dtype: not into a lower category.
+
+    >>> torch.can_cast(torch.float64, torch.int32)
+    False
+    """
     if to is dtypes.bool_:
         return from_ is dtypes.bool_
     return from_.category <= to.category
@@ -89,6 +92,9 @@ def broadcast_shapes(*shapes: Any) -> Size:
 
     Raises:
         RuntimeError: they do not.
+
+    >>> torch.broadcast_shapes((2, 1), (3,))
+    torch.Size([2, 3])
     """
     known: list[int] = []
     for number, shape in enumerate(shapes):
@@ -124,13 +130,30 @@ FUNCTIONS["channels_last_3d"] = _Named("channels_last_3d")
 FUNCTIONS["strided"] = strided
 FUNCTIONS["default_generator"] = default_generator
 METHODS["layout"] = property(lambda self: strided)
-METHODS["is_cpu"] = property(lambda self: True)
 METHODS["output_nr"] = property(
     lambda self: 0 if self._node is None else self._node.outs.index(self._number)
 )
-for _name in ("meta", "mps", "quantized", "xpu", "nested", "mkldnn", "xla"):
+
+
+def _lives_on(kind: str, tensor: Tensor) -> bool:
+    return tensor._device.type == kind
+
+
+for _name in ("meta", "mps", "quantized", "xpu", "nested", "mkldnn"):
     METHODS[f"is_{_name}"] = property(lambda self: False)
-METHODS["get_device"] = FUNCTIONS["get_device"] = lambda self: -1
+for _name in ("cpu", "cuda", "xla"):
+    METHODS[f"is_{_name}"] = property(partial(_lives_on, _name))
+
+
+@operation("get_device")
+def get_device(input: Tensor) -> int:
+    """The number of the device that holds a tensor; -1 for the CPU.
+
+    >>> torch.get_device(torch.ones(1))
+    -1
+    """
+    index = input._device.index
+    return -1 if index is None else index
 
 
 @function("asarray")
@@ -146,6 +169,11 @@ def asarray(
 
     Raises:
         ValueError: ``copy=False``, and a copy is needed.
+
+    >>> array = np.zeros(2)
+    >>> torch.asarray(array)[0] = 1.0
+    >>> array
+    array([1., 0.])
     """
     found = as_tensor(obj, dtype, device)
     shares = isinstance(obj, Tensor) and obj is found
@@ -167,35 +195,56 @@ def frombuffer(
     offset: int = 0,
     requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor that shares the memory of a buffer such as a ``bytearray``."""
+    """A tensor that shares the memory of a buffer such as a ``bytearray``.
+
+    Args:
+        buffer: the bytes.
+        dtype: how they are read.
+        count: how many elements; all by default.
+        offset: how many bytes are left out first.
+        requires_grad: whether operations on it are recorded.
+
+    >>> torch.frombuffer(bytearray([1, 2, 3]), dtype=torch.uint8)
+    tensor([1, 2, 3], dtype=torch.uint8)
+    """
     array = np.frombuffer(buffer, as_dtype(dtype).numpy, count, offset)
     return finish(array, requires_grad)
 
 
-def _accepted(name: str, result: Any, doc: str) -> None:
+def _accepted(name: str, given: str, result: Any, doc: str) -> None:
+    """A function that always returns the same; its docstring shows a call."""
+
     def accept(*args: Any, **kwargs: Any) -> Any:
         return result
 
-    accept.__name__, accept.__doc__ = name, doc
+    shown = "" if result is None else f"    {result!r}\n"
+    accept.__name__ = name
+    accept.__doc__ = f"{doc}\n\n    >>> torch.{name}({given})\n{shown}    "
     FUNCTIONS[name] = accept
 
 
 _NO_EFFECT = "Accepted, without effect: there is one way of computing."
-for _name in ("float32_matmul_precision", "num_interop_threads", "flush_denormal"):
-    _accepted(f"set_{_name}", None, _NO_EFFECT)
-_accepted("set_warn_always", None, "Accepted, without effect: warnings are Python's.")
-_accepted("get_float32_matmul_precision", "highest", "How matrices are multiplied.")
-_accepted("get_num_interop_threads", 1, "How many threads PyTorch would use: one.")
-_accepted("are_deterministic_algorithms_enabled", True, "All algorithms are.")
-_accepted("is_storage", False, "Whether an object is a storage: none is shown.")
+_accepted("set_float32_matmul_precision", "'high'", None, _NO_EFFECT)
+_accepted("set_num_interop_threads", "1", None, _NO_EFFECT)
+_accepted("set_flush_denormal", "True", None, _NO_EFFECT)
+_accepted(
+    "set_warn_always", "True", None, "Accepted, without effect: warnings are Python's."
+)
+_accepted("get_float32_matmul_precision", "", "highest", "How matrices are multiplied.")
+_accepted("get_num_interop_threads", "", 1, "How many threads PyTorch would use: one.")
+_accepted("are_deterministic_algorithms_enabled", "", True, "All algorithms are.")
+_accepted(
+    "is_storage", "torch.ones(1)", False, "Whether an object is a storage: none is."
+)
 
 
 @function("set_default_device")
 def set_default_device(device: Any) -> None:
-    """Accepted for the CPU.
+    """Set where this thread makes new tensors; None is the CPU.
 
     Raises:
-        RuntimeError: another device.
+        RuntimeError: the device is not there.
+
+    >>> torch.set_default_device("cpu")
     """
-    if device is not None:
-        device_of(device)
+    DEFAULT.where = CPU if device is None else found(device)

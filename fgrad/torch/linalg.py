@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch import return_types
-from fgrad.torch.conversion import convert
-from fgrad.torch.dtypes import as_dtype
-from fgrad.torch.products import cross, matmul, vdot
+from fgrad.torch.norms import as_matrices, matrix_norm, norm, vector_norm
+from fgrad.torch.placement import on_host, place_functions
+from fgrad.torch.products import cross, matmul
 from fgrad.torch.recording import one, several
-from fgrad.torch.registry import function, numpy_names, operation
-from fgrad.torch.size import axes_of
-from fgrad.torch.statistics import norm as _norm
+from fgrad.torch.registry import function, operation
 from fgrad.torch.tensor import Tensor, make, require_tensor
 from fgrad.torch.triangles import diagonal
 
@@ -42,10 +40,13 @@ __all__ = [
     "solve",
     "svd",
     "svdvals",
-    "vdot",
     "vecdot",
     "vector_norm",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 class LinAlgError(RuntimeError):
@@ -66,29 +67,10 @@ NOT_POSITIVE = (
 )
 
 
-def _matrix(name: str, x: Any, is_square: bool = False) -> Tensor:
-    found = require_tensor(name, x)
-    shape = found._aval.shape
-    if len(shape) < 2:
-        raise RuntimeError(
-            f"{name}: The input tensor A must have at least 2 dimensions."
-        )
-    if is_square and shape[-1] != shape[-2]:
-        raise RuntimeError(
-            f"{name}: A must be batches of square matrices, but they are {shape[-2]} "
-            f"by {shape[-1]} matrices"
-        )
-    if found.dtype.category < 2:
-        raise RuntimeError(
-            f"{name}: Expected a floating point or complex tensor as input. Got "
-            f"{found.dtype.kind}"
-        )
-    return found
-
-
 def _checked(message: Callable[[], str], compute: Callable[[], Any]) -> Any:
     try:
-        result = compute()
+        with on_host():
+            result = compute()
         for x in result if isinstance(result, tuple) else (result,):
             x._array  # noqa: B018  # where it is pending, the error comes here
         return result
@@ -97,12 +79,16 @@ def _checked(message: Callable[[], str], compute: Callable[[], Any]) -> Any:
 
 
 def inv(A: Tensor) -> Tensor:
-    """The inverse of matrices.
+    """The inverse of matrices ``(..., n, n)``.
 
     Raises:
         LinAlgError: a matrix is singular.
+
+    >>> torch.linalg.inv(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5000, 0.0000],
+            [0.0000, 0.2500]])
     """
-    x = _matrix("linalg.inv", A, is_square=True)
+    x = as_matrices("linalg.inv", A, is_square=True)
     return _checked(  # type: ignore[no-any-return]
         lambda: SINGULAR.format(_zero_pivot(x._array)),
         lambda: one("LinalgInvExBackward0", np.linalg.inv, x),
@@ -115,28 +101,45 @@ def _zero_pivot(a: Any) -> int:
 
 
 def det(A: Tensor) -> Tensor:
-    """The determinant of matrices."""
-    x = _matrix("linalg.det", A, is_square=True)
+    """The determinant of matrices: ``(..., n, n)`` gives ``(...)``.
+
+    >>> torch.linalg.det(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(-2.)
+    """
+    x = as_matrices("linalg.det", A, is_square=True)
     return one("LinalgDetBackward0", np.linalg.det, x)
 
 
 def slogdet(A: Tensor) -> Any:
-    """The sign of the determinant, and the logarithm of its magnitude."""
+    """The sign of the determinant, and the logarithm of its magnitude.
+
+    A named tuple ``(sign, logabsdet)``; of a singular matrix 0 and ``-inf``.
+
+    >>> sign, logarithm = torch.linalg.slogdet(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    >>> sign, logarithm
+    (tensor(-1.), tensor(0.))
+    """
     return return_types.linalg_slogdet(*_slogdet(A))
 
 
 def _slogdet(A: Tensor) -> tuple[Tensor, ...]:
-    x = _matrix("linalg.slogdet", A, is_square=True)
+    x = as_matrices("linalg.slogdet", A, is_square=True)
     return several("LinalgSlogdetBackward0", lambda u: tuple(np.linalg.slogdet(u)), x)
 
 
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The solution of ``A @ X = B``; with ``left=False``, of ``X @ A = B``.
 
+    ``A`` is ``(..., n, n)``, ``B`` ``(..., n, k)``, or vectors ``(..., n)``.
+
     Raises:
         LinAlgError: a matrix is singular.
+
+    >>> A = torch.tensor([[2.0, 0.0], [1.0, 1.0]])
+    >>> torch.linalg.solve(A, torch.tensor([2.0, 3.0]))
+    tensor([1., 2.])
     """
-    x = _matrix("linalg.solve", A, is_square=True)
+    x = as_matrices("linalg.solve", A, is_square=True)
     y = require_tensor("linalg.solve", B, 2)
     is_vector = y._aval.ndim == 1 or (
         y._aval.ndim == x._aval.ndim - 1 and y._aval.shape == x._aval.shape[:-1]
@@ -156,12 +159,19 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
 
 
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
-    """The triangular ``L`` with ``L @ L.T = A``.
+    """The triangular ``L`` with ``L @ L.T = A`` of positive definite ``(..., n, n)``.
+
+    With ``upper`` the triangle above the diagonal, ``L.T``. Only one triangle of ``A``
+    is read.
 
     Raises:
         LinAlgError: a matrix is not positive definite.
+
+    >>> torch.linalg.cholesky(torch.tensor([[4.0, 2.0], [2.0, 2.0]]))
+    tensor([[2., 0.],
+            [1., 1.]])
     """
-    x = _matrix("linalg.cholesky", A, is_square=True)
+    x = as_matrices("linalg.cholesky", A, is_square=True)
 
     def compute(a: Any) -> Any:
         lower = np.linalg.cholesky(a)
@@ -182,8 +192,16 @@ def _bad_minor(a: Any) -> int:
 
 
 def eigh(A: Tensor, UPLO: str = "L") -> Any:
-    """The eigenvalues and eigenvectors of symmetric matrices."""
-    x = _matrix("linalg.eigh", A, is_square=True)
+    """The eigenvalues and eigenvectors of symmetric matrices ``(..., n, n)``.
+
+    A named tuple of the values ``(..., n)``, real and ascending, and the vectors as
+    columns ``(..., n, n)``. Only the triangle ``UPLO`` is read: ``"L"`` or ``"U"``. The
+    sign of a vector is not determined, so gradients should not depend on it.
+
+    >>> torch.linalg.eigh(torch.tensor([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
+    tensor([1., 2.])
+    """
+    x = as_matrices("linalg.eigh", A, is_square=True)
     found = several(
         "LinalgEighBackward0", lambda a: tuple(np.linalg.eigh(a, _side(UPLO))), x
     )
@@ -195,14 +213,26 @@ def _side(UPLO: str) -> Any:
 
 
 def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
-    """The eigenvalues of symmetric matrices."""
-    x = _matrix("linalg.eigvalsh", A, is_square=True)
+    """The eigenvalues of symmetric matrices, ascending: ``(..., n, n)`` gives ``(...,
+    n)``.
+
+    >>> torch.linalg.eigvalsh(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    tensor([-1.,  1.])
+    """
+    x = as_matrices("linalg.eigvalsh", A, is_square=True)
     return one("LinalgEighBackward0", lambda a: np.linalg.eigvalsh(a, _side(UPLO)), x)
 
 
 def svd(A: Tensor, full_matrices: bool = True) -> Any:
-    """``U``, the singular values, and ``Vh``."""
-    x = _matrix("linalg.svd", A)
+    """``U``, the singular values, and ``Vh`` with ``A = U @ diag(S) @ Vh``.
+
+    Of ``(..., m, n)``: ``(..., m, m)``, ``(..., k)`` with ``k = min(m, n)``, and
+    ``(..., n, n)``; without ``full_matrices`` ``(..., m, k)`` and ``(..., k, n)``.
+
+    >>> torch.linalg.svd(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).S
+    tensor([4., 3.])
+    """
+    x = as_matrices("linalg.svd", A)
     found = several(
         "LinalgSvdBackward0", lambda a: tuple(np.linalg.svd(a, full_matrices)), x
     )
@@ -210,27 +240,51 @@ def svd(A: Tensor, full_matrices: bool = True) -> Any:
 
 
 def svdvals(A: Tensor) -> Tensor:
-    """The singular values of matrices."""
-    x = _matrix("linalg.svdvals", A)
+    """The singular values of matrices, descending: ``(..., m, n)`` gives ``(..., k)``.
+
+    >>> torch.linalg.svdvals(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor([4., 3.])
+    """
+    x = as_matrices("linalg.svdvals", A)
     return one("LinalgSvdBackward0", lambda a: np.linalg.svd(a, compute_uv=False), x)
 
 
 def qr(A: Tensor, mode: str = "reduced") -> Any:
-    """An orthogonal and an upper triangular matrix whose product is ``A``."""
-    x = _matrix("linalg.qr", A)
+    """An orthogonal and an upper triangular matrix whose product is ``A``.
+
+    ``(..., m, n)`` gives ``(..., m, k)`` and ``(..., k, n)`` with ``k = min(m, n)``; in
+    mode ``"complete"`` ``k = m``; in mode ``"r"`` the first is empty.
+
+    >>> Q, R = torch.linalg.qr(torch.tensor([[3.0, 1.0], [4.0, 2.0]]))
+    >>> torch.allclose(Q @ R, torch.tensor([[3.0, 1.0], [4.0, 2.0]]))
+    True
+    """
+    x = as_matrices("linalg.qr", A)
     kind: Any = mode
     found = several("LinalgQrBackward0", lambda a: tuple(np.linalg.qr(a, kind)), x)
     return return_types.linalg_qr(*found)
 
 
 def pinv(A: Tensor) -> Tensor:
-    """The pseudo-inverse of matrices."""
-    return one("LinalgPinvBackward0", np.linalg.pinv, _matrix("linalg.pinv", A))
+    """The pseudo-inverse of matrices: ``(..., m, n)`` gives ``(..., n, m)``.
+
+    >>> torch.linalg.pinv(torch.tensor([[2.0], [0.0]]))
+    tensor([[0.5000, 0.0000]])
+    """
+    return one("LinalgPinvBackward0", np.linalg.pinv, as_matrices("linalg.pinv", A))
 
 
 def lstsq(A: Tensor, B: Tensor) -> Any:
-    """The solution of ``A @ X = B`` with the least squares; with residuals and rank."""
-    x, y = _matrix("linalg.lstsq", A), require_tensor("linalg.lstsq", B, 2)
+    """The solution of ``A @ X = B`` with the least squares; with residuals and rank.
+
+    ``A`` is ``(m, n)``, ``B`` ``(m, k)``; a named tuple ``(solution, residuals, rank,
+    singular_values)``.
+
+    >>> A, B = torch.tensor([[1.0], [1.0]]), torch.tensor([[1.0], [3.0]])
+    >>> torch.linalg.lstsq(A, B).solution
+    tensor([[2.0000]])
+    """
+    x, y = as_matrices("linalg.lstsq", A), require_tensor("linalg.lstsq", B, 2)
     solution = one("LinalgLstsqBackward0", lambda a, b: np.linalg.pinv(a) @ b, x, y)
     rows, columns = x._aval.shape[-2:]
     rank = np.linalg.matrix_rank(x._array)
@@ -243,12 +297,20 @@ def lstsq(A: Tensor, B: Tensor) -> Any:
 
 
 def matrix_rank(A: Tensor) -> Tensor:
-    """The rank of matrices."""
-    return make(np.asarray(np.linalg.matrix_rank(_matrix("linalg.rank", A)._array)))
+    """The rank of matrices: ``(..., m, n)`` gives integers ``(...)``.
+
+    >>> torch.linalg.matrix_rank(torch.tensor([[1.0, 2.0], [2.0, 4.0]]))
+    tensor(1)
+    """
+    return make(np.asarray(np.linalg.matrix_rank(as_matrices("linalg.rank", A)._array)))
 
 
 def cond(A: Tensor, p: Any = None) -> Tensor:
-    """The condition number of matrices: of their 2-norms by default."""
+    """The condition number of matrices: of their 2-norms by default.
+
+    >>> torch.linalg.cond(torch.tensor([[1.0, 0.0], [0.0, 4.0]]))
+    tensor(4.)
+    """
     values = svdvals(A)
     if p in (None, 2):
         return values[..., 0] / values[..., -1]  # type: ignore[index, no-any-return]
@@ -256,84 +318,34 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
 
 
 def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
-    """The product of several matrices, in the cheapest order."""
+    """The product of several matrices, in the cheapest order.
+
+    The first and the last may be vectors.
+
+    >>> torch.linalg.multi_dot([torch.eye(2), 2 * torch.eye(2), torch.ones(2)])
+    tensor([2., 2.])
+    """
     return one("ViewBackward0", lambda *us: np.linalg.multi_dot(us), *tensors)
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
-    """The sums of products along an axis."""
+    """The sums of products along an axis; complex ``x`` is conjugated.
+
+    >>> torch.linalg.vecdot(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.ones(2))
+    tensor([3., 7.])
+    """
     return (x * y).sum(dim)  # type: ignore[operator, no-any-return]
-
-
-@numpy_names
-def vector_norm(
-    x: Tensor,
-    ord: Any = 2,
-    dim: Any = None,
-    keepdim: bool = False,
-    *,
-    dtype: Any = None,
-) -> Tensor:
-    """The norm of all elements, or over axes."""
-    return _norm(x, float(ord), dim, keepdim, dtype)
-
-
-@numpy_names
-def matrix_norm(
-    A: Tensor,
-    ord: Any = "fro",
-    dim: Any = (-2, -1),
-    keepdim: bool = False,
-    *,
-    dtype: Any = None,
-) -> Tensor:
-    """The norm of matrices: ``"fro"``, ``"nuc"``, 1, -1, 2, -2, inf or -inf."""
-    x = _matrix("linalg.matrix_norm", A)
-    x = x if dtype is None else convert(x, as_dtype(dtype))
-    if ord == "fro":
-        return _norm(x, 2.0, dim, keepdim)
-    rows, columns = axes_of(tuple(dim), x._aval.ndim)
-
-    def compute(u: Any) -> Any:
-        matrices = np.moveaxis(u, (rows, columns), (-2, -1))
-        found = _norm_of_matrices(matrices, ord)
-        return np.expand_dims(found, (rows, columns)) if keepdim else found
-
-    node = "SumBackward1" if ord == "nuc" else "AmaxBackward0"
-    return one(node if ord != -1 else "AminBackward0", compute, x)
-
-
-def _norm_of_matrices(x: Any, order: Any) -> Any:
-    if order == "nuc" or order in (2, -2):
-        values = np.linalg.svd(x, compute_uv=False)
-        if order == "nuc":
-            return np.sum(values, -1)
-        return values[..., 0] if order == 2 else values[..., -1]
-    sums = np.sum(np.abs(x), -2 if abs(order) == 1 else -1)
-    return np.max(sums, -1) if order > 0 else np.min(sums, -1)
-
-
-@numpy_names
-def norm(
-    A: Tensor,
-    ord: Any = None,
-    dim: Any = None,
-    keepdim: bool = False,
-    *,
-    dtype: Any = None,
-) -> Tensor:
-    """A norm of vectors or matrices, as the axes tell."""
-    x = require_tensor("linalg.norm", A)
-    ndim = x._aval.ndim if dim is None else 1 if isinstance(dim, int) else len(dim)
-    if ord is None or ndim == 1:
-        return vector_norm(x, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
-    return matrix_norm(x, ord, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
 
 
 @operation("matrix_power")
 def matrix_power(input: Tensor, n: int) -> Tensor:
-    """The ``n``-th power of matrices."""
-    x = _matrix("linalg.matrix_power", input, is_square=True)
+    """The ``n``-th power of matrices ``(..., m, m)``; of the inverse where ``n < 0``.
+
+    >>> torch.matrix_power(torch.tensor([[1.0, 1.0], [0.0, 1.0]]), 3)
+    tensor([[1., 3.],
+            [0., 1.]])
+    """
+    x = as_matrices("linalg.matrix_power", input, is_square=True)
     if n in (0, 1) or n < 0:
         return one("CloneBackward0", lambda u: np.linalg.matrix_power(u, n), x)
     node = "MmBackward0" if x._aval.ndim == 2 else "BmmBackward0"
@@ -344,19 +356,39 @@ operation("inverse")(inv)
 operation("det")(det)
 operation("cholesky")(cholesky)
 operation("pinverse")(pinv)
-function("chain_matmul")(lambda *matrices: multi_dot(matrices))
+
+
+@function("chain_matmul")
+def chain_matmul(*matrices: Tensor) -> Tensor:
+    """The older form of `multi_dot`, of matrices one by one.
+
+    >>> torch.chain_matmul(torch.eye(2), 2 * torch.eye(2), torch.ones(2, 1))
+    tensor([[2.],
+            [2.]])
+    """
+    return multi_dot(matrices)
 
 
 @operation("slogdet")
 def _legacy_slogdet(input: Tensor) -> Any:
-    """The sign of the determinant, and the logarithm of its magnitude."""
+    """The sign of the determinant, and the logarithm of its magnitude.
+
+    As `torch.linalg.slogdet`.
+
+    >>> torch.slogdet(torch.eye(2)).sign
+    tensor(1.)
+    """
     return return_types.slogdet(*_slogdet(input))
 
 
 @operation("logdet")
 def logdet(input: Tensor) -> Tensor:
-    """The logarithm of the determinant; NaN where that is negative."""
-    x = _matrix("logdet", input, is_square=True)
+    """The logarithm of the determinant; NaN where that is negative, ``-inf`` for 0.
+
+    >>> torch.logdet(torch.eye(2) * 2)
+    tensor(1.3863)
+    """
+    x = as_matrices("logdet", input, is_square=True)
 
     def compute(u: Any) -> Any:
         sign, logarithm = np.linalg.slogdet(u)
@@ -365,14 +397,4 @@ def logdet(input: Tensor) -> Tensor:
     return one("WhereBackward0", compute, x)
 
 
-@operation("svd")
-def _legacy_svd(input: Tensor, some: bool = True) -> Any:
-    """``U``, the singular values, and ``V`` (not its transpose)."""
-    left, values, right = svd(input, full_matrices=not some)
-    return return_types.svd(left, values, right.transpose(-2, -1))
-
-
-@operation("qr")
-def _legacy_qr(input: Tensor, some: bool = True) -> Any:
-    """An orthogonal and an upper triangular matrix whose product is ``input``."""
-    return return_types.qr(*qr(input, "reduced" if some else "complete"))
+place_functions(globals())

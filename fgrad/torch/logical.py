@@ -15,24 +15,52 @@ from fgrad.torch.registry import FUNCTIONS, METHODS, numpy_names, operation
 from fgrad.torch.size import axes_of
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
+_LOGIC = """{}, elementwise: a tensor of booleans.
 
-def _logic(name: str, compute: Callable[[Any, Any], Any]) -> Any:
+    >>> torch.{}(torch.tensor([1, 1, 0]), torch.tensor([1, 0, 0]))
+    tensor({})
+    """
+_BITS = """``input {} other``, elementwise, of integers or booleans.
+
+    >>> torch.{}(torch.tensor([6, 12]), 3)
+    tensor({})
+    """
+
+
+def _logic(
+    name: str, compute: Callable[[Any, Any], Any], summary: str, result: str
+) -> Any:
     def apply_logic(input: Tensor, other: Tensor) -> Tensor:
         x, y = require_tensor(name, input), require_tensor(name, other, 2)
         return cut_off(make(compute(x._array, y._array)), f"{name}()", x, y)
 
     apply_logic.__name__ = apply_logic.__qualname__ = name
-    apply_logic.__doc__ = f"Elementwise ``{name}``; what is not zero is true."
+    apply_logic.__doc__ = _LOGIC.format(summary, name, result)
     METHODS[name] = FUNCTIONS[name] = apply_logic
     return apply_logic
 
 
-logical_and = _logic("logical_and", np.logical_and)
-logical_or = _logic("logical_or", np.logical_or)
-logical_xor = _logic("logical_xor", np.logical_xor)
+logical_and = _logic(
+    "logical_and",
+    np.logical_and,
+    "Whether both elements are not zero",
+    "[ True, False, False]",
+)
+logical_or = _logic(
+    "logical_or",
+    np.logical_or,
+    "Whether one of two elements is not zero",
+    "[ True,  True, False]",
+)
+logical_xor = _logic(
+    "logical_xor",
+    np.logical_xor,
+    "Whether one of two elements, but not both, is not zero",
+    "[False,  True, False]",
+)
 
 
-def _bits(name: str, compute: Callable[[Any, Any], Any]) -> Any:
+def _bits(name: str, compute: Callable[[Any, Any], Any], sign: str, result: str) -> Any:
     def apply_bits(input: Operand, other: Operand) -> Tensor:
         target = result_type(input, other)
         if target.category > 1:
@@ -43,35 +71,47 @@ def _bits(name: str, compute: Callable[[Any, Any], Any]) -> Any:
         return binary("", compute, input, other, target)
 
     apply_bits.__name__ = apply_bits.__qualname__ = name
-    apply_bits.__doc__ = f"Elementwise ``{name}`` of integers or booleans."
+    apply_bits.__doc__ = _BITS.format(sign, name, result)
     METHODS[name] = FUNCTIONS[name] = apply_bits
     return apply_bits
 
 
-bitwise_and = _bits("bitwise_and", np.bitwise_and)
-bitwise_or = _bits("bitwise_or", np.bitwise_or)
-bitwise_xor = _bits("bitwise_xor", np.bitwise_xor)
-bitwise_left_shift = _bits("bitwise_left_shift", np.left_shift)
-bitwise_right_shift = _bits("bitwise_right_shift", np.right_shift)
+bitwise_and = _bits("bitwise_and", np.bitwise_and, "&", "[2, 0]")
+bitwise_or = _bits("bitwise_or", np.bitwise_or, "|", "[ 7, 15]")
+bitwise_xor = _bits("bitwise_xor", np.bitwise_xor, "^", "[ 5, 15]")
+bitwise_left_shift = _bits("bitwise_left_shift", np.left_shift, "<<", "[48, 96]")
+bitwise_right_shift = _bits("bitwise_right_shift", np.right_shift, ">>", "[0, 1]")
 METHODS["__lshift__"] = bitwise_left_shift
 METHODS["__rshift__"] = bitwise_right_shift
 
 
 @operation("bitwise_not")
 def bitwise_not(input: Tensor) -> Tensor:
-    """``~input``"""
+    """The bits of integers, inverted; the opposite of booleans.
+
+    >>> torch.bitwise_not(torch.tensor([0, 5]))
+    tensor([-1, -6])
+    """
     return ~input  # type: ignore[operator, no-any-return]
 
 
 @operation("gcd")
 def gcd(input: Tensor, other: Tensor) -> Tensor:
-    """The greatest common divisor of integers."""
+    """The greatest common divisor of integers.
+
+    >>> torch.gcd(torch.tensor([12, 7]), torch.tensor([18, 21]))
+    tensor([6, 7])
+    """
     return binary("", np.gcd, input, other, result_type(input, other))
 
 
 @operation("lcm")
 def lcm(input: Tensor, other: Tensor) -> Tensor:
-    """The least common multiple of integers."""
+    """The least common multiple of integers.
+
+    >>> torch.lcm(torch.tensor([4, 7]), torch.tensor([6, 3]))
+    tensor([12, 21])
+    """
     return binary("", np.lcm, input, other, result_type(input, other))
 
 
@@ -83,7 +123,14 @@ def isclose(
     atol: float = 1e-8,
     equal_nan: bool = False,
 ) -> Tensor:
-    """Whether elements are equal within tolerances."""
+    """Whether ``|input - other| <= atol + rtol * |other|``, elementwise.
+
+    Raises:
+        RuntimeError: the dtypes differ.
+
+    >>> torch.isclose(torch.tensor([1.0, 1.0]), torch.tensor([1.0 + 1e-7, 1.1]))
+    tensor([ True, False])
+    """
     x, y = require_tensor("isclose", input), require_tensor("isclose", other, 2)
     if x._aval.dtype != y._aval.dtype:
         raise RuntimeError(f"{x.dtype.kind} did not match {y.dtype.kind}")
@@ -92,7 +139,11 @@ def isclose(
 
 @operation("isin")
 def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Tensor:
-    """Whether elements are among others."""
+    """Whether elements are among others: a tensor of booleans, of the first's shape.
+
+    >>> torch.isin(torch.tensor([1, 2, 3]), torch.tensor([2, 5]))
+    tensor([False,  True, False])
+    """
     x, y = (z._array if isinstance(z, Tensor) else z for z in (elements, test_elements))
     return make(np.isin(x, y, invert=invert))
 
@@ -113,13 +164,33 @@ def _quantifier(name: str, compute: Any, doc: str) -> Any:
     return METHODS[name]
 
 
-all = _quantifier("all", np.all, "Whether all elements are true.")
-any = _quantifier("any", np.any, "Whether one of the elements is true.")
+all = _quantifier(
+    "all",
+    np.all,
+    """Whether all elements are true, or those over axes.
+
+    >>> torch.all(torch.tensor([[True, False], [True, True]]), dim=1)
+    tensor([False,  True])
+    """,
+)
+any = _quantifier(
+    "any",
+    np.any,
+    """Whether one of the elements is true, or of those over axes.
+
+    >>> torch.any(torch.tensor([[True, False], [False, False]]), dim=1)
+    tensor([ True, False])
+    """,
+)
 
 
 @operation("count_nonzero")
 def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
-    """How many elements are not zero, over all axes or some."""
+    """How many elements are not zero, over all axes or some: int64.
+
+    >>> torch.count_nonzero(torch.tensor([[1, 0], [2, 3]]), dim=1)
+    tensor([1, 2])
+    """
     x = require_tensor("count_nonzero", input)
     count = np.count_nonzero(x._array, axis=axes_of(dim, x._aval.ndim))
     return make(np.asarray(count, np.int64))
@@ -127,7 +198,14 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
 
 @operation("is_nonzero")
 def is_nonzero(input: Tensor) -> builtins.bool:
-    """Whether the one element is not zero."""
+    """Whether the one element is not zero.
+
+    Raises:
+        RuntimeError: there is more than one element, or none.
+
+    >>> torch.is_nonzero(torch.tensor([0.0]))
+    False
+    """
     if input._aval.size != 1:
         found = "no values" if not input._aval.size else "more than one value"
         raise RuntimeError(f"Boolean value of Tensor with {found} is ambiguous")
@@ -136,13 +214,21 @@ def is_nonzero(input: Tensor) -> builtins.bool:
 
 @operation("is_same_size")
 def is_same_size(input: Tensor, other: Tensor) -> builtins.bool:
-    """Whether two tensors have the same shape."""
+    """Whether two tensors have the same shape.
+
+    >>> torch.is_same_size(torch.ones(2, 3), torch.zeros(2, 3))
+    True
+    """
     return input._aval.shape == other._aval.shape
 
 
 @operation("is_signed")
 def is_signed(input: Tensor) -> builtins.bool:
-    """Whether elements may be negative."""
+    """Whether the dtype has negative numbers.
+
+    >>> torch.is_signed(torch.tensor([1])), torch.is_signed(torch.tensor([True]))
+    (True, False)
+    """
     return input.dtype.is_signed
 
 

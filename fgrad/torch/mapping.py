@@ -60,7 +60,6 @@ def vmap(
         ValueError: no argument is mapped, or batches differ.
         RuntimeError: random numbers are drawn, and nothing says how.
 
-    >>> import fgrad.torch as torch
     >>> torch.vmap(torch.dot)(torch.eye(2), torch.tensor([[3.0, 4.0], [5.0, 6.0]]))
     tensor([3., 6.])
     """

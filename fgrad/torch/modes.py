@@ -60,12 +60,22 @@ def cut_by_mode() -> Cut:
 
 
 def is_grad_enabled() -> bool:
-    """Whether operations on tensors that require gradients are recorded."""
+    """Whether operations on tensors that require gradients are recorded.
+
+    >>> with torch.no_grad():
+    ...     torch.is_grad_enabled()
+    False
+    """
     return STATE.wanted
 
 
 def is_inference_mode_enabled() -> bool:
-    """Whether inference mode is on."""
+    """Whether inference mode is on.
+
+    >>> with torch.inference_mode():
+    ...     torch.is_inference_mode_enabled()
+    True
+    """
     return STATE.inference
 
 
@@ -168,7 +178,6 @@ class _Bare(_Mode):
 class no_grad(_Bare):
     """Operations in it are not recorded; their results do not require gradients.
 
-    >>> import fgrad.torch as torch
     >>> x = torch.ones(2, requires_grad=True)
     >>> with torch.no_grad():
     ...     y = x * 2
@@ -181,14 +190,28 @@ class no_grad(_Bare):
 
 @final
 class enable_grad(_Bare):
-    """Operations in it are recorded, also inside ``no_grad``."""
+    """Operations in it are recorded, also inside ``no_grad``; also a decorator.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.no_grad(), torch.enable_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    True
+    """
 
     mode = True
 
 
 @final
 class set_grad_enabled(_Mode):
-    """Sets the mode at once; as a context manager, until its end."""
+    """Sets the mode at once; as a context manager, until its end.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.set_grad_enabled(False):
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
 
     def __init__(self, mode: bool) -> None:
         super().__init__()
@@ -241,7 +264,6 @@ class inference_mode:
     Args:
         mode: False ends inference mode for the block.
 
-    >>> import fgrad.torch as torch
     >>> with torch.inference_mode():
     ...     y = torch.ones(2) * 2
     >>> y.is_inference(), y.requires_grad

@@ -17,7 +17,7 @@ from fgrad.sites import at_site, is_library_file, user_site
 from fgrad.torch.hooks import hooks_of
 from fgrad.torch.modes import in_mode
 from fgrad.torch.tensor import Tensor, make
-from fgrad.torch.versions import bare
+from fgrad.torch.views import bare_name
 from fgrad.torch.watch import LOCAL, WATCH
 
 TRACEBACK = "traceback_"  # PyTorch's keys of what is noted
@@ -168,8 +168,8 @@ def check_forward(name: str, operands: Any, results: Any) -> None:
                 place = [int(k) for k in np.argwhere(test(result._array))[0]]
                 where = f"element {place} of the result" if place else "the result"
                 raise RuntimeError(
-                    f"{bare(name)} gave {kind} in {where}, though no operand has one"
-                    f"{at_site(user_site())}"
+                    f"{bare_name(name)} gave {kind} in {where}, though no operand has "
+                    f"one{at_site(user_site())}"
                 )
 
 

@@ -12,7 +12,7 @@ from fgrad.torch import dtypes, return_types, special
 from fgrad.torch.comparison import eq, ge, gt, le, lt, ne
 from fgrad.torch.conversion import convert
 from fgrad.torch.creation import dtype_or_default, finish, full_like
-from fgrad.torch.inplace import in_place
+from fgrad.torch.inplace import variant_of
 from fgrad.torch.recording import one
 from fgrad.torch.registry import FUNCTIONS, METHODS, function, operation
 from fgrad.torch.size import axes_of, axis_of
@@ -28,7 +28,7 @@ for _function, _names in (
 ):
     for _name in _names:
         METHODS[_name] = FUNCTIONS[_name] = _function
-        METHODS[f"{_name}_"] = in_place(_function)
+        METHODS[f"{_name}_"] = variant_of(_function, _name)
 
 
 def _window(name: str, coefficients: Sequence[float], doc: str) -> None:
@@ -53,9 +53,35 @@ def _window(name: str, coefficients: Sequence[float], doc: str) -> None:
     FUNCTIONS[name] = create
 
 
-_window("hann_window", (0.5, -0.5), "The window of Hann, a raised cosine.")
-_window("hamming_window", (0.54, -0.46), "The window of Hamming.")
-_window("blackman_window", (0.42, -0.5, 0.08), "The window of Blackman.")
+_window(
+    "hann_window",
+    (0.5, -0.5),
+    """The window of Hann, a raised cosine: ``(1 - cos(2 pi k / n)) / 2``.
+
+    ``n`` is the length, or if not ``periodic`` one less.
+
+    >>> torch.hann_window(4)
+    tensor([0.0000, 0.5000, 1.0000, 0.5000])
+    """,
+)
+_window(
+    "hamming_window",
+    (0.54, -0.46),
+    """The window of Hamming: ``0.54 - 0.46 cos(2 pi k / n)``; see `hann_window`.
+
+    >>> torch.hamming_window(4)
+    tensor([0.0800, 0.5400, 1.0000, 0.5400])
+    """,
+)
+_window(
+    "blackman_window",
+    (0.42, -0.5, 0.08),
+    """``0.42 - 0.5 cos(2 pi k / n) + 0.08 cos(4 pi k / n)``; see `hann_window`.
+
+    >>> torch.blackman_window(4)[1:]
+    tensor([0.3400, 1.0000, 0.3400])
+    """,
+)
 
 
 @function("bartlett_window")
@@ -67,7 +93,11 @@ def bartlett_window(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """The window of Bartlett, a triangle."""
+    """The window of Bartlett, a triangle: ``1 - |2 k / n - 1|``; see `hann_window`.
+
+    >>> torch.bartlett_window(4)
+    tensor([0.0000, 0.5000, 1.0000, 0.5000])
+    """
     span = window_length if periodic else window_length - 1
     values = 1 - np.abs(2 * np.arange(window_length) / max(span, 1) - 1)
     array = np.ones(1) if window_length == 1 else values
@@ -88,6 +118,9 @@ def gradient(
 
     Raises:
         NotImplementedError: another order, or coordinates as spacing.
+
+    >>> torch.gradient(torch.tensor([1.0, 4.0, 9.0]), spacing=2.0)
+    (tensor([1.5000, 2.0000, 2.5000]),)
     """
     x = require_tensor("gradient", input)
     axes = axes_of(dim, x._aval.ndim)
@@ -119,7 +152,11 @@ def _difference(axis: int, h: float) -> Any:
 def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1
 ) -> Tensor:
-    """Running integrals by the trapezoidal rule along an axis."""
+    """Running integrals by the trapezoidal rule along an axis.
+
+    >>> torch.cumulative_trapezoid(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([1.5000, 4.0000])
+    """
     axis = axis_of(dim, y._aval.ndim)
     lead = (slice(None),) * axis
 
@@ -138,7 +175,12 @@ def cumulative_trapezoid(
 
 @function("vander")
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    """The powers of the elements of a vector, as columns."""
+    """The powers of the elements of a vector, as columns, the highest first.
+
+    >>> torch.vander(torch.tensor([2, 3]), N=3)
+    tensor([[4, 2, 1],
+            [9, 3, 1]])
+    """
     count = x._aval.size if N is None else N
     powers = np.arange(count) if increasing else np.arange(count)[::-1]
     exponents = powers.tolist()
@@ -152,7 +194,11 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 
 @operation("frexp")
 def frexp(input: Tensor) -> Any:
-    """Mantissas in [0.5, 1), and exponents of 2."""
+    """Mantissas in ``[0.5, 1)``, and exponents of 2: a named tuple.
+
+    >>> torch.frexp(torch.tensor([6.0, 0.5])).mantissa
+    tensor([0.7500, 0.5000])
+    """
     x = require_tensor("frexp", input)
     exponents = np.frexp(x._array)[1].astype(np.int32)
     scale = np.ldexp(np.ones((), x._aval.dtype), -exponents)
@@ -162,7 +208,11 @@ def frexp(input: Tensor) -> Any:
 
 @operation("ldexp")
 def ldexp(input: Tensor, other: Any) -> Tensor:
-    """``input * 2 ** other``"""
+    """``input * 2 ** other``
+
+    >>> torch.ldexp(torch.tensor([3.0]), torch.tensor([2]))
+    tensor([12.])
+    """
     x = require_tensor("ldexp", input)
     if x._aval.dtype.kind not in "fc":
         x = convert(x, dtypes.get_default_dtype())
@@ -173,7 +223,11 @@ def ldexp(input: Tensor, other: Any) -> Tensor:
 
 @operation("nextafter")
 def nextafter(input: Tensor, other: Tensor) -> Tensor:
-    """The next number in the direction of another one."""
+    """The next number in the direction of another one.
+
+    >>> torch.nextafter(torch.tensor([1.0]), torch.tensor([2.0])).item() - 1
+    1.1920928955078125e-07
+    """
     return make(np.nextafter(input._array, other._array))
 
 
@@ -181,7 +235,11 @@ def nextafter(input: Tensor, other: Tensor) -> Tensor:
 def nanquantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False
 ) -> Tensor:
-    """Quantiles of what is not NaN, without gradients where NaN are left out."""
+    """Quantiles of what is not NaN, without gradients where NaN are left out.
+
+    >>> torch.nanquantile(torch.tensor([0.0, float("nan"), 10.0]), 0.5)
+    tensor(5.)
+    """
     x = require_tensor("nanquantile", input)
     if not np.isnan(x._array).any():
         return x.quantile(q, dim, keepdim)  # type: ignore[no-any-return]
@@ -192,19 +250,34 @@ def nanquantile(
 
 @function("fill")
 def fill(input: Tensor, value: Any) -> Tensor:
-    """A tensor like another one, filled with a number."""
+    """A tensor like another one, filled with a number.
+
+    >>> torch.fill(torch.tensor([1, 2]), 7)
+    tensor([7, 7])
+    """
     return full_like(input, value)
 
 
 @function("zero_")
 def zero_(input: Tensor) -> Tensor:
-    """Set all elements to zero."""
+    """Set all elements to zero.
+
+    >>> torch.zero_(torch.tensor([1, 2]))
+    tensor([0, 0])
+    """
     return input.zero_()  # type: ignore[no-any-return]
 
 
 @operation("renorm")
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
-    """Slices along an axis, scaled so that no ``p``-norm is above a bound."""
+    """Slices along an axis, scaled so that no ``p``-norm is above a bound.
+
+    Gradients flow through the scale, too.
+
+    >>> torch.renorm(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
     x: Any = require_tensor("renorm", input)
     axis = axis_of(dim, x._aval.ndim)
     others = [k for k in range(x._aval.ndim) if k != axis]
@@ -215,13 +288,21 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
 
 @function("unravel_index")
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
-    """The indices along each axis of places in the flattened tensor."""
+    """The indices along each axis of places in the flattened tensor.
+
+    >>> torch.unravel_index(torch.tensor(5), (2, 3))
+    (tensor(1), tensor(2))
+    """
     return tuple(map(make, np.unravel_index(indices._array, tuple(shape))))
 
 
 @operation("kron")
 def kron(input: Tensor, other: Tensor) -> Tensor:
-    """The Kronecker product."""
+    """The Kronecker product: each element of the first times all of the second.
+
+    >>> torch.kron(torch.tensor([1, 10]), torch.tensor([1, 2]))
+    tensor([ 1,  2, 10, 20])
+    """
     return one("UnsafeViewBackward0", np.kron, input, other)
 
 
@@ -230,7 +311,11 @@ _I0 = 40  # terms of the series; enough for float64 below 30
 
 @operation("i0")
 def i0(input: Tensor) -> Tensor:
-    """The modified Bessel function of order zero."""
+    """The modified Bessel function of the first kind of order zero.
+
+    >>> torch.i0(torch.tensor([0.0, 1.0]))
+    tensor([1.0000, 1.2661])
+    """
     x = require_tensor("i0", input)
     if x._aval.dtype.kind != "f":
         x = convert(x, dtypes.get_default_dtype())

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from fgrad.torch.compiling import IN, OUT, Forward
+from fgrad.ops.at import follow
+from fgrad.torch.compiling import HELD, IN, OUT, PART, Forward
 from fgrad.torch.graph import (
-    RESULT,
     Edge,
-    Guard,
     Node,
-    edge_of,
     node_type,
 )
+from fgrad.torch.guards import RESULT, Guard, is_guarded
 from fgrad.torch.ordering import give_serial
 from fgrad.torch.reads import reads_of
 from fgrad.torch.steps import Fragment, Step, Structure
@@ -44,7 +41,7 @@ class Opened:
 
     Args:
         structure: its steps.
-        run: holds the tensors that entered, and the steps that were released.
+        run: knows where what entered comes from, and the steps that were released.
         forward: the program that computed it, or None where `backward` did.
         residuals: what that gave besides results.
         tensors: those that were computed, by number.
@@ -58,15 +55,19 @@ class Opened:
         residuals: list[Any] | None = None,
         tensors: dict[int, Tensor] | None = None,
     ) -> None:
-        self._structure, self._inputs = structure, run.inputs
-        self._released, self._serial = run.released, run.serial
+        run.link()
+        self._structure, self._edges = structure, run.edges
+        self._released, self._marks = run.released, run.marks
         self._freed_at = run.freed_at
         self._forward, self._residuals = forward, residuals
         self._values = run.values
         self._guarded: dict[int, Guard] = {}
+        self._held: dict[int, Any] = {}
         if forward is not None:
             for number, tensor in (tensors or {}).items():
                 self._guard(number, tensor)
+                if number in forward.kept:
+                    self._held[number] = tensor._array
             for source, x in zip(structure.sources, run.inputs, strict=True):
                 if isinstance(x, Tensor):
                     self._guard(source.number, x)
@@ -76,13 +77,13 @@ class Opened:
         storage = tensor._storage
         storage.written_at = NOT_YET
         is_view = tensor._base is not None
-        self._guarded[number] = storage, storage.version, tensor._array, None, is_view
+        self._guarded[number] = storage, storage.version, tensor._aval, None, is_view
 
     def place(self, number: int) -> Edge:
         """The node and the variable of a result."""
         k = self._structure.maker[number]
         for j in self._structure.reach((number,)).steps:
-            if j not in self.nodes:
+            if j not in self.nodes and self._structure.steps[j].is_recorded:
                 self.nodes[j] = self._node(j)
         return self.nodes[k], self._variable(number)
 
@@ -114,7 +115,7 @@ class Opened:
             () if saved is None else self._guards(step, fragment),
             fragment.has_number,
         )
-        give_serial(node, self._serial, k)
+        give_serial(node, self._marks, k)
         node.site, node.is_own_site = step.site, False
         node.freed_at = self._freed_at
         return node
@@ -123,7 +124,8 @@ class Opened:
         k = self._structure.maker.get(number)
         if k is not None:
             return self.nodes[k], self._variable(number)
-        return edge_of(self._inputs[self._structure.position[number]])
+        assert self._edges is not None
+        return self._edges[self._structure.position[number]]  # type: ignore[return-value]
 
     def _saved(self, k: int, fragment: Fragment) -> list[Any] | None:
         """The saved values of a step; None where `backward` freed them."""
@@ -131,15 +133,21 @@ class Opened:
             return list(fragment.own or ())
         if self._forward is None or k in self._released or k not in self._forward.saved:
             return None
-        found = []
-        for kind, where in self._forward.saved[k]:
-            if kind == IN:
-                where = self._values[where]
-            elif kind == OUT:
-                assert self._residuals is not None
-                where = self._residuals[where]
-            found.append(where)
-        return found
+        return [self._at(*place) for place in self._forward.saved[k]]
+
+    def _at(self, kind: str, where: Any) -> Any:
+        """A saved value at its place, see `fgrad.torch.compiling`."""
+        if kind == IN:
+            return self._values[where]
+        if kind == HELD:
+            return self._held[where]
+        if kind == PART:
+            memory, steps = where
+            return follow(self._at(*memory), steps)
+        if kind == OUT:
+            assert self._residuals is not None
+            return self._residuals[where]
+        return where
 
     def _guard_of(self, number: int) -> Guard | None:
         """The guard of a result; that of its base where it is a view nobody holds."""
@@ -150,12 +158,11 @@ class Opened:
             if k is None or not steps[k].view:
                 return None
             base = steps[k].operands[0]
-        storage, version, array, _, is_view = self._guarded[base]
+        storage, version, aval, _, is_view = self._guarded[base]
         if base != number:
             aval = steps[maker[number]].avals[number - steps[maker[number]].first]
-            array = np.broadcast_to(np.zeros((), aval.numpy_dtype), aval.shape)
             is_view = True
-        return storage, version, array, None, is_view
+        return storage, version, aval, None, is_view
 
     def _guards(self, step: Step, fragment: Fragment) -> tuple[Guard, ...]:
         """A guard for each living tensor whose memory the step saved."""
@@ -164,11 +171,12 @@ class Opened:
         for position, number in enumerate(fragment.layout):
             operand = step.operands[position]
             guard = self._guard_of(operand) if type(operand) is int else None
-            if guard is not None and (
-                reads.constants if number is None else number in reads.owners
-            ):
+            is_saved = reads.constants if number is None else number in reads.owners
+            if guard is not None and is_saved and is_guarded(step.name, number):
                 guards.append((*guard[:3], number, guard[4]))
         for number, variable in enumerate(fragment.outs, step.first):
+            if not is_guarded(step.name, RESULT):
+                break
             if variable in reads.owners and number in self._guarded:
                 guard = self._guarded[number]
                 guards.append((*guard[:3], RESULT, guard[4]))

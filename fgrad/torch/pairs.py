@@ -14,6 +14,7 @@ from fgrad.torch.arithmetic import (
     result_type,
 )
 from fgrad.torch.conversion import convert
+from fgrad.torch.fitting import check_shapes
 from fgrad.torch.recording import one
 from fgrad.torch.registry import FUNCTIONS, METHODS, function, method, operation
 from fgrad.torch.rounding import flat
@@ -43,31 +44,107 @@ def _logaddexp2(x: Any, y: Any) -> Any:
 
 
 maximum = _smooth(
-    "maximum", "MaximumBackward0", np.maximum, "The larger of two elements.", False
+    "maximum",
+    "MaximumBackward0",
+    np.maximum,
+    """The larger of two elements, NaN where one is.
+
+    The gradient is shared where they tie.
+
+    >>> torch.maximum(torch.tensor([1.0, 5.0]), torch.tensor([3.0, float("nan")]))
+    tensor([3., nan])
+    """,
+    False,
 )
 minimum = _smooth(
-    "minimum", "MinimumBackward0", np.minimum, "The smaller of two elements.", False
+    "minimum",
+    "MinimumBackward0",
+    np.minimum,
+    """The smaller of two elements, NaN where one is.
+
+    The gradient is shared where they tie.
+
+    >>> torch.minimum(torch.tensor([1.0, 5.0]), torch.tensor([3.0, float("nan")]))
+    tensor([1., nan])
+    """,
+    False,
 )
-fmax = _smooth("fmax", "FmaxBackward0", np.fmax, "As `maximum`, but for NaN.", False)
-fmin = _smooth("fmin", "FminBackward0", np.fmin, "As `minimum`, but for NaN.", False)
+fmax = _smooth(
+    "fmax",
+    "FmaxBackward0",
+    np.fmax,
+    """The larger of two elements; the other one where one is NaN.
+
+    >>> torch.fmax(torch.tensor([1.0, 5.0]), torch.tensor([3.0, float("nan")]))
+    tensor([3., 5.])
+    """,
+    False,
+)
+fmin = _smooth(
+    "fmin",
+    "FminBackward0",
+    np.fmin,
+    """The smaller of two elements; the other one where one is NaN.
+
+    >>> torch.fmin(torch.tensor([1.0, 5.0]), torch.tensor([3.0, float("nan")]))
+    tensor([1., 5.])
+    """,
+    False,
+)
 atan2 = _smooth(
-    "atan2", "Atan2Backward0", np.arctan2, "The angle of the point (other, input)."
+    "atan2",
+    "Atan2Backward0",
+    np.arctan2,
+    """The angle in radians of the point ``(other, input)``: that is ``(x, y)``.
+
+    >>> torch.atan2(torch.tensor([1.0, 0.0]), torch.tensor([0.0, -1.0]))
+    tensor([1.5708, 3.1416])
+    """,
 )
 METHODS["arctan2"] = FUNCTIONS["arctan2"] = atan2
 hypot = _smooth(
-    "hypot", "HypotBackward0", np.hypot, "``sqrt(input**2 + other**2)``.", False
+    "hypot",
+    "HypotBackward0",
+    np.hypot,
+    """``sqrt(input**2 + other**2)``, which does not overflow.
+
+    >>> torch.hypot(torch.tensor([3.0]), torch.tensor([4.0]))
+    tensor([5.])
+    """,
+    False,
 )
 logaddexp = _smooth(
-    "logaddexp", "LogaddexpBackward0", np.logaddexp, "``log(exp(x) + exp(y))``."
+    "logaddexp",
+    "LogaddexpBackward0",
+    np.logaddexp,
+    """``log(exp(input) + exp(other))``, which does not overflow.
+
+    >>> torch.logaddexp(torch.tensor([1000.0]), torch.tensor([1000.0]))
+    tensor([1000.6932])
+    """,
 )
 logaddexp2 = _smooth(
-    "logaddexp2", "Logaddexp2Backward0", _logaddexp2, "``log2(2**x + 2**y)``."
+    "logaddexp2",
+    "Logaddexp2Backward0",
+    _logaddexp2,
+    """``log2(2**input + 2**other)``, which does not overflow.
+
+    >>> torch.logaddexp2(torch.tensor([1000.0]), torch.tensor([1000.0]))
+    tensor([1001.])
+    """,
 )
 
 
 @operation("fmod")
 def fmod(input: Tensor, other: Operand) -> Tensor:
-    """The remainder of a division, with the sign of ``input``."""
+    """The remainder of a division, with the sign of ``input``.
+
+    Raises:
+        RuntimeError: integers are divided by zero.
+
+    >>> torch.fmod(torch.tensor([7, -7]), 3)
+    tensor([ 1, -1])
+    """
     x = require_tensor("fmod", input)
     target = result_type(x, other)
     divisor = other._array if isinstance(other, Tensor) else other
@@ -79,7 +156,11 @@ def fmod(input: Tensor, other: Operand) -> Tensor:
 
 @operation("copysign")
 def copysign(input: Tensor, other: Operand) -> Tensor:
-    """The magnitude of ``input`` with the sign of ``other``."""
+    """The magnitude of ``input`` with the sign of ``other``.
+
+    >>> torch.copysign(torch.tensor([1.0, 2.0]), torch.tensor([-0.0, 5.0]))
+    tensor([-1.,  2.])
+    """
     x = require_tensor("copysign", input)
     node = "CopysignBackward0" if isinstance(other, Tensor) else "CopysignBackward1"
     target = result_type(x, other)
@@ -90,7 +171,11 @@ def copysign(input: Tensor, other: Operand) -> Tensor:
 
 @operation("heaviside")
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
-    """0 below zero, 1 above, and ``values`` at zero."""
+    """0 below zero, 1 above, and ``values`` at zero.
+
+    >>> torch.heaviside(torch.tensor([-2.0, 0.0, 3.0]), torch.tensor(0.5))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
     x, y = require_tensor("heaviside", input), require_tensor("heaviside", values, 2)
     name = "NotImplemented:derivative for aten::heaviside is not implemented"
     return binary(name, lambda u, v: flat(np.heaviside(u, v), u), x, y)
@@ -98,7 +183,11 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 
 @operation("xlogy")
 def xlogy(input: Operand, other: Operand) -> Tensor:
-    """``input * log(other)``, 0 where ``input`` is 0."""
+    """``input * log(other)``, 0 where ``input`` is 0.
+
+    >>> torch.xlogy(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 1.0]))
+    tensor([0., 0.])
+    """
     pair = (isinstance(input, Tensor), isinstance(other, Tensor))
     number = {(True, True): 0, (False, True): 1, (True, False): 2}[pair]
     target = result_type(input, other)
@@ -118,7 +207,11 @@ def _xlogy(x: Any, y: Any) -> Any:
 
 @operation("float_power")
 def float_power(input: Operand, exponent: Operand) -> Tensor:
-    """``input ** exponent`` in double precision."""
+    """``input ** exponent`` in double precision: float64, or complex128.
+
+    >>> torch.float_power(torch.tensor([2, 3]), -1)
+    tensor([0.5000, 0.3333], dtype=torch.float64)
+    """
     base, power = (
         convert(z, dtypes.float64) if isinstance(z, Tensor) else float(z)
         for z in (input, exponent)
@@ -128,12 +221,20 @@ def float_power(input: Operand, exponent: Operand) -> Tensor:
 
 @operation("lerp")
 def lerp(input: Tensor, end: Tensor, weight: Operand) -> Tensor:
-    """``input + weight * (end - input)``"""
+    """``input + weight * (end - input)``; ``weight`` is a number or a tensor.
+
+    Raises:
+        RuntimeError: the dtypes differ.
+
+    >>> torch.lerp(torch.tensor([0.0, 10.0]), torch.tensor([1.0, 20.0]), 0.25)
+    tensor([ 0.2500, 12.5000])
+    """
     x, y = require_tensor("lerp", input), require_tensor("lerp", end, 2)
     if x._aval.dtype != y._aval.dtype:
         raise RuntimeError(
             f"expected dtype {x.dtype.cpp} for `end` but got dtype {y.dtype.cpp}"
         )
+    check_shapes(x, y, weight)
     node = "LerpBackward1" if isinstance(weight, Tensor) else "LerpBackward0"
     return one(node, lambda u, v, t: u + t * (v - u), x, y, weight)
 
@@ -143,6 +244,7 @@ def _with_product(name: str, compute: Any) -> Any:
         input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1
     ) -> Tensor:
         operands = [require_tensor(name, z) for z in (input, tensor1, tensor2)]
+        check_shapes(*operands)
         target = dtypes.promoted((z.dtype, 0 if z._aval.ndim else 1) for z in operands)
         fitting = [convert(z, target) for z in operands]
         return one(f"{name.capitalize()}Backward0", compute, *fitting, value)
@@ -161,14 +263,27 @@ def _addcdiv(x: Any, y: Any, z: Any, value: Any) -> Any:
 
 
 addcmul = _with_product("addcmul", _addcmul)
-addcmul.__doc__ = "``input + value * tensor1 * tensor2``"
+addcmul.__doc__ = """``input + value * tensor1 * tensor2``; shapes are broadcast.
+
+    >>> x = torch.tensor([1.0, 2.0])
+    >>> torch.addcmul(torch.ones(2), x, torch.tensor(3.0), value=10)
+    tensor([31., 61.])
+    """
 addcdiv = _with_product("addcdiv", _addcdiv)
-addcdiv.__doc__ = "``input + value * tensor1 / tensor2``"
+addcdiv.__doc__ = """``input + value * tensor1 / tensor2``; shapes are broadcast.
+
+    >>> torch.addcdiv(torch.ones(2), torch.tensor([1.0, 2.0]), torch.tensor(4.0))
+    tensor([1.2500, 1.5000])
+    """
 
 
 @operation("dist")
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The ``p``-norm of the difference."""
+    """The ``p``-norm of ``input - other``, over all elements.
+
+    >>> torch.dist(torch.tensor([0.0, 0.0]), torch.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
     x, y = require_tensor("dist", input), require_tensor("dist", other, 2)
     everywhere = tuple(range(np.broadcast(x._array, y._array).ndim))
 
@@ -186,6 +301,10 @@ def where(condition: Tensor, input: Operand = None, other: Operand = None) -> An
 
     Raises:
         RuntimeError: the condition does not consist of booleans.
+
+    >>> x = torch.tensor([-1.0, 2.0])
+    >>> torch.where(x > 0, x, 0.0), torch.where(x > 0)
+    (tensor([0., 2.]), (tensor([1]),))
     """
     mask = require_tensor("where", condition)
     if input is None and other is None:
@@ -210,4 +329,10 @@ def where(condition: Tensor, input: Operand = None, other: Operand = None) -> An
 
 @method("where")
 def _where_method(self: Tensor, condition: Tensor, other: Operand) -> Any:
+    """The tensor's elements where the condition holds, of ``other`` elsewhere.
+
+    >>> x = torch.tensor([-1.0, 2.0])
+    >>> x.where(x > 0, 0.0)
+    tensor([0., 2.])
+    """
     return where(condition, self, other)

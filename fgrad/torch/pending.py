@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fgrad.torch.known import is_traced
 from fgrad.torch.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -35,4 +36,4 @@ def lies_in_order(tensor: Tensor) -> bool:
     """Whether the elements lie in memory in order."""
     if tensor._pending:
         return tensor._place[2].is_contiguous  # type: ignore[no-any-return]
-    return tensor._array.flags.c_contiguous
+    return is_traced(tensor._array) or tensor._array.flags.c_contiguous

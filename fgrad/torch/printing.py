@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.torch.devices import CPU
 from fgrad.torch.dtypes import get_default_dtype
 from fgrad.torch.modes import STATE
 from fgrad.torch.registry import method
@@ -60,7 +61,21 @@ def set_printoptions(
     profile: str | None = None,
     sci_mode: bool | None = None,
 ) -> None:
-    """Change how tensors print; what is not given stays, ``sci_mode`` excepted."""
+    """Change how tensors print; what is not given stays, ``sci_mode`` excepted.
+
+    Args:
+        precision: digits after the point: 4.
+        threshold: the number of elements beyond which the middle is left out: 1000.
+        edgeitems: the elements that are then shown at each end of an axis: 3.
+        linewidth: characters on a line: 80.
+        profile: ``"default"``, ``"short"`` or ``"full"`` sets several at once.
+        sci_mode: whether to use scientific notation; None decides by the values.
+
+    >>> torch.set_printoptions(precision=2)
+    >>> torch.tensor([3.14159])
+    tensor([3.14])
+    >>> torch.set_printoptions(profile="default")
+    """
     if profile is not None:
         preset = _PROFILES[profile]
         OPTIONS.precision = preset.precision
@@ -170,6 +185,8 @@ def _suffixes(tensor: Tensor) -> list[str]:
     if array.size:
         usual += [default.to_complex().name, "int64", "bool"]
     suffixes = []
+    if tensor._device is not CPU:
+        suffixes.append(f"device='{tensor._device}'")
     if (not array.size and array.ndim != 1) or (array.size and not OPTIONS.edgeitems):
         suffixes.append(f"size={array.shape!r}")
     if array.dtype.name not in usual:

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch.recording import apply
-from fgrad.torch.registry import function, method, operation
+from fgrad.torch.registry import method, operation
 from fgrad.torch.repeating import repeated
-from fgrad.torch.statistics import vector_norm
 from fgrad.torch.tensor import Tensor, require_tensor
 
 _NODES = {
@@ -25,8 +24,14 @@ _NODES = {
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The product over the last axis and the last but one, as NumPy's ``@``.
 
+    ``(..., n, k)`` and ``(..., k, m)`` give ``(..., n, m)``, with the first axes
+    broadcast; a vector counts as a row on the left, as a column on the right.
+
     Raises:
         RuntimeError: the shapes or dtypes do not fit.
+
+    >>> torch.matmul(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([1.0, 10.0]))
+    tensor([21., 43.])
     """
     x = require_tensor("matmul", input)
     y = require_tensor("matmul", other, 2)
@@ -46,7 +51,14 @@ def _folded(first: tuple[int, ...], second: tuple[int, ...]) -> str:
 
 @operation("mm")
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
-    """The product of two matrices."""
+    """The product of two matrices: ``(n, k)`` and ``(k, m)`` give ``(n, m)``.
+
+    Raises:
+        RuntimeError: they are no matrices, or shapes or dtypes do not fit.
+
+    >>> torch.mm(torch.tensor([[1, 2]]), torch.tensor([[3], [4]]))
+    tensor([[11]])
+    """
     x, y = require_tensor("mm", input), require_tensor("mm", mat2, 2)
     for name, matrix in (("self", x), ("mat2", y)):
         if matrix._aval.ndim != 2:
@@ -56,7 +68,14 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 
 @operation("dot")
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
-    """The dot product of two vectors."""
+    """The dot product of two vectors of one length.
+
+    Raises:
+        RuntimeError: they are no vectors, or lengths or dtypes differ.
+
+    >>> torch.dot(torch.tensor([1, 2]), torch.tensor([3, 4]))
+    tensor(11)
+    """
     x, y = require_tensor("dot", input), require_tensor("dot", tensor, 2)
     if x._aval.ndim != 1 or y._aval.ndim != 1:
         raise RuntimeError(
@@ -147,7 +166,14 @@ def _require_rank(name: str, x: Tensor, rank: int) -> None:
 
 @operation("mv")
 def mv(input: Tensor, vec: Tensor) -> Tensor:
-    """The product of a matrix and a vector."""
+    """The product of a matrix and a vector: ``(n, k)`` and ``(k,)`` give ``(n,)``.
+
+    Raises:
+        RuntimeError: the shapes do not fit.
+
+    >>> torch.mv(torch.tensor([[1, 2], [3, 4]]), torch.tensor([1, 10]))
+    tensor([21, 43])
+    """
     x, y = require_tensor("mv", input), require_tensor("mv", vec, 2)
     if x._aval.ndim != 2 or y._aval.ndim != 1:
         ranks = f"{y._aval.ndim}, {x._aval.ndim}, {y._aval.ndim}"
@@ -157,7 +183,16 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 
 @operation("bmm")
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
-    """The products of matrices, one for each in the first axis."""
+    """The products of matrices, one for each in the first axis.
+
+    ``(b, n, k)`` and ``(b, k, m)`` give ``(b, n, m)``.
+
+    Raises:
+        RuntimeError: the shapes do not fit.
+
+    >>> torch.bmm(torch.ones(2, 1, 3), torch.ones(2, 3, 1)).flatten()
+    tensor([3., 3.])
+    """
     x, y = require_tensor("bmm", input), require_tensor("bmm", mat2, 2)
     _require_rank("batch1", x, 3)
     _require_rank("batch2", y, 3)
@@ -187,7 +222,14 @@ def _sum_with_product(z: Any, x: Any, y: Any, beta: Any, alpha: Any) -> Any:
 def addmm(
     input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
-    """``beta * input + alpha * (mat1 @ mat2)``"""
+    """``beta * input + alpha * (mat1 @ mat2)``, of matrices; ``input`` is broadcast.
+
+    Raises:
+        RuntimeError: the shapes do not fit.
+
+    >>> torch.addmm(torch.ones(2), torch.tensor([[1.0, 2.0]]), torch.eye(2), alpha=10)
+    tensor([[11., 21.]])
+    """
     z, x, y = (require_tensor("addmm", t) for t in (input, mat1, mat2))
     for name, matrix in (("mat1", x), ("mat2", y)):
         if matrix._aval.ndim != 2:
@@ -203,7 +245,11 @@ def addmm(
 def addmv(
     input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
-    """``beta * input + alpha * (mat @ vec)``"""
+    """``beta * input + alpha * (mat @ vec)``
+
+    >>> torch.addmv(torch.ones(2), torch.tensor([[1.0], [3.0]]), torch.tensor([10.0]))
+    tensor([11., 31.])
+    """
     z, x, y = (require_tensor("addmv", t) for t in (input, mat, vec))
     _check(x, y)
     node = "AddmvBackward0"
@@ -214,7 +260,11 @@ def addmv(
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
-    """``beta * input + alpha * bmm(batch1, batch2)``"""
+    """``beta * input + alpha * bmm(batch1, batch2)``
+
+    >>> torch.baddbmm(torch.ones(1), torch.ones(2, 1, 3), torch.ones(2, 3, 1)).flatten()
+    tensor([4., 4.])
+    """
     z, x, y = (require_tensor("baddbmm", t) for t in (input, batch1, batch2))
     _require_rank("batch1", x, 3)
     _require_rank("batch2", y, 3)
@@ -225,7 +275,17 @@ def baddbmm(
 
 @operation("outer", "ger")
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
-    """The products of all pairs of elements of two vectors."""
+    """The products of all pairs of elements of two vectors.
+
+    ``(n,)`` and ``(m,)`` give ``(n, m)``.
+
+    Raises:
+        RuntimeError: one is no vector.
+
+    >>> torch.outer(torch.tensor([1, 2]), torch.tensor([1, 10]))
+    tensor([[ 1, 10],
+            [ 2, 20]])
+    """
     x, y = require_tensor("outer", input), require_tensor("outer", vec2, 2)
     for name, vector in (("self", x), ("vec2", y)):
         if vector._aval.ndim != 1:
@@ -239,7 +299,12 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 def addr(
     input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1
 ) -> Tensor:
-    """``beta * input + alpha * outer(vec1, vec2)``"""
+    """``beta * input + alpha * outer(vec1, vec2)``
+
+    >>> torch.addr(torch.ones(1), torch.tensor([1.0, 2.0]), torch.tensor([1.0, 10.0]))
+    tensor([[ 2., 11.],
+            [ 3., 21.]])
+    """
 
     def compute(z: Any, x: Any, y: Any, b: Any, a: Any) -> Any:
         return b * z + a * (x[:, None] * y)
@@ -249,7 +314,11 @@ def addr(
 
 @operation("inner")
 def inner(input: Tensor, other: Tensor) -> Tensor:
-    """The sums of products over the last axes."""
+    """The sums of products over the last axes: ``(..., k)`` and ``(..., k)``.
+
+    >>> torch.inner(torch.tensor([[1, 2], [3, 4]]), torch.tensor([1, 10]))
+    tensor([21, 43])
+    """
     x, y = require_tensor("inner", input), require_tensor("inner", other, 2)
     if not x._aval.ndim or not y._aval.ndim:
         return x * y  # type: ignore[operator, no-any-return]
@@ -258,75 +327,23 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 
 @operation("vdot")
 def vdot(input: Tensor, other: Tensor) -> Tensor:
-    """The dot product of two vectors, of which the first is conjugated."""
+    """The dot product of two vectors, of which the first is conjugated.
+
+    >>> torch.vdot(torch.tensor([1j, 2]), torch.tensor([1j, 1 + 0j]))
+    tensor(3.+0.j)
+    """
     x, y = require_tensor("vdot", input), require_tensor("vdot", other, 2)
     return apply("VdotBackward0", lambda u, v: np.dot(np.conjugate(u), v), x, y)  # type: ignore[no-any-return]
 
 
-@function("tensordot")
-def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
-    """Sums of products over several axes: the last and first, or those listed."""
-    axes: Any = dims if isinstance(dims, int) else tuple(map(tuple, dims))
-    return apply("ViewBackward0", lambda u, v: np.tensordot(u, v, axes), a, b)  # type: ignore[no-any-return]
-
-
-@function("einsum")
-def einsum(equation: str, *operands: Any) -> Tensor:
-    """Sums of products by Einstein's convention.
-
-    Raises:
-        RuntimeError: the equation does not fit the operands.
-
-    >>> import fgrad.torch as torch
-    >>> torch.einsum("ij,j->i", torch.eye(2), torch.tensor([3.0, 4.0]))
-    tensor([3., 4.])
-    """
-    is_list = len(operands) == 1 and isinstance(operands[0], list | tuple)
-    given = operands[0] if is_list else operands
-    names = equation.replace(" ", "").split("->")[0].split(",")
-    if len(names) != len(given):
-        more = "more" if len(names) < len(given) else "fewer"
-        raise RuntimeError(
-            f"einsum(): {more} operands were provided than specified in the equation"
-        )
-    for k, (subscripts, x) in enumerate(zip(names, given, strict=True)):
-        if "." not in subscripts and len(subscripts) != x._aval.ndim:
-            raise RuntimeError(
-                "einsum(): the number of subscripts in the equation "
-                f"({len(subscripts)}) does not match the number of dimensions "
-                f"({x._aval.ndim}) for operand {k} and no ellipsis was given"
-            )
-    node = _einsum_node(equation, names)
-    try:
-        return apply(node, lambda *us: np.einsum(equation, *us), *given)  # type: ignore[no-any-return]
-    except ValueError as error:
-        raise RuntimeError(f"einsum(): {error}") from error
-
-
-def _einsum_node(equation: str, names: list[str]) -> str:
-    """PyTorch's name: it sums, multiplies or calls ``bmm``, as the letters tell."""
-    letters = set("".join(names)) - set(".")
-    kept = set(equation.split("->")[1]) if "->" in equation else letters
-    if len(names) == 1:
-        return "PermuteBackward0" if letters <= kept else "SumBackward1"
-    shared = set.intersection(*map(set, names)) - kept
-    return "ViewBackward0" if shared else "MulBackward0"
-
-
 @operation("cross")
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
-    """The vector product along an axis of length 3: the first, or the one named."""
+    """The vector product along an axis of length 3: the first, or the one named.
+
+    >>> torch.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]), dim=0)
+    tensor([0, 0, 1])
+    """
     shape = np.broadcast_shapes(input._aval.shape, other._aval.shape)
     axis = shape.index(3) if dim is None else dim
     node = "LinalgCrossBackward0"
     return apply(node, lambda u, v: np.cross(u, v, axis=axis), input, other)  # type: ignore[no-any-return]
-
-
-@function("cdist")
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
-    """The ``p``-norms of the differences of all pairs of rows."""
-
-    def compute(u: Any, v: Any) -> Any:
-        return vector_norm(u[..., :, None, :] - v[..., None, :, :], p, (-1,), False)
-
-    return apply("CdistBackward0", compute, x1, x2)  # type: ignore[no-any-return]

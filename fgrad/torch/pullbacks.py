@@ -12,11 +12,11 @@ from fgrad.ops.structure import copy
 from fgrad.record import nodes_to
 from fgrad.torch.graph import (
     Edge,
-    Guard,
     Node,
     attach,
     edge_of,
 )
+from fgrad.torch.guards import Guard
 from fgrad.torch.noting import note
 from fgrad.torch.reads import reads_of
 from fgrad.torch.tensor import Tensor, make

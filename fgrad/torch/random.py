@@ -18,7 +18,12 @@ from fgrad.torch.tensor import Tensor, make, require_tensor
 
 @function("Generator")
 class Generator:
-    """A source of random numbers; the same seed gives the same numbers."""
+    """A source of random numbers; the same seed gives the same numbers.
+
+    >>> first, second = (torch.Generator().manual_seed(0) for _ in range(2))
+    >>> torch.rand(1, generator=first) == torch.rand(1, generator=second)
+    tensor([True])
+    """
 
     def __init__(self, device: Any = "cpu") -> None:
         self._seed = 67280421310721  # PyTorch's own default
@@ -59,7 +64,16 @@ default_generator = Generator()
 
 @function("manual_seed")
 def manual_seed(seed: int) -> Generator:
-    """Start the default generator over from a seed."""
+    """Start the default generator over from a seed; the generator.
+
+    The numbers that follow are the same each time. They are not PyTorch's.
+
+    >>> _ = torch.manual_seed(0)
+    >>> x = torch.rand(2)
+    >>> _ = torch.manual_seed(0)
+    >>> torch.equal(x, torch.rand(2))
+    True
+    """
     return default_generator.manual_seed(seed)
 
 
@@ -89,7 +103,14 @@ def rand(
     requires_grad: bool = False,
     **named: Any,
 ) -> Tensor:
-    """Numbers drawn evenly from [0, 1)."""
+    """Numbers drawn evenly from ``[0, 1)``, of the default dtype unless one is given.
+
+    ``size`` is a shape, or its lengths.
+
+    >>> x = torch.rand(2, 3)
+    >>> x.shape, bool((x >= 0).all() & (x < 1).all())
+    (torch.Size([2, 3]), True)
+    """
     shape = size_arguments("rand", size, named.get("size"))
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     return finish(_draw("rand", shape, wanted, generator), requires_grad, device)
@@ -104,7 +125,12 @@ def randn(
     requires_grad: bool = False,
     **named: Any,
 ) -> Tensor:
-    """Numbers drawn from the standard normal distribution."""
+    """Numbers drawn from the standard normal distribution; arguments as of `rand`.
+
+    >>> _ = torch.manual_seed(0)
+    >>> torch.randn(10000).std().round(decimals=1)
+    tensor(1.)
+    """
     shape = size_arguments("randn", size, named.get("size"))
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
     return finish(_draw("randn", shape, wanted, generator), requires_grad, device)
@@ -114,7 +140,11 @@ def randn(
 def rand_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """As `rand`, in the shape and dtype of another tensor."""
+    """As `rand`, in the shape and dtype of another tensor.
+
+    >>> torch.rand_like(torch.ones(2, 3, dtype=torch.float64)).dtype
+    torch.float64
+    """
     x = require_tensor("rand_like", input)
     wanted = x.dtype if dtype is None else as_dtype(dtype)
     return finish(_draw("rand", x.shape, wanted, None), requires_grad, device)
@@ -124,7 +154,11 @@ def rand_like(
 def randn_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """As `randn`, in the shape and dtype of another tensor."""
+    """As `randn`, in the shape and dtype of another tensor.
+
+    >>> torch.randn_like(torch.ones(2, 3)).shape
+    torch.Size([2, 3])
+    """
     x = require_tensor("randn_like", input)
     wanted = x.dtype if dtype is None else as_dtype(dtype)
     return finish(_draw("randn", x.shape, wanted, None), requires_grad, device)
@@ -148,6 +182,9 @@ def randint(
     Raises:
         TypeError: the size is missing.
         RuntimeError: there is no integer to draw.
+
+    >>> torch.randint(5, 6, (4,))
+    tensor([5, 5, 5, 5])
     """
     given = list(bounds)
     size = named.pop("size", None)
@@ -179,7 +216,11 @@ def randint(
 def randint_like(
     input: Tensor, *bounds: int, dtype: Any = None, **named: Any
 ) -> Tensor:
-    """As `randint`, in the shape and dtype of another tensor."""
+    """As `randint`, in the shape and dtype of another tensor.
+
+    >>> torch.randint_like(torch.zeros(2), 5, 6)
+    tensor([5., 5.])
+    """
     x = require_tensor("randint_like", input)
     wanted = x.dtype if dtype is None else dtype
     return randint(*bounds, size=tuple(x.shape), dtype=wanted, **named)
@@ -194,7 +235,11 @@ def randperm(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """The numbers below ``n`` in random order."""
+    """The numbers below ``n`` in random order.
+
+    >>> torch.randperm(4).sort().values
+    tensor([0, 1, 2, 3])
+    """
     if not isinstance(n, int):
         raise TypeError(
             f"randperm(): argument 'n' (position 1) must be int, not {type(n).__name__}"
@@ -219,6 +264,9 @@ def normal(
 
     Raises:
         RuntimeError: a deviation is negative.
+
+    >>> torch.normal(torch.tensor([1.0, 2.0]), 0.0)
+    tensor([1., 2.])
     """
     centre, spread = (z._array if isinstance(z, Tensor) else z for z in (mean, std))
     if np.any(np.asarray(spread) < 0):
@@ -242,8 +290,13 @@ def bernoulli(
 ) -> Tensor:
     """Ones with the probabilities that the elements give, zeros else.
 
+    The dtype and shape are the input's.
+
     Raises:
         RuntimeError: an element is no probability.
+
+    >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
+    tensor([0., 1.])
     """
     x = require_tensor("bernoulli", input)
     chance = x._array if p is None else np.broadcast_to(p, x._aval.shape)
@@ -265,10 +318,17 @@ def multinomial(
     *,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Indices drawn with given weights, for each row.
+    """Indices drawn with given weights.
+
+    ``(n,)`` or ``(m, n)`` weights give int64 ``(num_samples,)`` or ``(m,
+    num_samples)``.
 
     Raises:
         RuntimeError: a weight is negative, or there are too few to draw from.
+
+    >>> torch.multinomial(torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 5.0]]), 1)
+    tensor([[1],
+            [2]])
     """
     x = require_tensor("multinomial", input)
     weights = np.asarray(x._array, np.float64)
@@ -300,18 +360,31 @@ def multinomial(
 
 @function("poisson")
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
-    """Numbers drawn from Poisson distributions of given rates."""
+    """Numbers drawn from Poisson distributions of given rates.
+
+    >>> torch.poisson(torch.zeros(2))
+    tensor([0., 0.])
+    """
     values = _source(generator).poisson(input._array)
     return finish(np.asarray(values).astype(input._aval.dtype))
 
 
 @function("seed")
 def seed() -> int:
-    """Start the default generator over from a seed that the system gives."""
+    """Start the default generator over from a seed that the system gives; the seed.
+
+    >>> torch.seed() == torch.initial_seed()
+    True
+    """
     return default_generator.seed()
 
 
 @function("initial_seed")
 def initial_seed() -> int:
-    """The seed that the default generator started from."""
+    """The seed that the default generator started from.
+
+    >>> _ = torch.manual_seed(7)
+    >>> torch.initial_seed()
+    7
+    """
     return default_generator.initial_seed()

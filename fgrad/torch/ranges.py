@@ -25,8 +25,13 @@ def arange(
 ) -> Tensor:
     """Numbers from ``start`` (0 if only the end is given) to before ``end``.
 
+    Of integers int64, else of the default dtype.
+
     Raises:
         RuntimeError: the step is zero, or leads away from the end.
+
+    >>> torch.arange(1, 2.5, 0.5)
+    tensor([1.0000, 1.5000, 2.0000])
     """
     start, end = (0, start) if end is None else (start, end)
     start, end, step = map(plain, (start, end, step))
@@ -63,6 +68,9 @@ def linspace(
 
     Raises:
         RuntimeError: ``steps`` is negative.
+
+    >>> torch.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
@@ -95,7 +103,11 @@ def logspace(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """``base ** x`` for ``x`` as of `linspace`."""
+    """``base ** x`` for ``x`` as of `linspace`.
+
+    >>> torch.logspace(0, 2, 3)
+    tensor([  1.,  10., 100.])
+    """
     wanted = dtype_or_default(dtype)
     exponents = np.linspace(plain(start), plain(end), steps)
     return finish((base**exponents).astype(wanted), requires_grad, device)

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.torch.axes import permute
 from fgrad.torch.recording import one
 from fgrad.torch.registry import function, method, operation
-from fgrad.torch.shapes import permute, reshape
+from fgrad.torch.shapes import view
 from fgrad.torch.size import axes_of, axis_of
 from fgrad.torch.tensor import Tensor, require_tensor
 
@@ -24,7 +25,12 @@ def _numbers(given: Sequence[Any]) -> tuple[int, ...]:
 
 @operation("flip")
 def flip(input: Tensor, *dims: Any, **named: Any) -> Tensor:
-    """The elements in reverse along axes."""
+    """The elements in reverse along axes.
+
+    >>> torch.flip(torch.tensor([[1, 2], [3, 4]]), dims=(1,))
+    tensor([[2, 1],
+            [4, 3]])
+    """
     x = require_tensor("flip", input)
     axes = axes_of(_numbers(dims or (named["dims"],)) or None, x._aval.ndim)
     if not dims and not named.get("dims"):
@@ -40,13 +46,23 @@ def _flipped(x: Any, axes: tuple[int, ...]) -> Any:
 
 @operation("fliplr")
 def fliplr(input: Tensor) -> Tensor:
-    """The columns in reverse."""
+    """The columns in reverse.
+
+    >>> torch.fliplr(torch.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 1],
+            [4, 3]])
+    """
     return flip(input, 1)
 
 
 @operation("flipud")
 def flipud(input: Tensor) -> Tensor:
-    """The rows in reverse."""
+    """The rows in reverse.
+
+    >>> torch.flipud(torch.tensor([[1, 2], [3, 4]]))
+    tensor([[3, 4],
+            [1, 2]])
+    """
     return flip(input, 0)
 
 
@@ -56,6 +72,9 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
     Raises:
         RuntimeError: shifts and axes differ in number.
+
+    >>> torch.roll(torch.tensor([1, 2, 3, 4]), 1)
+    tensor([4, 1, 2, 3])
     """
     x = require_tensor("roll", input)
     if dims is None or dims == ():
@@ -72,7 +91,13 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 
 @operation("rot90")
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
-    """Turned by ``k`` times 90 degrees in the plane of two axes."""
+    """Turned by ``k`` times 90 degrees in the plane of two axes, from the first to the
+    second.
+
+    >>> torch.rot90(torch.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 4],
+            [1, 3]])
+    """
     x = require_tensor("rot90", input)
     axes = (axis_of(dims[0], x._aval.ndim), axis_of(dims[1], x._aval.ndim))
     return one("Rot90Backward0", lambda u: np.rot90(u, k, axes), x)
@@ -80,7 +105,11 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 
 @operation("movedim", "moveaxis")
 def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
-    """Axes at other places; the others keep their order."""
+    """Axes at other places; the others keep their order.
+
+    >>> torch.movedim(torch.ones(2, 3, 4), 0, -1).shape
+    torch.Size([3, 4, 2])
+    """
     x = require_tensor("movedim", input)
     ndim = x._aval.ndim
     froms = [
@@ -90,6 +119,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
         axis_of(k, ndim)
         for k in (destination if not isinstance(destination, int) else [destination])
     ]
+    if not ndim:
+        return one("AliasBackward0", lambda u: np.reshape(u, ()), x, view=True)
     order = [axis for axis in range(ndim) if axis not in froms]
     for to, axis in sorted(zip(tos, froms, strict=True)):
         order.insert(to, axis)
@@ -102,6 +133,10 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
 
     Raises:
         RuntimeError: there are fewer numbers than axes.
+
+    >>> torch.tensor([1, 2]).repeat(2, 2)
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
     """
     if not repeats:
         raise TypeError('repeat() missing 1 required positional arguments: "repeats"')
@@ -116,7 +151,11 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
 
 @operation("tile")
 def tile(input: Tensor, *dims: Any) -> Tensor:
-    """As ``repeat``; missing numbers are ones."""
+    """As ``repeat``; missing numbers are ones.
+
+    >>> torch.tile(torch.tensor([[1, 2]]), (2,))
+    tensor([[1, 2, 1, 2]])
+    """
     x = require_tensor("tile", input)
     counts = _numbers(dims)
     return repeat(x, (1,) * (x._aval.ndim - len(counts)) + counts)
@@ -126,7 +165,13 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
 def repeat_interleave(
     input: Tensor, repeats: Any, dim: int | None = None, *, output_size: Any = None
 ) -> Tensor:
-    """Each element (or slice along an axis) a number of times, one after the other."""
+    """Each element (or slice along an axis) a number of times, one after the other.
+
+    ``repeats`` is one number, or a tensor of one for each.
+
+    >>> torch.repeat_interleave(torch.tensor([1, 2]), torch.tensor([1, 3]))
+    tensor([1, 2, 2, 2])
+    """
     x = require_tensor("repeat_interleave", input)
     axis = None if dim is None else axis_of(dim, x._aval.ndim)
     counts = repeats._array if isinstance(repeats, Tensor) else repeats
@@ -139,7 +184,15 @@ def repeat_interleave(
 
 @operation("unflatten")
 def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
-    """An axis as several."""
+    """An axis as several, one of whose lengths may be -1: a view.
+
+    Raises:
+        RuntimeError: the lengths do not multiply up to the axis.
+
+    >>> torch.unflatten(torch.arange(6), 0, (2, 3))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
     x = require_tensor("unflatten", input)
     axis = axis_of(dim, x._aval.ndim)
     shape, lengths = x._aval.shape, list(sizes)
@@ -152,38 +205,17 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
             f"unflatten: Provided sizes {lengths} don't multiply up to the size of dim "
             f"{axis} ({shape[axis]}) in the input tensor"
         )
-    return reshape(x, *shape[:axis], *lengths, *shape[axis + 1 :])
-
-
-@method("unfold")
-def unfold(self: Tensor, dimension: int, size: int, step: int) -> Tensor:
-    """The windows of a size along an axis, ``step`` apart, in a new last axis.
-
-    Raises:
-        RuntimeError: the window is larger than the axis.
-    """
-    axis = axis_of(dimension, self._aval.ndim)
-    length = self._aval.shape[axis]
-    if size > length:
-        raise RuntimeError(
-            f"maximum size for tensor at dimension {axis} is {length} but size is "
-            f"{size}"
-        )
-    count = (length - size) // step + 1
-
-    def windows(u: Any) -> Any:
-        lead = (slice(None),) * axis
-        slices = [
-            u[(*lead, slice(k, k + (count - 1) * step + 1, step))] for k in range(size)
-        ]
-        return np.stack(slices, -1)
-
-    return one("UnfoldBackward0", windows, self)
+    return view(x, *shape[:axis], *lengths, *shape[axis + 1 :])
 
 
 @function("pixel_shuffle")
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """Channels of ``(..., C * r * r, H, W)`` laid out as ``(..., C, H * r, W * r)``."""
+    """Channels of ``(..., C * r * r, H, W)`` laid out as ``(..., C, H * r, W * r)``.
+
+    >>> torch.pixel_shuffle(torch.arange(4).reshape(4, 1, 1), 2)
+    tensor([[[0, 1],
+             [2, 3]]])
+    """
     x = require_tensor("pixel_shuffle", input)
     *lead, channels, height, width = x._aval.shape
     r, n = upscale_factor, len(lead)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fgrad.lower.quiet import quietly
-from fgrad.torch.calls import record_in_run
+from fgrad.torch.calls import Call, record_in_run, record_on_device
+from fgrad.torch.cuts import cut_of
+from fgrad.torch.devices import CPU, DEVICES
 from fgrad.torch.modes import STATE, cut_by_mode
-from fgrad.torch.noting import check_forward
-from fgrad.torch.tensor import Tensor, make
-from fgrad.torch.views import view_of
-from fgrad.torch.watch import WATCH
+from fgrad.torch.performing import perform
+from fgrad.torch.placement import device_within
+from fgrad.torch.tensor import Tensor
 
 
 def apply(
@@ -46,22 +46,24 @@ def apply(
                 cut = STATE.off or cut_by_mode()
             elif x._cut is not None:
                 cut = x._cut
-    arrays = [x._array if isinstance(x, Tensor) else x for x in operands]
-    out = quietly(function, *arrays, *constants)
-    results = []
-    is_several = isinstance(out, tuple)
-    for k, array in enumerate(out if is_several else (out,)):
-        if view:
-            number = k if is_several else None
-            result = view_of(array, operands[0], function, number, name, False)
-        else:
-            result = make(array)
-        result._cut = cut
-        results.append(result)
-    found: Any = tuple(results) if is_several else results[0]
-    if WATCH.forward:
-        check_forward(name, operands, found)
-    return found
+    for x in operands:
+        if cut is None and type(x) is float:
+            cut = cut_of(x)
+    if DEVICES.is_on:
+        where = device_within(operands)
+        if where is not CPU and _is_recordable(operands, view):
+            call = Call(name, function, operands, view, constants, False)
+            results = record_on_device(call, where)
+            for result in results if isinstance(results, tuple) else (results,):
+                result._cut = cut
+            return results
+    return perform(name, function, operands, view, constants, cut)
+
+
+def _is_recordable(operands: Sequence[Any], view: bool) -> bool:
+    """Whether what requires no gradient may wait: not for views of what is known."""
+    first = operands[0]
+    return not view or (first._pending and not first._requires)
 
 
 one: Callable[..., Tensor] = apply

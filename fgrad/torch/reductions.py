@@ -36,6 +36,10 @@ def sum(
         dim: an axis or several; all by default.
         keepdim: whether the axes stay, with length 1.
         dtype: converted to this first.
+
+
+    >>> torch.sum(torch.tensor([[1, 2], [3, 4]]), dim=1)
+    tensor([3, 7])
     """
     x = require_tensor("sum", input)
     if dtype is not None:
@@ -59,6 +63,9 @@ def mean(
 
     Raises:
         RuntimeError: the elements are not floating-point numbers.
+
+    >>> torch.mean(torch.tensor([[1.0, 2.0], [3.0, 6.0]]), dim=1)
+    tensor([1.5000, 4.5000])
     """
     x = require_tensor("mean", input)
     if dtype is not None:

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from fgrad.torch.placement import placed
 from fgrad.torch.tensor import Tensor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -70,4 +71,4 @@ def numpy_names(function: Function) -> Function:
 def install_methods() -> None:
     """Give tensors the registered methods and properties."""
     for name, function in METHODS.items():
-        setattr(Tensor, name, function)
+        setattr(Tensor, name, placed(function))

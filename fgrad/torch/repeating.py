@@ -12,8 +12,10 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from fgrad.torch.devices import DEVICES
 from fgrad.torch.keys import UNKEYED, part_key
 from fgrad.torch.modes import STATE
+from fgrad.torch.placement import call_on_device, is_elsewhere
 from fgrad.torch.runs import Run, begin_run
 from fgrad.torch.steps import Step
 from fgrad.torch.tensor import Tensor
@@ -74,6 +76,8 @@ def repeated_operator(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any
         result = operator_again(function, x, y)
         if result is not None:
             return result
+        if DEVICES.is_on and is_elsewhere((x, y)):
+            return call_on_device(function, (x, y), {})
         requires = x._requires or (isinstance(y, Tensor) and y._requires)
         if not requires or WATCH.active or not STATE.enabled:
             return function(x, y)
@@ -83,6 +87,7 @@ def repeated_operator(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any
         key = (function, code, SAME if is_same else _code(run, y))
         return _through(run, key, function, (x, y))
 
+    call.places = True  # type: ignore[attr-defined]
     return call
 
 
@@ -113,6 +118,8 @@ def repeated(function: Function) -> Function:
             result = operator_again(function, *args)
         if result is not None:
             return result
+        if DEVICES.is_on and is_elsewhere((*args, *named.values())):
+            return call_on_device(function, args, named)
         if named or WATCH.active or not STATE.enabled:
             return function(*args, **named)
         run = STATE.run or begin_run()
@@ -137,6 +144,7 @@ def repeated(function: Function) -> Function:
             codes.append(tuple(map(known.index, known)))
         return _through(run, tuple(codes), function, args)
 
+    call.places = True  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
 
 

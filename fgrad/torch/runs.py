@@ -23,14 +23,15 @@ import numpy as np
 from fgrad.ir import PYTHON_AVALS, aval_of
 from fgrad.sites import Site
 from fgrad.torch.computing import evaluate, replay
-from fgrad.torch.graph import record
+from fgrad.torch.devices import CPU, device
+from fgrad.torch.graph import Edge, edge_of
 from fgrad.torch.keys import Lifted
 from fgrad.torch.modes import STATE
 from fgrad.torch.opening import Opened
-from fgrad.torch.ordering import next_serial
+from fgrad.torch.ordering import first_mark
 from fgrad.torch.pending import part_of, pending_tensor
 from fgrad.torch.steps import STEPS, Source, Step
-from fgrad.torch.tensor import Tensor
+from fgrad.torch.tensor import Tensor, of_type
 
 if TYPE_CHECKING:
     from fgrad.torch.calls import Call
@@ -55,14 +56,16 @@ class Run:
         limit: if there are more, those that nobody holds are forgotten.
         is_open: more may be recorded.
         is_lazy: results are pending; false where the structure is being learnt.
-        serial: those of its nodes come after it, see `Opened`.
+        marks: where its nodes come in the order of all, see `ordering`.
         released: the numbers of steps whose saved values `backward` freed.
         freed_at: the user's line that did.
+        edges: where what entered comes from, once a program computed results.
         opened: the nodes of the run, once it was computed.
     """
 
     __slots__ = (
         "count",
+        "edges",
         "freed_at",
         "inputs",
         "is_compiled",
@@ -70,14 +73,15 @@ class Run:
         "is_open",
         "left",
         "limit",
+        "marks",
         "opened",
         "owner",
         "released",
-        "serial",
         "step",
         "tensors",
         "values",
     )
+    where: device = CPU  # the device of results
 
     def __init__(self) -> None:
         self.step: Step = STEPS.root
@@ -90,9 +94,10 @@ class Run:
         self.is_compiled = False
         self.limit = FORGOTTEN
         self.owner = get_ident()
-        self.serial = next_serial()
+        self.marks = [first_mark()]
         self.released: frozenset[int] = frozenset()
         self.freed_at: Site | None = None
+        self.edges: list[Edge | None] | None = None
         self.opened: Opened | None = None
 
     @property
@@ -132,18 +137,24 @@ class Run:
 
     def forget_values(self) -> None:
         """Let go of what entered, but for what nodes of the run are linked to."""
-        linked: list[Any] = []
+        if self.is_compiled:
+            self.link()
         for x in self.inputs:
-            if not isinstance(x, Tensor):
-                linked.append(None)
-                continue
-            place = x._place
-            if place is not None and place[0] is self:
-                x._place = None
-                x._storage.memory.remove_reader(self)  # type: ignore[union-attr]
-            linked.append(x if x._requires else None)
-        self.inputs = linked if self.is_compiled else []
+            if isinstance(x, Tensor):
+                place = x._place
+                if place is not None and place[0] is self:
+                    x._place = None
+                    x._storage.memory.remove_reader(self)  # type: ignore[union-attr]
+        self.inputs = []
         self.values = []
+
+    def link(self) -> None:
+        """Note where what entered comes from: a write would give it another history."""
+        if self.edges is None:
+            self.edges = [
+                edge_of(x) if isinstance(x, Tensor) and x._requires else None
+                for x in self.inputs
+            ]
 
     def take_alive(self) -> list[Tensor]:
         """The pending results that somebody holds; the others are forgotten."""
@@ -168,9 +179,13 @@ class Run:
         k = structure.maker[number]
         if not structure.steps[k].requires[number - structure.steps[k].first]:
             return None, 0
+        return self.open().place(number)
+
+    def open(self) -> Opened:
+        """The nodes of the run, of which a program computed results."""
         if self.opened is None:
-            self.opened = Opened(structure, self)
-        return self.opened.place(number)
+            self.opened = Opened(self.step.structure, self)
+        return self.opened
 
     def enter(self, x: Any, parts: list[Any], view: bool) -> bool:
         """Add a value that was not part of the run; false if it cannot be.
@@ -236,6 +251,15 @@ class Run:
             self.tidy()
         return results
 
+    def hold(self, tensor: Tensor, array: Any) -> None:
+        """Give a pending tensor what the program of the run computed."""
+        tensor._array = array if type(array) is np.ndarray else np.asarray(array)
+        tensor._pending = False
+
+    def gradient(self, array: Any, leaf: Tensor) -> Tensor:
+        """A gradient that a program of the run computed."""
+        return of_type(array, leaf._aval)
+
     def tidy(self) -> None:
         """End a run that is full; forget results that nobody holds."""
         if self.step.is_full:
@@ -257,7 +281,7 @@ class Run:
             if alive:
                 replay(self, alive)
         function, operands = call.function, call.operands
-        result = record(call.name, function, operands, call.view, call.constants)
+        result = call.run()
         results = result if isinstance(result, tuple) else (result,)
         key = tuple(call.parts)
         child = self.step.children.get(key)
@@ -298,9 +322,11 @@ class Run:
         ]
 
 
-def begin_run() -> Run:
+def begin_run(run: Run | None = None) -> Run:
     """A new run of this thread."""
-    run = STATE.run = Run()
+    if STATE.run is not None:
+        STATE.run.close()
+    run = STATE.run = run or Run()
     run.is_lazy = not STATE.sites
     return run
 

@@ -19,8 +19,9 @@ import numpy as np
 
 from fgrad.torch import dtypes
 from fgrad.torch.creation import finish
+from fgrad.torch.devices import CPU, device
 from fgrad.torch.nn.parameter import Parameter
-from fgrad.torch.size import Size, device
+from fgrad.torch.size import Size
 from fgrad.torch.tensor import Array, Tensor
 
 FORMAT = "fgrad.torch 1"
@@ -39,7 +40,8 @@ def _encode(obj: Any, arrays: list[Array]) -> Any:
     if isinstance(obj, Tensor):
         arrays.append(obj._array)
         kind = "parameter" if isinstance(obj, Parameter) else "tensor"
-        return {kind: len(arrays) - 1, "requires_grad": obj._requires}
+        told = {kind: len(arrays) - 1, "requires_grad": obj._requires}
+        return told if obj._device is CPU else {**told, "device": str(obj._device)}
     if isinstance(obj, dict):
         kind = "ordered" if isinstance(obj, OrderedDict) else "dict"
         pairs = [[_encode(part, arrays) for part in pair] for pair in obj.items()]
@@ -58,8 +60,14 @@ def _encode(obj: Any, arrays: list[Array]) -> Any:
     )
 
 
-def _decode(data: Any, read: Callable[[int], Array]) -> Any:
-    """The value of JSON that `_encode` gave."""
+def _decode(data: Any, read: Callable[[int], Array], where: Any) -> Any:
+    """The value of JSON that `_encode` gave.
+
+    Args:
+        data: the JSON.
+        read: gives the array of a number.
+        where: where tensors are put: a function of the name of their device.
+    """
     if not isinstance(data, dict):
         return data
     kind = next(iter(data))
@@ -67,14 +75,18 @@ def _decode(data: Any, read: Callable[[int], Array]) -> Any:
     if kind == "float":
         return float(value)
     if kind in ("tensor", "parameter"):
+        place = where(data.get("device", "cpu"))
         if kind == "parameter":
-            return Parameter(finish(read(value)), data["requires_grad"])
-        return finish(read(value), data["requires_grad"])
+            loaded = finish(read(value), device=place)
+            return Parameter(loaded, data["requires_grad"])
+        return finish(read(value), data["requires_grad"], place)
     if kind in ("dict", "ordered"):
         create: Any = OrderedDict if kind == "ordered" else dict
-        return create((_decode(k, read), _decode(v, read)) for k, v in value)
+        return create(
+            (_decode(k, read, where), _decode(v, read, where)) for k, v in value
+        )
     if kind in _CONTAINERS:
-        return _CONTAINERS[kind](_decode(each, read) for each in value)
+        return _CONTAINERS[kind](_decode(each, read, where) for each in value)
     if kind == "dtype":
         return next(each for each in dtypes.ALL if each.name == value)
     if kind == "device":
@@ -92,6 +104,13 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes], **options: Any) -> Non
 
     Raises:
         TypeError: something else is among them.
+
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> torch.save({"weight": torch.ones(2)}, file)
+    >>> _ = file.seek(0)
+    >>> torch.load(file)
+    {'weight': tensor([1., 1.])}
     """
     arrays: list[Array] = []
     tree = _encode(obj, arrays)
@@ -115,16 +134,22 @@ def load(
 
     Args:
         f: a path, or a file that is open for reading bytes.
-        map_location: the device of the tensors: ``"cpu"``.
+        map_location: the device that tensors are put on, or for each name of a device
+            where to; by default that on which they were saved.
         weights_only: nothing else is ever loaded.
         mmap: has no effect.
         options: PyTorch's for pickles, which have no effect.
 
     Raises:
         ValueError: the file is in another format.
+
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> torch.save([torch.ones(2), "text"], file)
+    >>> _ = file.seek(0)
+    >>> torch.load(file)
+    [tensor([1., 1.]), 'text']
     """
-    if map_location is not None and not callable(map_location):
-        device(map_location)
     if not zipfile.is_zipfile(f):
         raise ValueError(_other_format(f))
     with zipfile.ZipFile(f) as archive:
@@ -142,7 +167,17 @@ def load(
                 array: Array = np.lib.format.read_array(entry, allow_pickle=False)
             return array
 
-        return _decode(header["tree"], read)
+        return _decode(header["tree"], read, _placing(map_location))
+
+
+def _placing(map_location: Any) -> Callable[[str], Any]:
+    """Where tensors are put, for the name of the device on which they were saved."""
+    if isinstance(map_location, dict):
+        names = {str(device(k)): v for k, v in map_location.items()}
+        return lambda name: names.get(name, name)
+    if map_location is None or callable(map_location):
+        return lambda name: name
+    return lambda name: map_location
 
 
 def _other_format(f: Any) -> str:

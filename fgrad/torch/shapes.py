@@ -1,10 +1,9 @@
-"""Views: the same elements under another shape, and matrix products."""
+"""Views: the same elements under another shape."""
 
 from __future__ import annotations
 
 import math
 import operator
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,23 +13,13 @@ from fgrad.torch.dtypes import dtype
 from fgrad.torch.known import is_traced, share_memory
 from fgrad.torch.pending import lies_in_order
 from fgrad.torch.recording import apply
-from fgrad.torch.registry import METHODS, method, operation
+from fgrad.torch.registry import method, operation
 from fgrad.torch.size import axes_of, axis_of
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
 NOT_VIEWABLE = (
     "view size is not compatible with input tensor's size and stride (at least one "
     "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
-)
-DEPRECATED_T = (
-    "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is "
-    "deprecated and it will throw an error in a future release. Consider `x.mT` to "
-    "transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` "
-    "to reverse the dimensions of a tensor."
-)
-DEPRECATED_T_0D = (
-    "Tensor.T is deprecated on 0-D tensors. This function is the identity in these "
-    "cases."
 )
 
 
@@ -72,10 +61,14 @@ def _reshaped(node: str, x: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 @method("view")
 def view(self: Tensor, *shape: Any) -> Tensor:
-    """Another shape for the same memory.
+    """Another shape for the same memory; one length may be -1.
 
     Raises:
         RuntimeError: the memory is not laid out for it, or the sizes differ.
+
+    >>> torch.arange(6).view(2, -1)
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
     """
     if len(shape) == 1 and isinstance(shape[0], dtype):
         return _as_bits(self, shape[0])
@@ -93,11 +86,24 @@ def _as_bits(self: Tensor, wanted: dtype) -> Tensor:
 
 @operation("reshape")
 def reshape(input: Tensor, *shape: Any, **named: Any) -> Tensor:
-    """Another shape: a view where the memory allows it, else a copy."""
+    """Another shape: a view where the memory allows it, else a copy.
+
+    One length may be -1: it follows from the others.
+
+    Raises:
+        RuntimeError: the sizes differ.
+
+    >>> torch.reshape(torch.arange(6), (3, -1))
+    tensor([[0, 1],
+            [2, 3],
+            [4, 5]])
+    """
     x = require_tensor("reshape", input)
     target = _target(shape or (named["shape"],), x._aval.size)
-    is_view = _is_viewable(x, target)
-    return _reshaped("ViewBackward0" if is_view else "UnsafeViewBackward0", x, target)
+    node = "UnsafeViewBackward0"
+    if _is_viewable(x, target):
+        node = "ViewBackward0" if lies_in_order(x) else "ReshapeAliasBackward0"
+    return _reshaped(node, x, target)
 
 
 @operation("flatten")
@@ -106,6 +112,9 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
     Raises:
         RuntimeError: the first comes after the last.
+
+    >>> torch.flatten(torch.ones(2, 3, 4), start_dim=1).shape
+    torch.Size([2, 12])
     """
     x = require_tensor("flatten", input)
     shape = x._aval.shape
@@ -124,7 +133,11 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 @operation("ravel")
 def ravel(input: Tensor) -> Tensor:
-    """All elements in one axis."""
+    """All elements in one axis.
+
+    >>> torch.ravel(torch.tensor([[1, 2], [3, 4]]))
+    tensor([1, 2, 3, 4])
+    """
     x = require_tensor("ravel", input)
     return x if x._aval.ndim == 1 else reshape(x, -1)
 
@@ -135,6 +148,10 @@ def expand(self: Tensor, *size: Any) -> Tensor:
 
     Raises:
         RuntimeError: an axis has another length than 1.
+
+    >>> torch.tensor([[1], [2]]).expand(2, 3)
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
     """
     flat = size[0] if len(size) == 1 and isinstance(size[0], Sequence) else size
     lengths = [operator.index(n) for n in flat]
@@ -162,26 +179,45 @@ def expand(self: Tensor, *size: Any) -> Tensor:
 
 
 @operation("broadcast_to")
-def broadcast_to(input: Tensor, size: Any) -> Tensor:
-    """As ``expand``."""
-    return expand(require_tensor("broadcast_to", input), size)
+def broadcast_to(input: Tensor, *size: Any) -> Tensor:
+    """A view of a shape, in which axes of length 1 are repeated; as ``expand``.
+
+    >>> torch.broadcast_to(torch.tensor([1, 2]), (2, 2))
+    tensor([[1, 2],
+            [1, 2]])
+    """
+    return expand(require_tensor("broadcast_to", input), *size)
 
 
 @method("expand_as")
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
-    """Expanded to the shape of another tensor."""
+    """Expanded to the shape of another tensor.
+
+    >>> torch.tensor([[1], [2]]).expand_as(torch.zeros(2, 3)).shape
+    torch.Size([2, 3])
+    """
     return expand(self, other._aval.shape)
 
 
 @method("view_as")
 def view_as(self: Tensor, other: Tensor) -> Tensor:
-    """The same memory in the shape of another tensor."""
+    """The same memory in the shape of another tensor.
+
+    >>> torch.arange(6).view_as(torch.zeros(2, 3))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
     return view(self, other._aval.shape)
 
 
 @method("reshape_as")
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
-    """The elements in the shape of another tensor."""
+    """The elements in the shape of another tensor.
+
+    >>> torch.arange(6).reshape_as(torch.zeros(2, 3))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
     return reshape(self, other._aval.shape)
 
 
@@ -191,6 +227,9 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
 
     Raises:
         RuntimeError: they are more than there are.
+
+    >>> torch.narrow(torch.arange(6), 0, 2, 3)
+    tensor([2, 3, 4])
     """
     x = require_tensor("narrow", input)
     if not x._aval.ndim:
@@ -212,6 +251,9 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
     Raises:
         IndexError: there is no such slice.
+
+    >>> torch.select(torch.tensor([[1, 2], [3, 4]]), 1, 0)
+    tensor([1, 3])
     """
     x = require_tensor("select", input)
     if not x._aval.ndim:
@@ -229,7 +271,11 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
 @method("contiguous")
 def contiguous(self: Tensor) -> Tensor:
-    """The elements in C order in memory; itself where they are."""
+    """The elements in C order in memory; itself where they are.
+
+    >>> torch.ones(2, 3).t().contiguous().stride()
+    (2, 1)
+    """
     if self._pending and lies_in_order(self):
         return self
     if not is_traced(self._array) and self._array.flags.c_contiguous:
@@ -237,70 +283,14 @@ def contiguous(self: Tensor) -> Tensor:
     return apply("CloneBackward0", lambda x: x.copy(order="C"), self)  # type: ignore[no-any-return]
 
 
-@operation("permute")
-def permute(input: Tensor, *dims: Any) -> Tensor:
-    """The axes in another order."""
-    x = require_tensor("permute", input)
-    named = dims[0] if len(dims) == 1 and isinstance(dims[0], Sequence) else dims
-    if len(named) != x._aval.ndim:
-        raise RuntimeError(
-            "permute(sparse_coo): number of dimensions in the tensor input does not "
-            "match the length of the desired ordering of dimensions i.e. input.dim() = "
-            f"{x._aval.ndim} is not equal to len(dims) = {len(named)}"
-        )
-    return _transposed("PermuteBackward0", x, axes_of(tuple(named), x._aval.ndim))
-
-
-def _transposed(node: str, x: Tensor, axes: Sequence[int]) -> Tensor:
-    order = tuple(axes)
-    return apply(node, lambda u: np.transpose(u, order), x, view=True)  # type: ignore[no-any-return]
-
-
-@operation("transpose", "swapaxes", "swapdims")
-def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
-    """Two axes exchanged."""
-    x = require_tensor("transpose", input)
-    first, second = (axis_of(dim, x._aval.ndim) for dim in (dim0, dim1))
-    axes = list(range(x._aval.ndim))
-    if axes:
-        axes[first], axes[second] = axes[second], axes[first]
-    return _transposed("TransposeBackward0", x, axes)
-
-
-@operation("t")
-def t(input: Tensor) -> Tensor:
-    """The transpose of a matrix; a vector or number itself.
-
-    Raises:
-        RuntimeError: there are more than two axes.
-    """
-    x = require_tensor("t", input)
-    if x._aval.ndim > 2:
-        raise RuntimeError(
-            f"t() expects a tensor with <= 2 dimensions, but self is {x._aval.ndim}D"
-        )
-    return _transposed("TBackward0", x, range(x._aval.ndim)[::-1])
-
-
-def _all_reversed(self: Tensor) -> Tensor:
-    ndim = self._aval.ndim
-    if ndim != 2:
-        text = DEPRECATED_T if ndim else DEPRECATED_T_0D
-        warnings.warn(text, UserWarning, stacklevel=2)
-    return _transposed("PermuteBackward0", self, range(ndim)[::-1])
-
-
-def _matrices_transposed(self: Tensor) -> Tensor:
-    return transpose(self, -2, -1)
-
-
-METHODS["T"] = property(_all_reversed)
-METHODS["mT"] = property(_matrices_transposed)
-
-
 @operation("squeeze")
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
-    """Axes of length 1 left out: all, or those named."""
+    """A view without axes of length 1: all, or those of them that are named.
+
+    >>> x = torch.ones(1, 2, 1)
+    >>> torch.squeeze(x).shape, torch.squeeze(x, 0).shape
+    (torch.Size([2]), torch.Size([2, 1]))
+    """
     x = require_tensor("squeeze", input)
     shape = x._aval.shape
     is_several = isinstance(dim, Sequence)
@@ -315,7 +305,12 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
 
 @operation("unsqueeze")
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
-    """A new axis of length 1."""
+    """A view with a new axis of length 1, before axis ``dim``.
+
+    >>> torch.unsqueeze(torch.tensor([1, 2]), 1)
+    tensor([[1],
+            [2]])
+    """
     x = require_tensor("unsqueeze", input)
     shape = list(x._aval.shape)
     shape.insert(axis_of(dim, len(shape) + 1), 1)
@@ -328,6 +323,9 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
     Raises:
         IndexError: there is no axis.
+
+    >>> torch.unbind(torch.tensor([[1, 2], [3, 4]]))
+    (tensor([1, 2]), tensor([3, 4]))
     """
     x = require_tensor("unbind", input)
     if not x._aval.ndim:

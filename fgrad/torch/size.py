@@ -1,4 +1,4 @@
-"""Shapes, devices and axes as PyTorch gives and names them."""
+"""Shapes and axes as PyTorch gives and names them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 class Size(tuple[int, ...]):
     """The shape of a tensor: a tuple that prints as PyTorch's.
 
-    >>> Size((2, 3))
-    torch.Size([2, 3])
+    >>> torch.Size((2, 3)), torch.Size((2, 3)).numel()
+    (torch.Size([2, 3]), 6)
     """
 
     __slots__ = ()
@@ -30,40 +30,6 @@ class Size(tuple[int, ...]):
 
     def __repr__(self) -> str:
         return f"torch.Size([{', '.join(map(str, self))}])"
-
-
-class device:
-    """Where a tensor lives: ``cpu``, which is NumPy, is what there is so far.
-
-    >>> device("cpu")
-    device(type='cpu')
-    """
-
-    __slots__ = ("index", "type")
-
-    def __init__(self, name: str | device = "cpu") -> None:
-        if str(name) not in ("cpu", "cpu:0"):
-            raise NotImplementedError(
-                f"device {str(name)!r}: fgrad.torch runs on NumPy (device 'cpu') so far"
-            )
-        self.type = "cpu"
-        self.index = 0 if str(name) == "cpu:0" else None
-
-    def __repr__(self) -> str:
-        index = "" if self.index is None else f", index={self.index}"
-        return f"device(type='cpu'{index})"
-
-    def __str__(self) -> str:
-        return "cpu" if self.index is None else f"cpu:{self.index}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, device) and str(self) == str(other)
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
-
-CPU = device("cpu")
 
 
 def size_arguments(function: str, size: Sequence[Any], given: Any = None) -> Size:

@@ -26,7 +26,13 @@ def _gathered(types: Any, node: str, x: Tensor, indices: Array, axis: int) -> An
 def sort(
     input: Tensor, dim: Any = -1, descending: bool = False, stable: bool = False
 ) -> Any:
-    """The elements in order along an axis, and where they were; it is stable."""
+    """The elements in order along an axis, and where they were; it is stable.
+
+    A named tuple of values and int64 indices; NaN counts as the largest.
+
+    >>> torch.sort(torch.tensor([3, 1, 2])).values
+    tensor([1, 2, 3])
+    """
     x = require_tensor("sort", input)
     axis = axis_of(dim, x._aval.ndim)
     indices = order(x._array, axis, descending)
@@ -38,7 +44,11 @@ def sort(
 def argsort(
     input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False
 ) -> Tensor:
-    """The indices that sort along an axis."""
+    """The indices that sort along an axis.
+
+    >>> torch.argsort(torch.tensor([3, 1, 2]))
+    tensor([1, 2, 0])
+    """
     x = require_tensor("argsort", input)
     found = order(x._array, axis_of(dim, x._aval.ndim), descending)
     return cut_off(make(found), "argsort()", x)
@@ -46,7 +56,12 @@ def argsort(
 
 @operation("msort")
 def msort(input: Tensor) -> Tensor:
-    """The elements in order along the first axis."""
+    """The elements in order along the first axis.
+
+    >>> torch.msort(torch.tensor([[3, 1], [2, 5]]))
+    tensor([[2, 1],
+            [3, 5]])
+    """
     return sort(input, 0)[0]  # type: ignore[no-any-return]
 
 
@@ -59,6 +74,9 @@ def topk(
 
     Raises:
         RuntimeError: there are fewer than ``k``.
+
+    >>> torch.topk(torch.tensor([3, 1, 2]), 2).values
+    tensor([3, 2])
     """
     x = require_tensor("topk", input)
     axis = axis_of(dim, x._aval.ndim)
@@ -76,6 +94,9 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
 
     Raises:
         RuntimeError: there are fewer than ``k``.
+
+    >>> torch.kthvalue(torch.tensor([3, 1, 2]), 2).values
+    tensor(2)
     """
     x = require_tensor("kthvalue", input)
     axis = axis_of(dim, x._aval.ndim)
@@ -101,6 +122,9 @@ def unique(
     Returns:
         The elements; with ``return_inverse`` also where each element is among them,
         with ``return_counts`` also how often each occurs.
+
+    >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
+    (tensor([1, 3]), tensor([1, 2]))
     """
     x = require_tensor("unique", input)
     values, inverse, counts = np.unique(
@@ -123,6 +147,9 @@ def unique_consecutive(
 
     Returns:
         As `unique`.
+
+    >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))
+    tensor([1, 2, 1])
     """
     flat = require_tensor("unique_consecutive", input)._array.ravel()
     is_new = np.ones(flat.shape, bool)

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+import fgrad
 from fgrad.torch import dtypes
 from fgrad.torch.conversion import convert
+from fgrad.torch.elementary import exp2, expm1, log1p, sigmoid, sinc
 from fgrad.torch.pairs import xlogy
-from fgrad.torch.pointwise import exp2, expm1, log1p, sigmoid, sinc
+from fgrad.torch.placement import place_functions
 from fgrad.torch.recording import one
 from fgrad.torch.registry import FUNCTIONS, METHODS, operation
 from fgrad.torch.rounding import round
@@ -41,6 +43,10 @@ __all__ = [
     "softmax",
     "xlogy",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _floating(name: str, node: str, compute: Any, doc: str) -> Any:
@@ -154,7 +160,9 @@ def _precise_lgamma(x: Any) -> Any:
     value = 0.5 * math.log(2 * math.pi) + (z + 0.5) * np.log(t) - t + np.log(total)
     turned = np.where(is_low, x, 0.25)
     reflected = math.log(math.pi) - np.log(np.abs(np.sin(math.pi * turned))) - value
-    return np.where(is_low, reflected, value)
+    rounded = value - fgrad.stop_gradient(value)  # exactly 0, with the derivative
+    value = np.where((x == 1) | (x == 2), rounded, np.where(is_low, reflected, value))
+    return np.where((x <= 0) & (x == np.floor(x)), np.inf, value)
 
 
 _BERNOULLI = [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12]
@@ -174,20 +182,72 @@ def _digamma_of(x: Any) -> Any:
         series = series * square + coefficient
     value = value + np.log(z) - 0.5 / z - square * series
     turned = np.where(is_low, x, 0.25)
-    return np.where(is_low, value - math.pi / np.tan(math.pi * turned), value)
+    value = np.where(is_low, value - math.pi / np.tan(math.pi * turned), value)
+    return np.where((x < 0) & (x == np.floor(x)), np.nan, value)
 
 
-erf = _floating("erf", "ErfBackward0", erf_of, "The error function.")
-erfc = _floating("erfc", "ErfcBackward0", _erfc_of, "``1 - erf(input)``.")
-erfinv = _floating("erfinv", "ErfinvBackward0", _erfinv_of, "The inverse of `erf`.")
-lgamma = _floating("lgamma", "LgammaBackward0", _lgamma_of, "``log(|gamma(input)|)``.")
-digamma = _floating("digamma", "DigammaBackward0", _digamma_of, "`lgamma` derived.")
+erf = _floating(
+    "erf",
+    "ErfBackward0",
+    erf_of,
+    """The error function, ``2 / sqrt(pi)`` times the integral of ``exp(-t**2)`` from 0.
+
+    Rational approximations of W. Cody, 1969; integers give the default dtype.
+
+    >>> torch.erf(torch.tensor([0.0, 0.5, 10.0]))
+    tensor([0.0000, 0.5205, 1.0000])
+    """,
+)
+erfc = _floating(
+    "erfc",
+    "ErfcBackward0",
+    _erfc_of,
+    """``1 - erf(input)``, which keeps its digits where that is small.
+
+    >>> torch.erfc(torch.tensor([0.0, 5.0]))
+    tensor([1.0000e+00, 1.5375e-12])
+    """,
+)
+erfinv = _floating(
+    "erfinv",
+    "ErfinvBackward0",
+    _erfinv_of,
+    """The inverse of `erf`: infinite at -1 and 1, NaN outside.
+
+    >>> torch.erfinv(torch.tensor([0.0, 0.5, 1.0]))
+    tensor([0.0000, 0.4769,    inf])
+    """,
+)
+lgamma = _floating(
+    "lgamma",
+    "LgammaBackward0",
+    _lgamma_of,
+    """``log(|gamma(input)|)``; infinite at 0 and negative integers.
+
+    >>> torch.lgamma(torch.tensor([0.5, 5.0]))
+    tensor([0.5724, 3.1781])
+    """,
+)
+digamma = _floating(
+    "digamma",
+    "DigammaBackward0",
+    _digamma_of,
+    """The derivative of `lgamma`.
+
+    >>> torch.digamma(torch.tensor([1.0, 2.0]))
+    tensor([-0.5772,  0.4228])
+    """,
+)
 gammaln, psi, expit = lgamma, digamma, sigmoid
 entr = _floating(
     "special_entr",
     "SpecialEntrBackward0",
     lambda x: np.where(x > 0, -x * np.log(np.where(x > 0, x, 1.0)), _no_entropy(x)),
-    "``-input * log(input)``.",
+    """``-input * log(input)``: 0 at 0, ``-inf`` below.
+
+    >>> torch.special.entr(torch.tensor([-1.0, 0.0, 0.5]))
+    tensor([  -inf, 0.0000, 0.3466])
+    """,
 )
 
 
@@ -195,8 +255,15 @@ def _no_entropy(x: Any) -> Any:
     return np.where(x == 0, 0.0, np.where(x == x, -np.inf, x))
 
 
+del METHODS["special_entr"], FUNCTIONS["special_entr"]  # it is in no other place
+
+
 def ndtr(input: Tensor) -> Tensor:
-    """The distribution function of the standard normal distribution."""
+    """The distribution function of the standard normal distribution.
+
+    >>> torch.special.ndtr(torch.tensor([-1.0, 0.0]))
+    tensor([0.1587, 0.5000])
+    """
     x = require_tensor("special_ndtr", input)
     if x._aval.dtype.kind != "f":
         x = convert(x, dtypes.get_default_dtype())
@@ -206,7 +273,13 @@ def ndtr(input: Tensor) -> Tensor:
 
 @operation("logit")
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
-    """``log(input / (1 - input))``, of numbers limited to ``[eps, 1 - eps]``."""
+    """``log(input / (1 - input))``, of numbers limited to ``[eps, 1 - eps]``.
+
+    Without ``eps`` numbers outside of ``[0, 1]`` give NaN.
+
+    >>> torch.logit(torch.tensor([0.5, 0.0]), eps=0.25)
+    tensor([ 0.0000, -1.0986])
+    """
     x = require_tensor("logit", input)
     if x._aval.dtype.kind != "f":
         x = convert(x, dtypes.get_default_dtype())
@@ -219,15 +292,30 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 
 
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """As `fgrad.torch.softmax`."""
+    """As `fgrad.torch.softmax`.
+
+    >>> torch.special.softmax(torch.tensor([0.0, 0.0, 100.0]), 0)
+    tensor([3.7835e-44, 3.7835e-44, 1.0000e+00])
+    """
     return input.softmax(dim, dtype)  # type: ignore[no-any-return]
 
 
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """As `fgrad.torch.log_softmax`."""
+    """As `fgrad.torch.log_softmax`.
+
+    >>> torch.special.log_softmax(torch.tensor([0.0, 0.0]), 0)
+    tensor([-0.6931, -0.6931])
+    """
     return input.log_softmax(dim, dtype)  # type: ignore[no-any-return]
 
 
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
-    """As `fgrad.torch.logsumexp`."""
+    """As `fgrad.torch.logsumexp`.
+
+    >>> torch.special.logsumexp(torch.tensor([100.0, 100.0]), 0)
+    tensor(100.6931)
+    """
     return input.logsumexp(dim, keepdim)  # type: ignore[no-any-return]
+
+
+place_functions(globals())

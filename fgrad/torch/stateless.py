@@ -33,6 +33,10 @@ def functional_call(
     Raises:
         ValueError: a name is in several dicts.
         RuntimeError: names are missing or unknown, and ``strict`` is set.
+
+    >>> layer, weight = nn.Linear(2, 1, bias=False), torch.tensor([[1.0, 10.0]])
+    >>> torch.func.functional_call(layer, {"weight": weight}, torch.ones(2))
+    tensor([11.])
     """
     merged = _merged(parameter_and_buffer_dicts)
     known = _tensors(module)
@@ -119,6 +123,11 @@ def stack_module_state(models: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Raises:
         RuntimeError: there are no modules, or they are of different classes or modes.
+
+    >>> models = [nn.Linear(2, 1) for _ in range(3)]
+    >>> params, buffers = torch.func.stack_module_state(models)
+    >>> params["weight"].shape
+    torch.Size([3, 1, 2])
     """
     models = list(models)
     if not models:

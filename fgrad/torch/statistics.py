@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-import fgrad
 from fgrad.torch import dtypes
 from fgrad.torch.conversion import convert
 from fgrad.torch.dtypes import as_dtype
@@ -36,7 +35,13 @@ def typed(x: Tensor, dtype: Any) -> Tensor:
 def prod(
     input: Tensor, dim: Any = _ALL, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """The product over all elements or an axis; of integers an int64."""
+    """The product over all elements or an axis; of integers an int64.
+
+    ``dtype`` is what elements are converted to first.
+
+    >>> torch.prod(torch.tensor([[1, 2], [3, 4]]), dim=1)
+    tensor([ 2, 12])
+    """
     x = typed(require_tensor("prod", input), dtype)
     if dim is _ALL:
         return one("ProdBackward0", np.prod, x)
@@ -106,7 +111,22 @@ def var(
     keepdim: Any = False,
     **kw: Any,
 ) -> Tensor:
-    """The variance over axes, with ``correction`` (1) taken from the count."""
+    """The variance over axes: the sum of squared deviations over ``n - correction``.
+
+    Args:
+        input: a tensor of floating-point or complex numbers.
+        dim: an axis or several; all by default.
+        unbiased: False for ``correction=0``; 1 is the default.
+        keepdim: whether the axes stay, with length 1.
+        kw: ``correction``.
+
+    Raises:
+        RuntimeError: the elements are integers.
+
+    >>> x = torch.tensor([1.0, 3.0])
+    >>> torch.var(x), torch.var(x, correction=0)
+    (tensor(2.), tensor(1.))
+    """
     spread = _Spread("var", input, dim, unbiased, {"keepdim": keepdim, **kw})
     return one("VarBackward0", lambda u: spread.variance(u)[0], spread.x)
 
@@ -120,7 +140,11 @@ def std(
     keepdim: Any = False,
     **kw: Any,
 ) -> Tensor:
-    """The standard deviation over axes; arguments as of `var`."""
+    """The standard deviation over axes, the root of `var`; arguments as there.
+
+    >>> torch.std(torch.tensor([[1.0, 3.0], [0.0, 10.0]]), dim=1)
+    tensor([1.4142, 7.0711])
+    """
     spread = _Spread("std", input, dim, unbiased, {"keepdim": keepdim, **kw})
     return one("StdBackward0", lambda u: safe_sqrt(spread.variance(u)[0]), spread.x)
 
@@ -134,7 +158,11 @@ def var_mean(
     keepdim: Any = False,
     **kw: Any,
 ) -> tuple[Tensor, Tensor]:
-    """The variance and the mean."""
+    """The variance and the mean over axes; arguments as of `var`.
+
+    >>> torch.var_mean(torch.tensor([1.0, 3.0]))
+    (tensor(2.), tensor(2.))
+    """
     spread = _Spread("var_mean", input, dim, unbiased, {"keepdim": keepdim, **kw})
     first, second = several("VarMeanBackward0", spread.variance, spread.x)
     return first, second
@@ -149,7 +177,11 @@ def std_mean(
     keepdim: Any = False,
     **kw: Any,
 ) -> tuple[Tensor, Tensor]:
-    """The standard deviation and the mean."""
+    """The standard deviation and the mean over axes; arguments as of `var`.
+
+    >>> torch.std_mean(torch.tensor([1.0, 3.0]), correction=0)
+    (tensor(1.), tensor(2.))
+    """
     spread = _Spread("std_mean", input, dim, unbiased, {"keepdim": keepdim, **kw})
 
     def compute(u: Any) -> Any:
@@ -193,6 +225,10 @@ def norm(
 
     Raises:
         RuntimeError: the elements are no floating-point numbers.
+
+
+    >>> torch.norm(torch.tensor([3.0, 4.0])), torch.norm(torch.tensor([3.0, 4.0]), p=1)
+    (tensor(5.), tensor(7.))
     """
     x = require_tensor("norm", input)
     if dtype is not None:
@@ -217,77 +253,16 @@ def _singular_values(x: Any) -> Any:
     return np.linalg.svd(x, compute_uv=False)
 
 
-@operation("logsumexp")
-@numpy_names
-def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
-    """``log(sum(exp(input)))`` over axes, without overflow."""
-    x = require_tensor("logsumexp", input)
-    if not x.dtype.is_floating_point:
-        x = convert(x, dtypes.get_default_dtype())
-    axes = axes_of(dim, x._aval.ndim)
-    return one("LogsumexpBackward0", lambda u: _logsumexp(u, axes, keepdim), x)
-
-
-def _logsumexp(x: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
-    for axis in axes:
-        x = np.logaddexp.reduce(x, axis=axis, keepdims=True)
-    return x if keepdim else np.squeeze(x, axes)
-
-
-def softmax_of(x: Any, axis: int) -> Any:
-    """The softmax of an array along an axis."""
-    if not x.ndim:
-        return x * 0 + 1
-    top = fgrad.stop_gradient(np.max(x, axis=axis, keepdims=True))
-    powers = np.exp(x - top)
-    return powers / np.sum(powers, axis=axis, keepdims=True)
-
-
-def log_softmax_of(x: Any, axis: int) -> Any:
-    """The logarithm of the softmax of an array along an axis."""
-    if not x.ndim:
-        return x * 0
-    top = fgrad.stop_gradient(np.max(x, axis=axis, keepdims=True))
-    shifted = x - top
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
-
-
-def floating(name: str, input: Tensor, dtype: Any) -> Tensor:
-    """A tensor of floating-point numbers, converted to ``dtype`` if given."""
-    x = require_tensor(name, input)
-    if dtype is not None:
-        return convert(x, as_dtype(dtype))
-    if not x.dtype.is_floating_point:
-        raise NotImplementedError(
-            f"\"{name}_lastdim_kernel_impl\" not implemented for '{x.dtype.kind}'"
-        )
-    return x
-
-
-@operation("softmax")
-@numpy_names
-def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """``exp(input)``, divided by its sum over an axis."""
-    x = floating("softmax", input, dtype)
-    axis = axis_of(dim, x._aval.ndim)
-    return one("SoftmaxBackward0", lambda u: softmax_of(u, axis), x)
-
-
-@operation("log_softmax")
-@numpy_names
-def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    """The logarithm of `softmax`."""
-    x = floating("log_softmax", input, dtype)
-    axis = axis_of(dim, x._aval.ndim)
-    return one("LogSoftmaxBackward0", lambda u: log_softmax_of(u, axis), x)
-
-
 @operation("nansum")
 @numpy_names
 def nansum(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """The sum over axes of what is not NaN."""
+    """The sum over axes of what is not NaN.
+
+    >>> torch.nansum(torch.tensor([1.0, float("nan"), 2.0]))
+    tensor(3.)
+    """
     x = typed(require_tensor("nansum", input), dtype)
     axes = axes_of(dim, x._aval.ndim)
 
@@ -302,7 +277,11 @@ def nansum(
 def nanmean(
     input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """The mean over axes of what is not NaN."""
+    """The mean over axes of what is not NaN.
+
+    >>> torch.nanmean(torch.tensor([1.0, float("nan"), 2.0]))
+    tensor(1.5000)
+    """
     x = require_tensor("nanmean", input)
     axes = axes_of(dim, x._aval.ndim)
     count = np.sum(x._array == x._array, axis=axes, keepdims=keepdim)
@@ -312,7 +291,14 @@ def nanmean(
 
 @operation("cov")
 def cov(input: Tensor, *, correction: int = 1) -> Tensor:
-    """The covariances of rows of observations."""
+    """The covariances of rows of observations: ``(n, observations)`` gives ``(n, n)``.
+
+    Sums of products of deviations, over ``observations - correction``.
+
+    >>> torch.cov(torch.tensor([[0.0, 2.0], [4.0, 0.0]]))
+    tensor([[ 2., -4.],
+            [-4.,  8.]])
+    """
     x = require_tensor("cov", input)
     return one(
         "SqueezeBackward0", lambda u: np.cov(u, ddof=correction, dtype=u.dtype), x
@@ -321,7 +307,11 @@ def cov(input: Tensor, *, correction: int = 1) -> Tensor:
 
 @operation("corrcoef")
 def corrcoef(input: Tensor) -> Tensor:
-    """The correlation coefficients of rows of observations."""
+    """The correlation coefficients of rows of observations: ``(n, n)``.
+
+    >>> torch.corrcoef(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+    """
     return one("ClampBackward1", np.corrcoef, require_tensor("corrcoef", input))
 
 
@@ -337,8 +327,15 @@ def quantile(
 ) -> Tensor:
     """Quantiles over all elements or an axis.
 
+    ``q`` is a number or a vector, whose axis comes first in the result. Between
+    elements ``interpolation`` is ``"linear"``, ``"lower"``, ``"higher"``,
+    ``"midpoint"`` or ``"nearest"``.
+
     Raises:
         RuntimeError: ``q`` is outside of ``[0, 1]``.
+
+    >>> torch.quantile(torch.tensor([0.0, 1.0, 10.0]), torch.tensor([0.5, 0.75]))
+    tensor([1.0000, 5.5000])
     """
     x = require_tensor("quantile", input)
     level = q._array if isinstance(q, Tensor) else q

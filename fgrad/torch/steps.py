@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from fgrad.caches import forgotten_by
 from fgrad.ir import PYTHON_AVALS, Aval
+from fgrad.ops.cut import stop_gradient
 from fgrad.path import Path
 from fgrad.sites import user_site
 from fgrad.torch.graph import Node
@@ -116,6 +117,11 @@ class Step:
         node = results[0]._node if any(self.requires) else None
         self.fragment = None if node is None else fragment_of(node)
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a result requires a gradient."""
+        return self.fragment is not None
+
     @cached_property
     def structure(self) -> Structure:
         """The whole structure that ends here."""
@@ -158,6 +164,7 @@ class Structure:
         steps: without the root.
         sources: all that enters, in order.
         maker: for each number the step that gives it; absent for what enters.
+        backend: what compiles its programs.
     """
 
     def __init__(self, end: Step) -> None:
@@ -166,6 +173,7 @@ class Structure:
         while step is not None and step.parent is not None:
             steps.append(step)
             step = step.parent
+        self.backend = end.name if step is None else step.name
         self.steps = steps[::-1]
         self.sources = [source for step in self.steps for source in step.sources]
         self.position = {x.number: k for k, x in enumerate(self.sources)}
@@ -235,6 +243,8 @@ class Structure:
             assert step.function is not None
             out = step.function(*arguments(step, env))
             values = out if step.is_tuple else (out,)
+            if not step.is_recorded:
+                values = tuple(map(stop_gradient, values))
             env.update(zip(range(step.first, step.count), values, strict=True))
 
 
@@ -243,14 +253,18 @@ def arguments(step: Step, env: dict[int, Any]) -> list[Any]:
     return [env[x] if type(x) is int else x.value for x in step.operands]  # type: ignore[union-attr]
 
 
+def _root(backend: str) -> Step:
+    return Step(None, backend, None, (), 0, False, (), (), False)
+
+
 class _Steps:
-    """The root of all structures."""
+    """The roots of all structures: of those on NumPy, and of those on XLA."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        self.root = Step(None, "", None, (), 0, False, (), (), False)
+        self.root, self.on_xla = _root("numpy"), _root("jax")
         self.size = 0
 
     def grow(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from fgrad.sites import user_site
 
 if TYPE_CHECKING:
+    from fgrad.torch.guards import Loan
     from fgrad.torch.runs import Run
     from fgrad.torch.tensor import Tensor
 
@@ -31,17 +32,20 @@ class Memory:
     """A piece of memory, which several storages may stand for (`Tensor.data`).
 
     Attributes:
-        readers: the runs that it entered, and that may not be computed yet.
+        readers: the runs that it entered, and that may not be computed yet; and what
+            nodes read that copy it before it changes.
         is_given: it is that of an array of the user's.
         windows: the arrays through which users see it, as long as they live.
+        mirrors: the tensors of it that have a value on another device, too.
     """
 
-    __slots__ = ("is_given", "readers", "windows")
+    __slots__ = ("is_given", "mirrors", "readers", "windows")
 
     def __init__(self) -> None:
-        self.readers: list[Run] = []
+        self.readers: list[Run | Loan] = []
         self.is_given = False
         self.windows: list[weakref.ref[Any]] = []
+        self.mirrors: list[weakref.ref[Tensor]] = []
 
     @property
     def is_exposed(self) -> bool:
@@ -50,8 +54,8 @@ class Memory:
             self.windows = [window for window in self.windows if window() is not None]
         return self.is_given or bool(self.windows)
 
-    def add_reader(self, run: Run) -> None:
-        """Note a run that reads the memory when it is computed."""
+    def add_reader(self, run: Run | Loan) -> None:
+        """Note a run that reads the memory when it is computed, or a node's loan."""
         readers = self.readers
         if readers and readers[-1] is run:
             return
@@ -70,6 +74,15 @@ class Memory:
         for run in readers:
             if run.is_waiting:
                 run.settle()
+
+    def forget_mirrors(self) -> None:
+        """Let the values here be the only ones: they are about to change."""
+        mirrors, self.mirrors = self.mirrors, []
+        for reference in mirrors:
+            tensor = reference()
+            if tensor is not None and "_remote" in tensor.__dict__:
+                tensor._array  # noqa: B018  # filled from there, for the last time
+                del tensor._remote
 
 
 class Storage:
@@ -127,8 +140,9 @@ class Storage:
 def writing(tensor: Tensor) -> None:
     """Have computed what waits for the memory of a tensor, which is about to change."""
     memory = tensor._storage.memory
-    if memory is not None and memory.readers:
+    if memory is not None and (memory.readers or memory.mirrors):
         memory.settle()
+        memory.forget_mirrors()
 
 
 def take_over(tensor: Tensor) -> Tensor:

@@ -32,7 +32,6 @@ class strict:
 
     It holds for the thread. Operations take about a microsecond more.
 
-    >>> import fgrad.torch as torch
     >>> model = torch.nn.Linear(2, 2)
     >>> with torch.strict() as watch:
     ...     (model.weight * 2).sum().backward()

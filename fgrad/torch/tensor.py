@@ -15,16 +15,20 @@ import numpy as np
 
 from fgrad.ir import Aval, aval_of
 from fgrad.torch.cuts import Cut, cut_off
+from fgrad.torch.devices import CPU, device
 from fgrad.torch.dtypes import dtype, get_default_dtype, of_numpy
 from fgrad.torch.leaf_errors import (
+    COPY_OF_NON_LEAF,
     GRAD_OF_NON_LEAF,
     INFERENCE_LEAF,
     NOT_A_LEAF,
     ONLY_FLOATS,
     ONLY_INEXACT,
+    OTHER_DATA,
+    misfit_of_gradient,
 )
 from fgrad.torch.modes import INFERENCE, STATE
-from fgrad.torch.size import CPU, Size, device, size_arguments
+from fgrad.torch.size import Size, size_arguments
 from fgrad.torch.storage import Storage, writing
 from fgrad.tracer import Tracer
 
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_ACCUMULATION = threading.Lock()
 _FIRST_USE = threading.Lock()
 
 
@@ -56,8 +59,10 @@ def new_storage() -> Storage:
 class Tensor:
     """An array of numbers that may take part in the recorded program.
 
-    ``Tensor(2, 3)`` and ``Tensor([1, 2])`` are PyTorch's legacy constructors; use
-    `fgrad.torch.zeros` and `fgrad.torch.tensor`.
+    ``Tensor(2, 3)`` and ``Tensor([1, 2])`` are the legacy forms of `zeros`, `tensor`.
+
+    >>> torch.Tensor([1, 2]), torch.Tensor(2, 3).shape
+    (tensor([1., 2.]), torch.Size([2, 3]))
     """
 
     __slots__ = (
@@ -82,6 +87,8 @@ class Tensor:
     _array: Array
     _aval: Aval
     _base: Tensor | None
+    _device: device = CPU  # set where it is another one
+    _remote: Any  # the value there, if there is one; see `remote`
     _hooks: Hooks | None = None  # set where there are any
     _refusal: str = ""  # why in-place operations are refused, where they are
     _cut: Cut | None
@@ -116,7 +123,7 @@ class Tensor:
     @property
     def device(self) -> device:
         """Where the tensor lives."""
-        return CPU
+        return self._device
 
     @property
     def ndim(self) -> int:
@@ -149,6 +156,9 @@ class Tensor:
 
         Raises:
             RuntimeError: the tensor is not a leaf, or not of a floating-point dtype.
+
+        >>> torch.ones(2).requires_grad_()
+        tensor([1., 1.], requires_grad=True)
         """
         if self._node is not None and not requires_grad:
             raise RuntimeError(NOT_A_LEAF)
@@ -184,28 +194,21 @@ class Tensor:
                 "assigned grad expected to be a Tensor or None but got grad of type "
                 f"{type(value).__name__}"
             )
-        if value._aval.shape != self._aval.shape:
-            raise RuntimeError(
-                f"attempting to assign a gradient of size '{list(value.shape)}' to a "
-                f"tensor of size '{list(self.shape)}'. Please ensure that the gradient "
-                "and the tensor are the same size"
-            )
-        if value._aval.dtype != self._aval.dtype:
-            raise RuntimeError(
-                f"attempting to assign a gradient with dtype '{value.dtype.cpp}' to a "
-                f"tensor with grad_dtype '{self.dtype.kind}'. The gradient must match "
-                "the tensor's grad_dtype (defaults to the tensor's dtype). You can set "
-                "the tensor's grad_dtype attribute with a specific dtype, or None to "
-                "allow any dtype. Set grad_dtype with caution. Diverging the dtypes of "
-                "a tensor and its gradient may break downstream systems that assume "
-                "they match."
-            )
+        refusal = misfit_of_gradient(self, value)
+        if refusal:
+            raise RuntimeError(refusal)
 
     def retain_grad(self) -> None:
         """Have `backward` fill ``.grad`` of this tensor though it is not a leaf.
 
         Raises:
             RuntimeError: the tensor does not require a gradient.
+
+        >>> y = torch.ones(1, requires_grad=True) * 2
+        >>> y.retain_grad()
+        >>> (y * 3).backward()
+        >>> y.grad
+        tensor([3.])
         """
         if not self._requires:
             raise RuntimeError(
@@ -216,38 +219,39 @@ class Tensor:
             self._node.retain(self)
 
     def detach(self) -> Tensor:
-        """The same memory as a tensor that is not recorded."""
-        return cut_off(make(self._array, self._storage), "detach()", self)
+        """The same memory as a tensor that is not recorded.
+
+        >>> torch.ones(2, requires_grad=True).detach()
+        tensor([1., 1.])
+        """
+        detached = cut_off(make(self._array, self._storage), "detach()", self)
+        detached._device = self._device
+        return detached
 
     @property
     def data(self) -> Tensor:
         """As `detach`, but changes through it are not noticed by `backward`."""
         data = make(self._array, Storage(self._storage.remember()))
+        data._device = self._device
         return cut_off(data, ".data", self)
 
     @data.setter
     def data(self, value: Tensor) -> None:
         writing(self)
         if self._node is None and value._aval.dtype != self._aval.dtype:
-            raise RuntimeError(
-                "Attempted to call `variable.set_data(tensor)`, but `variable` and "
-                "`tensor` have incompatible tensor type."
-            )
+            raise RuntimeError(OTHER_DATA)
         set_array(self, value._array)
+        self._device = value._device
         self._storage.memory = value._storage.remember()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support "
-                "the deepcopy protocol at the moment.  If you were attempting to "
-                "deepcopy a module, this may be because of a "
-                "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
-            )
+            raise RuntimeError(COPY_OF_NON_LEAF)
         copied = make(self._array.copy())
-        copied._requires = self._requires
+        copied._requires, copied._device = self._requires, self._device
         if self._grad is not None:
             copied._grad = make(self._grad._array.copy())
+            copied._grad._device = self._device
         memo[id(self)] = copied
         return copied
 
@@ -288,6 +292,8 @@ def _fill(tensor: Tensor, name: str) -> Any:
         tensor._cut = (step.name, step.site) if step and is_cut else None
     elif tensor._pending and tensor._place is not None:
         tensor._place[0].compute(tensor)
+    elif name == "_array":
+        tensor._array = np.array(tensor._remote)
     elif name == "_storage":
         return _storage_of(tensor)
     elif name == "_base":
@@ -337,6 +343,7 @@ def of_type(array: Any, aval: Aval) -> Tensor:
 
 def set_array(tensor: Tensor, array: Array) -> None:
     """Have a tensor hold another array, which may be of another type."""
+    tensor.__dict__.pop("_remote", None)
     tensor._array = array
     tensor._aval = aval_of(array)
 
@@ -360,23 +367,6 @@ def make(
     return tensor
 
 
-def accumulate(tensor: Tensor, gradient: Tensor) -> None:
-    """Add a gradient to ``tensor.grad``: in place, into the same object.
-
-    A gradient that is itself recorded (``create_graph``) is added out of place.
-    """
-    with _ACCUMULATION:
-        known = tensor._grad
-        if known is None:
-            tensor._grad = gradient
-        elif known._requires or gradient._requires:
-            tensor._grad = known + gradient  # type: ignore[operator]
-        else:
-            writing(known)
-            np.add(known._array, gradient._array, out=known._array)
-            known._storage.changed()
-
-
 def require_tensor(function: str, value: Any, position: int = 1) -> Tensor:
     """``value``, which must be a tensor.
 
@@ -398,3 +388,4 @@ def require_tensor(function: str, value: Any, position: int = 1) -> Tensor:
 def adopt(tensor: Tensor, source: Tensor) -> None:
     """Make a tensor of a subclass share the memory of another one, as a new leaf."""
     _initialise(tensor, source._array, source._storage, None)
+    tensor._device = source._device

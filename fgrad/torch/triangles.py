@@ -20,21 +20,35 @@ def _check_matrix(name: str, x: Tensor) -> Tensor:
 
 @operation("tril")
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The lower triangle, zeros above."""
+    """The lower triangle of ``(..., n, m)``, zeros above diagonal ``diagonal``.
+
+    >>> torch.tril(torch.tensor([[1, 2], [3, 4]]))
+    tensor([[1, 0],
+            [3, 4]])
+    """
     x = _check_matrix("tril", require_tensor("tril", input))
     return one("TrilBackward0", lambda u: np.tril(u, diagonal), x)
 
 
 @operation("triu")
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The upper triangle, zeros below."""
+    """The upper triangle of ``(..., n, m)``, zeros below diagonal ``diagonal``.
+
+    >>> torch.triu(torch.tensor([[1, 2], [3, 4]]))
+    tensor([[1, 2],
+            [0, 4]])
+    """
     x = _check_matrix("triu", require_tensor("triu", input))
     return one("TriuBackward0", lambda u: np.triu(u, diagonal), x)
 
 
 @operation("diagonal")
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """A view of the elements on a diagonal of two axes, in a new last axis."""
+    """A view of the elements on a diagonal of two axes, in a new last axis.
+
+    >>> torch.diagonal(torch.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
     x = require_tensor("diagonal", input)
     axes = axis_of(dim1, x._aval.ndim), axis_of(dim2, x._aval.ndim)
     top, left = -min(offset, 0), max(offset, 0)
@@ -53,6 +67,10 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 
     Raises:
         RuntimeError: there are more than two axes.
+
+    >>> torch.diag(torch.tensor([1, 2]))
+    tensor([[1, 0],
+            [0, 2]])
     """
     x = require_tensor("diag", input)
     if x._aval.ndim not in (1, 2):
@@ -70,7 +88,11 @@ def _copied(x: Any) -> Any:
 def diag_embed(
     input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1
 ) -> Tensor:
-    """Matrices with the last axis as their diagonals."""
+    """Matrices with the last axis as their diagonals.
+
+    >>> torch.diag_embed(torch.tensor([1, 2]), offset=1).shape
+    torch.Size([3, 3])
+    """
     x = require_tensor("diag_embed", input)
     length = x._aval.shape[-1] + abs(offset)
     ndim = x._aval.ndim + 1
@@ -88,7 +110,12 @@ def diag_embed(
 
 @operation("diagflat")
 def diagflat(input: Tensor, offset: int = 0) -> Tensor:
-    """The matrix with all elements as its diagonal."""
+    """The matrix with all elements as its diagonal.
+
+    >>> torch.diagflat(torch.tensor([[1], [2]]))
+    tensor([[1, 0],
+            [0, 2]])
+    """
     return diag(input.reshape(-1), offset)
 
 
@@ -98,6 +125,9 @@ def trace(input: Tensor) -> Tensor:
 
     Raises:
         RuntimeError: it is no matrix.
+
+    >>> torch.trace(torch.tensor([[1, 2], [3, 4]]))
+    tensor(5)
     """
     x = require_tensor("trace", input)
     if x._aval.ndim != 2:

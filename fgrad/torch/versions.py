@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
+from fgrad.ir import Aval
 from fgrad.torch.dtypes import of_numpy
 from fgrad.torch.storage import Storage
-from fgrad.torch.tensor import Array
+from fgrad.torch.views import bare_name
 from fgrad.torch.watch import WATCH
 
 CHANGED = (
@@ -31,29 +30,22 @@ SECOND_TIME = (
 )
 
 
-def bare(name: str) -> str:
-    """The name of an operation in PyTorch's message: without ``Backward0``."""
-    if name == "CopySlices":
-        return "torch::autograd::CopySlices"
-    return re.sub(r"Backward\d*$", "", name)
-
-
-def changed_text(storage: Storage, version: int, array: Array, origin: str) -> str:
+def changed_text(storage: Storage, version: int, aval: Aval, origin: str) -> str:
     """PyTorch's sentence where memory was changed since it was saved.
 
     Args:
         storage: that of the memory.
         version: its version when it was saved.
-        array: what was saved.
+        aval: the type of what was saved.
         origin: the bare name of the operation that gave the tensor; empty for a leaf.
     """
     given = f", which is output 0 of {origin}," if origin else ""
-    what = f"torch.{of_numpy(array.dtype).kind}Tensor {list(array.shape)}"
+    what = f"torch.{of_numpy(aval.dtype).kind}Tensor {list(aval.shape)}"
     hint = ANOMALY_HINT if WATCH.anomaly else HINT
     return CHANGED.format(what, given, storage.version, version, hint)
 
 
-def check_version(storage: Storage, version: int, array: Array, name: str) -> None:
+def check_version(storage: Storage, version: int, aval: Aval, name: str) -> None:
     """Raise PyTorch's error where memory was changed since it was saved.
 
     The arguments are those of `changed_text`, with the name of the node.
@@ -62,5 +54,5 @@ def check_version(storage: Storage, version: int, array: Array, name: str) -> No
         RuntimeError: an in-place operation changed it.
     """
     if storage.version != version:
-        origin = bare(name) if name else ""
-        raise RuntimeError(changed_text(storage, version, array, origin))
+        origin = bare_name(name) if name else ""
+        raise RuntimeError(changed_text(storage, version, aval, origin))

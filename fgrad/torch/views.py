@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fgrad.torch.known import share_memory
+from fgrad.torch.memory import unlocked
 from fgrad.torch.modes import STATE
 from fgrad.torch.tensor import Tensor, make
 
@@ -82,8 +83,12 @@ class View:
 
 
 def bare_name(node: str) -> str:
-    """The name of an operation in PyTorch's messages: without ``Backward0``."""
-    return re.sub(r"Backward(0$|(?=\d))", "", node)
+    """The name of an operation in PyTorch's messages: without its last part.
+
+    >>> bare_name("MulBackward0"), bare_name("SumBackward1"), bare_name("ScaleBackward")
+    ('Mul', 'Sum1', 'Scale')
+    """
+    return re.sub(r"Backward(0?$|(?=\d+$))", "", node)
 
 
 def view_of(
@@ -106,7 +111,7 @@ def view_of(
     """
     if array.size and not share_memory(array, base._array):
         return make(array)
-    view = make(array, base._storage)
+    view = make(unlocked(array, base._array), base._storage)
     kind = kind_of(name, number) if is_recorded or STATE.enabled else NO_GRAD
     make_view(view, base, ((function, number),), name if is_recorded else "", kind)
     view._requires = base._requires  # in no_grad, too; there the view is a leaf

@@ -8,7 +8,7 @@ import numpy as np
 
 import fgrad.numpy
 from fgrad.torch.gathering import _axis_and_places
-from fgrad.torch.joining import tensor_split
+from fgrad.torch.parting import tensor_split
 from fgrad.torch.recording import one, several
 from fgrad.torch.registry import numpy_names, operation
 from fgrad.torch.shapes import reshape
@@ -42,14 +42,23 @@ def slice_scatter(
     end: int | None = None,
     step: int = 1,
 ) -> Tensor:
-    """A copy with a slice along an axis replaced."""
+    """A copy with a slice along an axis replaced.
+
+    >>> torch.slice_scatter(torch.zeros(4), torch.ones(2), start=1, end=3)
+    tensor([0., 1., 1., 0.])
+    """
     where = (slice(None),) * axis_of(dim, input._aval.ndim) + (slice(start, end, step),)
     return _with_part("slice_scatter", "SliceScatterBackward0", input, src, where)
 
 
 @operation("select_scatter")
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
-    """A copy with what is at one index of an axis replaced."""
+    """A copy with what is at one index of an axis replaced.
+
+    >>> torch.select_scatter(torch.zeros(2, 2), torch.ones(2), 0, 1)
+    tensor([[0., 0.],
+            [1., 1.]])
+    """
     where = (slice(None),) * axis_of(dim, input._aval.ndim) + (index,)
     return _with_part("select_scatter", "SelectScatterBackward0", input, src, where)
 
@@ -58,7 +67,12 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
 def diagonal_scatter(
     input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1
 ) -> Tensor:
-    """A copy with a diagonal of a matrix, or of matrices, replaced."""
+    """A copy with a diagonal of a matrix, or of matrices, replaced.
+
+    >>> torch.diagonal_scatter(torch.zeros(2, 2), torch.tensor([1.0, 2.0]))
+    tensor([[1., 0.],
+            [0., 2.]])
+    """
     x = require_tensor("diagonal_scatter", input)
     first, second = (axis_of(dim, x._aval.ndim) for dim in (dim1, dim2))
     n, m = x._aval.shape[first], x._aval.shape[second]
@@ -100,6 +114,10 @@ def scatter_reduce(
 
     Raises:
         RuntimeError: another reduction.
+
+    >>> index, src = torch.tensor([1, 1]), torch.tensor([5.0, 7.0])
+    >>> torch.scatter_reduce(torch.zeros(2), 0, index, src, "mean", include_self=False)
+    tensor([0., 6.])
     """
     x = require_tensor("scatter_reduce", input)
     if reduce not in REDUCTIONS:
@@ -160,41 +178,14 @@ def _over_rows(rows: Any, is_there: Any, reduce: str) -> Any:
     return total // count if rows.dtype.kind in "iu" else total / count
 
 
-@operation("as_strided")
-def as_strided(
-    input: Tensor, size: Any, stride: Any, storage_offset: int | None = None
-) -> Tensor:
-    """The elements of the memory at steps; of a contiguous tensor. A copy.
-
-    Raises:
-        NotImplementedError: the tensor is not contiguous.
-        RuntimeError: the steps lead outside.
-    """
-    x = require_tensor("as_strided", input)
-    if not x._array.flags.c_contiguous:
-        raise NotImplementedError(
-            "fgrad.torch has as_strided of contiguous tensors only; call contiguous()"
-        )
-    start = storage_offset or 0
-    shape, steps = tuple(size), tuple(stride)
-    last = start + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
-    if 0 not in shape and last >= x._aval.size:
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset "
-            f"{start} are out of bounds for storage of {x._aval.size} elements"
-        )
-
-    def compute(u: Any) -> Any:
-        lines = np.ogrid[tuple(slice(n) for n in shape)]
-        places = sum((line * n for line, n in zip(lines, steps, strict=True)), start)
-        return u.reshape(-1)[np.broadcast_to(np.asarray(places), shape)]
-
-    return one("AsStridedBackward0", compute, x)
-
-
 @operation("put")
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Any:
-    """A copy with elements of the flattened tensor replaced, or added to."""
+    """A copy with elements of the flattened tensor replaced, or added to.
+
+    >>> torch.arange(4).reshape(2, 2).put(torch.tensor([3]), torch.tensor([9]))
+    tensor([[0, 1],
+            [2, 9]])
+    """
     x = require_tensor("put", input)
     flat = reshape(x, (-1,)).clone()
     places = index.reshape(-1)
@@ -205,7 +196,14 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 
 @operation("split_with_sizes")
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> Any:
-    """Parts of given lengths along an axis."""
+    """Parts of given lengths along an axis: views.
+
+    Raises:
+        RuntimeError: the lengths do not add up to the axis.
+
+    >>> torch.split_with_sizes(torch.arange(3), [1, 2])
+    (tensor([0]), tensor([1, 2]))
+    """
     x = require_tensor("split_with_sizes", input)
     axis = axis_of(dim, x._aval.ndim)
     lead = (slice(None),) * axis
@@ -227,7 +225,14 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> Any:
 
 @operation("dsplit")
 def dsplit(input: Tensor, indices_or_sections: Any) -> Any:
-    """Parts along the third axis."""
+    """Parts along the third axis: views.
+
+    Raises:
+        RuntimeError: there are fewer than three axes.
+
+    >>> [part.shape for part in torch.dsplit(torch.ones(1, 1, 4), 2)]
+    [torch.Size([1, 1, 2]), torch.Size([1, 1, 2])]
+    """
     if input._aval.ndim < 3:
         raise RuntimeError(
             "torch.dsplit requires a tensor with at least 3 dimension, but got a tensor"

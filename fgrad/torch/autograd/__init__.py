@@ -17,7 +17,6 @@ from fgrad.torch.autograd.gradients import Variable, backward, grad
 from fgrad.torch.modes import (
     enable_grad,
     inference_mode,
-    is_grad_enabled,
     no_grad,
     set_grad_enabled,
 )
@@ -34,13 +33,10 @@ __all__ = [
     "grad_mode",
     "graph",
     "inference_mode",
-    "is_grad_enabled",
     "no_grad",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
-
-
 _LAZY = {  # where names are that are imported when they are first used
     "forward_ad": ("forward_ad", ""),
     "functional": ("autograd.functional", ""),
@@ -55,3 +51,7 @@ def __getattr__(name: str) -> Any:
         module = importlib.import_module(f"fgrad.torch.{file}")
         return getattr(module, own) if own else module
     raise AttributeError(f"module 'fgrad.torch.autograd' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_LAZY]

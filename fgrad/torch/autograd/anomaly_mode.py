@@ -41,6 +41,12 @@ class set_detect_anomaly:
         check_forward: NaN that an operation makes of operands without NaN is an error
             at once, before `backward`. PyTorch has no such option.
         check_inf: with ``check_forward``, infinities are errors, too.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):  # that the mode is slow
+    ...     with torch.autograd.set_detect_anomaly(True):
+    ...         torch.is_anomaly_enabled()
+    True
     """
 
     def __init__(
@@ -71,7 +77,7 @@ class detect_anomaly:
             at once, before `backward`. PyTorch has no such option.
         check_inf: with ``check_forward``, infinities are errors, too.
 
-    >>> import warnings, fgrad.torch as torch
+    >>> import warnings
     >>> x = torch.tensor([0.0, 4.0], requires_grad=True)
     >>> with warnings.catch_warnings():
     ...     warnings.simplefilter("ignore")  # that the mode is slow, and all lines
@@ -105,11 +111,19 @@ class detect_anomaly:
 
 @function("is_anomaly_enabled")
 def is_anomaly_enabled() -> bool:
-    """Whether the anomaly mode is on."""
+    """Whether the anomaly mode is on.
+
+    >>> torch.is_anomaly_enabled()
+    False
+    """
     return WATCH.anomaly
 
 
 @function("is_anomaly_check_nan_enabled")
 def is_anomaly_check_nan_enabled() -> bool:
-    """Whether the anomaly mode looks for NaN among gradients."""
+    """Whether the anomaly mode looks for NaN among gradients.
+
+    >>> torch.is_anomaly_check_nan_enabled()
+    True
+    """
     return WATCH.check_nan

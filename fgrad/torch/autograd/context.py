@@ -16,6 +16,18 @@ class FunctionCtx:
     Attributes:
         needs_input_grad: for each argument whether its gradient is needed.
         materialize_grads: gradients that nothing depends on are zeros, not None.
+
+    >>> class Scaled(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x, factor):
+    ...         ctx.factor = factor
+    ...         return x * factor
+    ...     @staticmethod
+    ...     def backward(ctx, gradient):
+    ...         return gradient * ctx.factor, None
+    >>> x = torch.tensor(2.0, requires_grad=True)
+    >>> torch.autograd.grad(Scaled.apply(x, 10.0), x)
+    (tensor(10.),)
     """
 
     __module__ = "torch.autograd.function"

@@ -23,6 +23,7 @@ from fgrad.torch.graph import Edge, edge_of
 from fgrad.torch.hooks import Gradient, Gradients, Hooks
 from fgrad.torch.modes import STATE, in_mode
 from fgrad.torch.noting import note
+from fgrad.torch.placement import device_within, place
 from fgrad.torch.segments import OpaqueNode
 from fgrad.torch.tensor import Tensor, make
 from fgrad.torch.watch import WATCH
@@ -117,7 +118,7 @@ class FunctionNode(OpaqueNode):
         if self.ctx.materialize_grads:
             for k, aval in enumerate(self.results):
                 if given[k] is None and aval is not None:
-                    given[k] = make(zeros(aval))
+                    given[k] = place(make(zeros(aval)), device_within(gradients))
         with in_mode(recorded):
             found = _backward_of(self.function)(self.ctx, *given)
             return self._checked(found if isinstance(found, tuple) else (found,))
@@ -162,7 +163,6 @@ class Function(FunctionCtx):
     `forward` returns a tensor or a tuple; ``backward`` returns a gradient for each
     argument, None where there is none.
 
-    >>> import fgrad.torch as torch
     >>> class Cube(torch.autograd.Function):
     ...     @staticmethod
     ...     def forward(ctx, x):
@@ -314,7 +314,6 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
 
     A gradient of the gradients that it returns raises an error.
 
-    >>> import fgrad.torch as torch
     >>> class Double(torch.autograd.Function):
     ...     @staticmethod
     ...     def forward(ctx, x):
@@ -323,6 +322,9 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
     ...     @torch.autograd.function.once_differentiable
     ...     def backward(ctx, gradient):
     ...         return gradient * 2
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> torch.autograd.grad(Double.apply(x), x)
+    (tensor(2.),)
     """
 
     @functools.wraps(fn)
@@ -335,7 +337,9 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
             return found
         several = found if isinstance(found, tuple) else (found,)
         leaves = [
-            make(x._array).requires_grad_() if isinstance(x, Tensor) else x
+            place(make(x._array), x._device).requires_grad_()
+            if isinstance(x, Tensor)
+            else x
             for x in several
         ]
         refused = _refused(leaves)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from fgrad.torch.accumulation import accumulate
 from fgrad.torch.backward import pull_back
 from fgrad.torch.computing import differentiate
 from fgrad.torch.creation import zeros_like
@@ -14,7 +15,8 @@ from fgrad.torch.graph import edge_of
 from fgrad.torch.hooks import accumulate_at
 from fgrad.torch.modes import STATE
 from fgrad.torch.registry import method
-from fgrad.torch.tensor import Tensor, accumulate
+from fgrad.torch.remote import seen_from
+from fgrad.torch.tensor import Tensor
 from fgrad.torch.watch import WATCH
 
 CYCLE = (
@@ -110,6 +112,11 @@ def backward(
 
     Raises:
         RuntimeError: in PyTorch's words.
+
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> torch.autograd.backward([x * x], [torch.tensor([1.0, 10.0])])
+    >>> x.grad
+    tensor([ 2., 40.])
     """
     if STATE.mapped:
         raise RuntimeError(INSIDE)
@@ -143,9 +150,11 @@ def tensor_backward(
     create_graph: bool = False,
     inputs: Any = None,
 ) -> None:
-    """Add the gradient of the tensor to ``.grad`` of the leaves; see `backward`.
+    """Add the gradient of the tensor to ``.grad`` of the leaves.
 
-    >>> import fgrad.torch as torch
+    A tensor of several elements needs ``gradient``, its cotangent of the same shape.
+    Arguments and errors as of `fgrad.torch.autograd.backward`.
+
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> (x * x).sum().backward()
     >>> x.grad
@@ -180,6 +189,10 @@ def grad(
 
     Raises:
         RuntimeError: in PyTorch's words.
+
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> torch.autograd.grad((x * x).sum(), x)
+    (tensor([2., 4.]),)
     """
     results, sources = _as_list(outputs), _as_list(inputs)
     given = [None] * len(results) if grad_outputs is None else _as_list(grad_outputs)
@@ -196,6 +209,10 @@ def grad(
         )
     }
     found = [by_edge.get((id(parent), number)) for parent, number in wanted]
+    found = [
+        None if g is None else seen_from(x, g)
+        for g, x in zip(found, sources, strict=True)
+    ]
     if materialize_grads:
         pairs = zip(found, sources, strict=True)
         return tuple(zeros_like(x) if g is None else g for g, x in pairs)
@@ -211,7 +228,11 @@ class _VariableType(type):
 
 
 class Variable(metaclass=_VariableType):
-    """The legacy name: ``Variable(x, requires_grad=True)`` is a tensor."""
+    """The legacy name: ``Variable(x, requires_grad=True)`` is a tensor.
+
+    >>> torch.autograd.Variable(torch.ones(2), requires_grad=True)
+    tensor([1., 1.], requires_grad=True)
+    """
 
     def __new__(cls, data: Tensor, requires_grad: bool = False) -> Any:
         """The tensor that shares the memory of ``data``."""

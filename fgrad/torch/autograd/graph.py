@@ -36,7 +36,6 @@ class saved_tensors_hooks:
         pack_hook: is called with each tensor that is saved, and returns what is kept.
         unpack_hook: is called with that in `backward`, and returns the tensor.
 
-    >>> import fgrad.torch as torch
     >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
     >>> pack, unpack = torch.Tensor.tolist, torch.tensor
     >>> with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
@@ -72,6 +71,13 @@ class save_on_cpu(saved_tensors_hooks):
 
     Args:
         pin_memory, device_type: accepted, and of no effect.
+
+    >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+    >>> with torch.autograd.graph.save_on_cpu():
+    ...     y = x * x
+    >>> y.sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
     """
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
@@ -83,6 +89,13 @@ class disable_saved_tensors_hooks:
 
     Args:
         error_message: of the error that is raised then.
+
+    >>> with torch.autograd.graph.disable_saved_tensors_hooks("not here"):
+    ...     try:
+    ...         torch.autograd.graph.saved_tensors_hooks(len, len).__enter__()
+    ...     except RuntimeError as error:
+    ...         print(error)
+    not here
     """
 
     def __init__(self, error_message: str) -> None:
@@ -98,7 +111,12 @@ class disable_saved_tensors_hooks:
 
 
 class GradientEdge(NamedTuple):
-    """Where a gradient goes: a node, and which of its results it belongs to."""
+    """Where a gradient goes: a node, and which of its results it belongs to.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> torch.autograd.graph.get_gradient_edge(x * 2).output_nr
+    0
+    """
 
     node: Any
     output_nr: int
@@ -110,6 +128,10 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
 
     Raises:
         RuntimeError: the tensor does not require a gradient.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> torch.autograd.graph.get_gradient_edge(x * 2).node.name()
+    'MulBackward0'
     """
     if not tensor._requires:
         raise RuntimeError(
@@ -123,7 +145,13 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
 
 
 def increment_version(tensor: Tensor | Sequence[Tensor]) -> None:
-    """Note that the memory of tensors was changed by other means."""
+    """Note that the memory of tensors was changed by other means.
+
+    >>> x = torch.ones(2)
+    >>> torch.autograd.graph.increment_version(x)
+    >>> x._version
+    1
+    """
     for x in (tensor,) if isinstance(tensor, Tensor) else tensor:
         x._storage.changed()
 
@@ -179,7 +207,6 @@ def register_multi_grad_hook(
     Raises:
         ValueError: the mode is another one.
 
-    >>> import fgrad.torch as torch
     >>> x, y = torch.tensor([[1.0], [2.0]], requires_grad=True).unbind()
     >>> handle = torch.autograd.graph.register_multi_grad_hook((x, y), print)
     >>> (x * y).backward()

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fgrad.torch.graph import SAVED_INFERENCE, attach
+from fgrad.torch.graph import attach
+from fgrad.torch.guards import SAVED_INFERENCE
 from fgrad.torch.noting import Packed
+from fgrad.torch.placement import place
 from fgrad.torch.tensor import Tensor, make
 from fgrad.torch.versions import check_version
 from fgrad.torch.watch import LOCAL
+
+
+def _alias(tensor: Tensor) -> Tensor:
+    return place(make(tensor._array, tensor._storage), tensor._device)
 
 
 class Saved:
@@ -27,9 +33,9 @@ class Saved:
         self._version = tensor._storage.version
         self._packed: Packed | None = None
         if number is not None:
-            self._kept = make(tensor._array, tensor._storage)
+            self._kept = _alias(tensor)
         if LOCAL.savers:
-            self._packed = Packed(make(tensor._array, tensor._storage))
+            self._packed = Packed(_alias(tensor))
             self._kept = None
 
     @classmethod
@@ -74,10 +80,10 @@ class Saved:
         assert kept is not None
         parent = kept._node if self.number is None else node
         name = "" if parent is None else parent.name()
-        check_version(kept._storage, self._version, kept._array, name)
+        check_version(kept._storage, self._version, kept._aval, name)
         if self.number is None:
             return kept
-        result = make(kept._array, kept._storage)
+        result = _alias(kept)
         if node is not None:
             attach(result, node, node.outs[self.number])
         return result

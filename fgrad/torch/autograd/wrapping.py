@@ -12,6 +12,7 @@ from fgrad.ir import Aval
 from fgrad.torch.dtypes import of_numpy
 from fgrad.torch.graph import Node, attach
 from fgrad.torch.hooks import Gradient
+from fgrad.torch.placement import place
 from fgrad.torch.tensor import Tensor, make
 
 DIRTY_LEAF = (
@@ -48,7 +49,7 @@ VIEWS = (
 def as_alias(tensor: Tensor, node: Node | None, number: int | None) -> Tensor:
     """Another tensor of the same memory, which is a result of a node."""
     base = tensor if tensor._base is None else tensor._base
-    alias = make(tensor._array, tensor._storage, base)
+    alias = place(make(tensor._array, tensor._storage, base), tensor._device)
     tensor._storage.add_view(alias)
     if node is not None:
         attach(alias, node, number)

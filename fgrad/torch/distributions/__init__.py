@@ -15,16 +15,14 @@ from fgrad.torch.distributions.continuous import (
     Uniform,
 )
 from fgrad.torch.distributions.discrete import (
-    Bernoulli,
-    Binomial,
     Categorical,
-    Geometric,
     Multinomial,
     OneHotCategorical,
     Poisson,
 )
 from fgrad.torch.distributions.divergence import kl_divergence
 from fgrad.torch.distributions.gammas import Beta, Dirichlet, Gamma
+from fgrad.torch.distributions.trials import Bernoulli, Binomial, Geometric
 
 __all__ = [
     "Bernoulli",

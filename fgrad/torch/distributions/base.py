@@ -72,9 +72,15 @@ def together(*values: Any) -> list[Any]:
 class Distribution:
     """A family of distributions, one for each element of a batch.
 
+    A subclass gives `sample` or `rsample`, `log_prob` and `entropy`.
+
     Attributes:
         arg_constraints: what the parameters must be, by name.
         has_rsample: whether samples have gradients with respect to the parameters.
+
+    >>> normal = torch.distributions.Normal(torch.zeros(3), 1.0)
+    >>> normal.batch_shape, normal.event_shape, normal.sample((2,)).shape
+    (torch.Size([3]), torch.Size([]), torch.Size([2, 3]))
     """
 
     arg_constraints: ClassVar[Constraints] = {}
@@ -169,7 +175,12 @@ class Distribution:
             return self.rsample(sample_shape)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        """Samples of a shape, with gradients with respect to the parameters."""
+        """Samples of a shape, with gradients with respect to the parameters.
+
+        >>> scale = torch.tensor(2.0, requires_grad=True)
+        >>> torch.distributions.Normal(0.0, scale).rsample().requires_grad
+        True
+        """
         raise NotImplementedError
 
     def log_prob(self, value: Any) -> Any:

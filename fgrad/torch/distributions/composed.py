@@ -13,7 +13,17 @@ from fgrad.torch.random import randn
 
 
 class Independent(Distribution):
-    """A distribution whose last axes of the batch are one event."""
+    """A distribution whose last axes of the batch are one event.
+
+    `log_prob` and `entropy` are summed over them.
+
+    Raises:
+        ValueError: the batch has fewer axes.
+
+    >>> normal = torch.distributions.Normal(torch.zeros(3), 1.0)
+    >>> torch.distributions.Independent(normal, 1).log_prob(torch.zeros(3))
+    tensor(-2.7568)
+    """
 
     def __init__(
         self,
@@ -71,6 +81,14 @@ class MultivariateNormal(Distribution):
         precision_matrix: the inverse of the covariance.
         scale_tril: the lower triangle whose product with its transpose it is.
         validate_args: whether arguments are checked.
+
+    Raises:
+        ValueError: not exactly one of the three is given.
+        LinAlgError: a covariance or precision is not positive definite.
+
+    >>> m = torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))
+    >>> m.log_prob(torch.zeros(2))
+    tensor(-1.8379)
     """
 
     arg_constraints: ClassVar[Constraints] = {"loc": REAL_VECTOR}

@@ -23,7 +23,8 @@ HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 class Normal(Distribution):
     """The normal distribution of a mean and a standard deviation.
 
-    >>> import fgrad.torch as torch
+    The density is ``exp(-((x - loc) / scale)**2 / 2) / (scale * sqrt(2 pi))``.
+
     >>> torch.distributions.Normal(0.0, 2.0).log_prob(torch.tensor(1.0))
     tensor(-1.7371)
     """
@@ -77,7 +78,13 @@ class Normal(Distribution):
 
 
 class LogNormal(Distribution):
-    """The distribution of numbers whose logarithm is normal."""
+    """The distribution of numbers whose logarithm is normal.
+
+    ``loc`` and ``scale`` are mean and standard deviation of the logarithm.
+
+    >>> torch.distributions.LogNormal(0.0, 1.0).mean
+    tensor(1.6487)
+    """
 
     arg_constraints: ClassVar[Constraints] = {"loc": REAL, "scale": POSITIVE}
     support = POSITIVE
@@ -122,7 +129,14 @@ class LogNormal(Distribution):
 
 
 class Uniform(Distribution):
-    """The same density everywhere in ``[low, high)``."""
+    """The same density everywhere in ``[low, high)``.
+
+    Raises:
+        ValueError: ``low`` is not below ``high``, if arguments are validated.
+
+    >>> torch.distributions.Uniform(0.0, 4.0).log_prob(torch.tensor(1.0))
+    tensor(-1.3863)
+    """
 
     arg_constraints: ClassVar[Constraints] = {"low": REAL, "high": REAL}
     has_rsample = True
@@ -177,7 +191,11 @@ class Uniform(Distribution):
 
 
 class Exponential(Distribution):
-    """Waiting times at a rate."""
+    """Waiting times at a rate: the density ``rate * exp(-rate * x)`` from 0 on.
+
+    >>> torch.distributions.Exponential(2.0).cdf(torch.tensor(1.0))
+    tensor(0.8647)
+    """
 
     arg_constraints: ClassVar[Constraints] = {"rate": POSITIVE}
     support = NOT_NEGATIVE
@@ -217,7 +235,11 @@ class Exponential(Distribution):
 
 
 class Laplace(Distribution):
-    """The density ``exp(-|x - loc| / scale) / (2 scale)``."""
+    """The density ``exp(-|x - loc| / scale) / (2 scale)``.
+
+    >>> torch.distributions.Laplace(0.0, 1.0).log_prob(torch.tensor(2.0))
+    tensor(-2.6931)
+    """
 
     arg_constraints: ClassVar[Constraints] = {"loc": REAL, "scale": POSITIVE}
     support = REAL
@@ -253,7 +275,11 @@ class Laplace(Distribution):
 
 
 class HalfNormal(Distribution):
-    """The absolute value of a normal number of mean zero."""
+    """The absolute value of a normal number of mean zero.
+
+    >>> torch.distributions.HalfNormal(1.0).mean
+    tensor(0.7979)
+    """
 
     arg_constraints: ClassVar[Constraints] = {"scale": POSITIVE}
     support = NOT_NEGATIVE

@@ -10,127 +10,28 @@ import numpy as np
 
 from fgrad.torch.creation import full, tensor
 from fgrad.torch.distributions.base import (
-    BOOLEAN,
     COUNT,
     NOT_NEGATIVE,
-    REAL,
     REAL_VECTOR,
     SIMPLEX,
-    UNIT,
     Constraints,
     Distribution,
     drawn,
     together,
 )
+from fgrad.torch.distributions.trials import EITHER, Binomial, away_from_ends
 from fgrad.torch.random import default_generator, multinomial
 from fgrad.torch.ranges import arange
-
-EITHER = "Either `probs` or `logits` must be specified, but not both."
-
-
-def _tiny(probs: Any) -> Any:
-    """Probabilities away from 0 and 1 by the precision of their dtype."""
-    eps = float(np.finfo(probs._aval.dtype).eps)
-    return probs.clamp(min=eps, max=1 - eps)
-
-
-class _Binary(Distribution):
-    """What has one probability, given as such or as its logit."""
-
-    arg_constraints: ClassVar[Constraints] = {"probs": UNIT, "logits": REAL}
-
-    def _take(self, probs: Any, logits: Any) -> Any:
-        if (probs is None) == (logits is None):
-            raise ValueError(EITHER)
-        if probs is not None:
-            (self.probs,) = together(probs)
-            return self.probs
-        (self.logits,) = together(logits)
-        return self.logits
-
-    @functools.cached_property
-    def probs(self) -> Any:
-        """The probability."""
-        return self.logits.sigmoid()
-
-    @functools.cached_property
-    def logits(self) -> Any:
-        """The logit of the probability."""
-        probs = _tiny(self.probs)
-        return probs.log() - (-probs).log1p()
-
-
-class Bernoulli(_Binary):
-    """One with a probability, else zero."""
-
-    support = BOOLEAN
-
-    def __init__(
-        self, probs: Any = None, logits: Any = None, validate_args: Any = None
-    ) -> None:
-        given = self._take(probs, logits)
-        super().__init__(given.shape, (), validate_args)
-
-    @property
-    def mean(self) -> Any:
-        return self.probs
-
-    @property
-    def variance(self) -> Any:
-        return self.probs * (1 - self.probs)
-
-    def sample(self, sample_shape: Any = ()) -> Any:
-        shape = self._extended_shape(sample_shape)
-        chances = default_generator.numpy.random(shape)
-        return drawn(chances < self.probs._array, self.probs)
-
-    def log_prob(self, value: Any) -> Any:
-        self._check_value(value)
-        logits = self.logits
-        return value * logits - logits.clamp(min=0) - (-logits.abs()).exp().log1p()
-
-    def entropy(self) -> Any:
-        logits = self.logits
-        size = logits.clamp(min=0) + (-logits.abs()).exp().log1p()
-        return size - logits * self.probs
-
-
-class Geometric(_Binary):
-    """The number of failures before the first success."""
-
-    support = COUNT
-
-    def __init__(
-        self, probs: Any = None, logits: Any = None, validate_args: Any = None
-    ) -> None:
-        given = self._take(probs, logits)
-        super().__init__(given.shape, (), validate_args)
-
-    @property
-    def mean(self) -> Any:
-        return 1.0 / self.probs - 1.0
-
-    @property
-    def variance(self) -> Any:
-        return (1.0 / self.probs - 1.0) / self.probs
-
-    def sample(self, sample_shape: Any = ()) -> Any:
-        shape = self._extended_shape(sample_shape)
-        counts = default_generator.numpy.geometric(self.probs._array, shape)
-        return drawn(counts - 1, self.probs)
-
-    def log_prob(self, value: Any) -> Any:
-        self._check_value(value)
-        return value * (-self.probs).log1p() + self.probs.log()
-
-    def entropy(self) -> Any:
-        return Bernoulli(logits=self.logits).entropy() / self.probs
 
 
 class Categorical(Distribution):
     """One of several classes, with probabilities or logits in the last axis.
 
-    >>> import fgrad.torch as torch
+    Weights need not sum to 1. Samples are int64.
+
+    Raises:
+        ValueError: not exactly one of ``probs`` and ``logits`` is given.
+
     >>> m = torch.distributions.Categorical(torch.tensor([0.25, 0.75]))
     >>> m.log_prob(torch.tensor(1))
     tensor(-0.2877)
@@ -162,7 +63,7 @@ class Categorical(Distribution):
     @functools.cached_property
     def logits(self) -> Any:
         """The logarithms of the probabilities."""
-        return _tiny(self.probs).log()
+        return away_from_ends(self.probs).log()
 
     @property
     def param_shape(self) -> Any:
@@ -209,7 +110,12 @@ class Categorical(Distribution):
 
 
 class OneHotCategorical(Distribution):
-    """As `Categorical`, but samples are unit vectors."""
+    """As `Categorical`, but samples are unit vectors.
+
+    >>> m = torch.distributions.OneHotCategorical(torch.tensor([0.25, 0.75]))
+    >>> m.log_prob(torch.tensor([0.0, 1.0]))
+    tensor(-0.2877)
+    """
 
     arg_constraints: ClassVar[Constraints] = {"probs": SIMPLEX, "logits": REAL_VECTOR}
 
@@ -253,58 +159,12 @@ class OneHotCategorical(Distribution):
         return "OneHotCategorical()"
 
 
-class Binomial(_Binary):
-    """The number of successes among ``total_count``."""
-
-    arg_constraints: ClassVar[Constraints] = {
-        "total_count": COUNT,
-        "probs": UNIT,
-        "logits": REAL,
-    }
-
-    def __init__(
-        self,
-        total_count: Any = 1,
-        probs: Any = None,
-        logits: Any = None,
-        validate_args: Any = None,
-    ) -> None:
-        given = self._take(probs, logits)
-        self.total_count, given = together(total_count, given)
-        super().__init__(given.shape, (), validate_args)
-
-    @property
-    def mean(self) -> Any:
-        return self.total_count * self.probs
-
-    @property
-    def variance(self) -> Any:
-        return self.total_count * self.probs * (1 - self.probs)
-
-    def sample(self, sample_shape: Any = ()) -> Any:
-        pair = (self.total_count._array.astype(np.int64), self.probs._array)
-        shape = self._extended_shape(sample_shape)
-        return drawn(default_generator.numpy.binomial(*pair, shape), self.probs)
-
-    def log_prob(self, value: Any) -> Any:
-        n, logits = self.total_count, self.logits
-        ways = (n + 1).lgamma() - (value + 1).lgamma() - (n - value + 1).lgamma()
-        size = n * (logits.clamp(min=0) + (-logits.abs()).exp().log1p())
-        return value * logits - size + ways
-
-    def entropy(self) -> Any:
-        count = int(self.total_count.max())
-        if not bool((self.total_count == count).all()):
-            raise NotImplementedError(
-                "Inhomogeneous total count not supported by `entropy`."
-            )
-        counts: Any = arange(count + 1, dtype=self.probs.dtype)
-        logs = self.log_prob(counts.reshape(-1, *(1,) * len(self.batch_shape)))
-        return -(logs.exp() * logs).sum(0)
-
-
 class Poisson(Distribution):
-    """Counts of events at a rate."""
+    """Counts of events at a rate: ``rate**k * exp(-rate) / k!``.
+
+    >>> torch.distributions.Poisson(1.0).log_prob(torch.tensor(2.0))
+    tensor(-1.6931)
+    """
 
     arg_constraints: ClassVar[Constraints] = {"rate": NOT_NEGATIVE}
     support = COUNT
@@ -332,7 +192,12 @@ class Poisson(Distribution):
 
 
 class Multinomial(Distribution):
-    """Counts of classes among ``total_count`` draws."""
+    """Counts of classes among ``total_count`` draws.
+
+    >>> m = torch.distributions.Multinomial(2, torch.tensor([0.5, 0.5]))
+    >>> m.log_prob(torch.tensor([1.0, 1.0]))
+    tensor(-0.6931)
+    """
 
     arg_constraints: ClassVar[Constraints] = {"probs": SIMPLEX, "logits": REAL_VECTOR}
 

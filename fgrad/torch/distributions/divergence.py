@@ -14,14 +14,21 @@ from fgrad.torch.distributions.continuous import (
     Normal,
     Uniform,
 )
-from fgrad.torch.distributions.discrete import Bernoulli, Categorical, Poisson
+from fgrad.torch.distributions.discrete import Categorical, Poisson
+from fgrad.torch.distributions.trials import Bernoulli
 
 
 def kl_divergence(p: Distribution, q: Distribution) -> Any:
     """The Kullback-Leibler divergence of ``p`` from ``q``, in nats.
 
+    The mean over ``p`` of ``log p(x) - log q(x)``.
+
     Raises:
         NotImplementedError: there is no formula for the pair.
+
+    >>> p, q = (torch.distributions.Normal(loc, 1.0) for loc in (0.0, 2.0))
+    >>> torch.distributions.kl_divergence(p, q)
+    tensor(2.)
     """
     for kind, formula in FORMULAS:
         if isinstance(p, kind) and isinstance(q, kind):

@@ -21,7 +21,13 @@ from fgrad.torch.random import default_generator
 
 
 class Gamma(Distribution):
-    """The gamma distribution of a concentration and a rate."""
+    """The density ``rate**a * x**(a - 1) * exp(-rate * x) / gamma(a)``.
+
+    ``a`` is the concentration.
+
+    >>> torch.distributions.Gamma(2.0, 1.0).log_prob(torch.tensor(1.0))
+    tensor(-1.)
+    """
 
     arg_constraints: ClassVar[Constraints] = {
         "concentration": POSITIVE,
@@ -66,7 +72,13 @@ class Gamma(Distribution):
 
 
 class Beta(Distribution):
-    """The beta distribution of two concentrations."""
+    """The density ``x**(a - 1) * (1 - x)**(b - 1) / B(a, b)`` on ``[0, 1]``.
+
+    ``a`` is ``concentration1``, ``b`` is ``concentration0``.
+
+    >>> torch.distributions.Beta(1.0, 3.0).mean
+    tensor(0.2500)
+    """
 
     arg_constraints: ClassVar[Constraints] = {
         "concentration1": POSITIVE,
@@ -115,7 +127,14 @@ class Beta(Distribution):
 
 
 class Dirichlet(Distribution):
-    """Probabilities of several classes, of a concentration for each."""
+    """Probabilities of several classes, of a concentration for each, the last axis.
+
+    Raises:
+        ValueError: the concentration has no axis.
+
+    >>> torch.distributions.Dirichlet(torch.tensor([1.0, 3.0])).mean
+    tensor([0.2500, 0.7500])
+    """
 
     arg_constraints: ClassVar[Constraints] = {
         "concentration": (

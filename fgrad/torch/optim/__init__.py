@@ -7,6 +7,7 @@ The updates of the common optimisers are rules, plain NumPy code that runs compi
 from fgrad.torch.optim import lr_scheduler as lr_scheduler
 from fgrad.torch.optim import swa_utils as swa_utils
 from fgrad.torch.optim.adam import Adam, Adamax, AdamW, NAdam
+from fgrad.torch.optim.averaged import ASGD
 from fgrad.torch.optim.lbfgs import LBFGS
 from fgrad.torch.optim.optimizer import Optimizer
 from fgrad.torch.optim.rectified import RAdam
@@ -14,6 +15,7 @@ from fgrad.torch.optim.scaled import Adadelta, Adagrad, RMSprop, Rprop
 from fgrad.torch.optim.sgd import SGD
 
 __all__ = [
+    "ASGD",
     "LBFGS",
     "SGD",
     "Adadelta",
@@ -29,3 +31,7 @@ __all__ = [
     "lr_scheduler",
     "swa_utils",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

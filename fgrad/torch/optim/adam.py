@@ -18,14 +18,15 @@ from fgrad.torch.optim.optimizer import (
 from fgrad.torch.optim.rule import Rule
 from fgrad.torch.optim.ruled import RuledOptimizer
 from fgrad.torch.pairs import maximum
+from fgrad.torch.placement import place
 
 
 def count_step(state: dict[str, Any], x: Any, *names: str) -> int:
     """The number of the step; the first one creates averages of zero."""
     if "step" not in state:
-        state["step"] = tensor(0.0)
+        state["step"] = tensor(0.0, device="cpu")
         for name in names:
-            state[name] = zeros_like(x)
+            state[name] = place(zeros_like(x), x._device)
     state["step"].add_(1)
     return int(state["step"]._array)
 
@@ -75,7 +76,11 @@ def _adam(decays: bool, decouples: bool, has_largest: bool) -> Rule:
 
 
 class Adam(RuledOptimizer):
-    """Adam.
+    """Adam: steps along averaged gradients, divided by the root of averaged squares.
+
+    ``m = b1 m + (1 - b1) g``, ``v = b2 v + (1 - b2) g**2``, both divided by ``1 -
+    b**t``; then ``x -= lr * m / (sqrt(v) + eps)`` (Kingma and Ba, Adam, 2015, algorithm
+    1).
 
     Args:
         params: parameters, or groups of them.
@@ -90,6 +95,15 @@ class Adam(RuledOptimizer):
         differentiable: accepted, without effect.
         fused: accepted, without effect.
         decoupled_weight_decay: as `AdamW`.
+
+    Raises:
+        ValueError: a rate is negative, or a beta is outside of ``[0, 1)``.
+
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> x.grad = torch.tensor([20.0])
+    >>> torch.optim.Adam([x], lr=0.1).step()
+    >>> x
+    tensor([0.9000], requires_grad=True)
     """
 
     def __init__(
@@ -144,7 +158,18 @@ class Adam(RuledOptimizer):
 
 
 class AdamW(Adam):
-    """Adam with a weight decay that is not part of the gradient."""
+    """Adam with a weight decay that is not part of the gradient.
+
+    The parameter is multiplied by ``1 - lr * weight_decay`` first (Loshchilov and
+    Hutter, Decoupled weight decay regularization, 2019, algorithm 2). Arguments as of
+    `Adam`.
+
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> x.grad = torch.tensor([0.0])
+    >>> torch.optim.AdamW([x], lr=0.1, weight_decay=0.5).step()
+    >>> x
+    tensor([0.9500], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -174,7 +199,17 @@ def _flags(**given: Any) -> dict[str, Any]:
 
 
 class Adamax(Optimizer):
-    """Adam by the largest gradient, not the mean square."""
+    """Adam by the largest gradient, not the mean square.
+
+    ``u = max(b2 u, |g| + eps)`` in place of the root (Kingma and Ba, 2015, algorithm
+    2). Arguments as of `Adam`, without ``amsgrad``.
+
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> x.grad = torch.tensor([20.0])
+    >>> torch.optim.Adamax([x], lr=0.1).step()
+    >>> x
+    tensor([0.9000], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -205,7 +240,17 @@ class Adamax(Optimizer):
 
 
 class NAdam(Optimizer):
-    """Adam with Nesterov's momentum."""
+    """Adam with Nesterov's momentum.
+
+    Dozat, Incorporating Nesterov momentum into Adam, 2016. Arguments as of `Adam`;
+    ``momentum_decay`` is how fast the momentum reaches ``betas[0]``.
+
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> x.grad = torch.tensor([20.0])
+    >>> torch.optim.NAdam([x], lr=0.1).step()
+    >>> x
+    tensor([0.8944], requires_grad=True)
+    """
 
     def __init__(
         self,

@@ -18,6 +18,9 @@ from fgrad.torch.optim.optimizer import Optimizer
 class LBFGS(Optimizer):
     """L-BFGS, with a line search if wanted; `step` needs a closure.
 
+    Liu and Nocedal, On the limited memory BFGS method, 1989; the line search is that of
+    Nocedal and Wright, Numerical optimization, 2006, algorithm 3.5.
+
     Args:
         params: parameters; groups are not possible.
         lr: the length of steps.
@@ -27,6 +30,20 @@ class LBFGS(Optimizer):
         tolerance_change: stop below this change of parameters or loss.
         history_size: how many gradients are remembered.
         line_search_fn: ``"strong_wolfe"`` or None.
+
+    Raises:
+        ValueError: there are several groups.
+        RuntimeError: there is no such line search.
+
+    >>> x = torch.tensor([3.0, -1.0], requires_grad=True)
+    >>> optimizer = torch.optim.LBFGS([x], line_search_fn="strong_wolfe")
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = (x - 2).square().sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> optimizer.step(closure), x
+    (tensor(10., grad_fn=<SumBackward0>), tensor([2., 2.], requires_grad=True))
     """
 
     def __init__(

@@ -1,19 +1,20 @@
 """``torch.optim.lr_scheduler``: learning rates that change from step to step."""
 
-from fgrad.torch.optim.plateau import CyclicLR, OneCycleLR, ReduceLROnPlateau
-from fgrad.torch.optim.schedules import (
-    ChainedScheduler,
-    ConstantLR,
+from fgrad.torch.optim.annealing import (
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,
+    PolynomialLR,
+)
+from fgrad.torch.optim.combined import ChainedScheduler, SequentialLR
+from fgrad.torch.optim.plateau import CyclicLR, OneCycleLR, ReduceLROnPlateau
+from fgrad.torch.optim.schedules import (
+    ConstantLR,
     ExponentialLR,
     LambdaLR,
     LinearLR,
     LRScheduler,
     MultiplicativeLR,
     MultiStepLR,
-    PolynomialLR,
-    SequentialLR,
     StepLR,
 )
 

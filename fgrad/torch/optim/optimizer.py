@@ -48,6 +48,15 @@ class Optimizer:
         param_groups: dictionaries of the parameters and their options.
         state: what is remembered for each parameter.
         step_count: how many steps were made; schedulers look at it.
+
+    Raises:
+        TypeError: ``params`` is a tensor itself.
+        ValueError: there are no parameters, or one is no leaf or given twice.
+
+    >>> groups = [{"params": torch.ones(2)}, {"params": torch.ones(2), "lr": 0.5}]
+    >>> optimizer = torch.optim.SGD(groups, lr=0.1)
+    >>> [group["lr"] for group in optimizer.param_groups]
+    [0.1, 0.5]
     """
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
@@ -95,7 +104,14 @@ class Optimizer:
         self.param_groups.append({"params": params, **self.defaults, **rest})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of all parameters, or set them to zero."""
+        """Forget the gradients of all parameters, or set them to zero.
+
+        >>> x = torch.ones(1, requires_grad=True)
+        >>> x.grad = torch.ones(1)
+        >>> torch.optim.SGD([x]).zero_grad()
+        >>> print(x.grad)
+        None
+        """
         for group in self.param_groups:
             for x in group["params"]:
                 if set_to_none:
@@ -104,13 +120,19 @@ class Optimizer:
                     x._grad.detach_().zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Change the parameters by their gradients.
+        """Change the parameters by their gradients; those without one stay as they are.
 
         Args:
             closure: computes the loss and the gradients anew; called first.
 
         Returns:
             What the closure returned.
+
+        >>> x = torch.ones(1, requires_grad=True)
+        >>> x.grad = torch.tensor([4.0])
+        >>> torch.optim.SGD([x], lr=0.5).step()
+        >>> x
+        tensor([-1.], requires_grad=True)
         """
         self.step_count += 1
         for hook in list(self._before.values()):
@@ -150,11 +172,23 @@ class Optimizer:
         )
 
     def register_step_pre_hook(self, hook: Any) -> RemovableHandle:
-        """Call ``hook(optimizer, args, kwargs)`` before each step."""
+        """Call ``hook(optimizer, args, kwargs)`` before each step.
+
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)])
+        >>> handle = optimizer.register_step_pre_hook(lambda *given: print("before"))
+        >>> optimizer.step()
+        before
+        """
         return RemovableHandle(self._before, hook)
 
     def register_step_post_hook(self, hook: Any) -> RemovableHandle:
-        """Call ``hook(optimizer, args, kwargs)`` after each step."""
+        """Call ``hook(optimizer, args, kwargs)`` after each step.
+
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)])
+        >>> handle = optimizer.register_step_post_hook(lambda *given: print("after"))
+        >>> optimizer.step()
+        after
+        """
         return RemovableHandle(self._after, hook)
 
     def _numbers(self) -> dict[int, int]:
@@ -178,6 +212,12 @@ class Optimizer:
 
         Raises:
             ValueError: the groups are others.
+
+        >>> old = torch.optim.SGD([torch.ones(1)], lr=0.5)
+        >>> new = torch.optim.SGD([torch.ones(1)], lr=0.1)
+        >>> new.load_state_dict(old.state_dict())
+        >>> new.param_groups[0]["lr"]
+        0.5
         """
         groups = copy.deepcopy(state_dict["param_groups"])
         if len(groups) != len(self.param_groups):
@@ -211,9 +251,9 @@ class Optimizer:
 
 
 def _fitting(name: str, value: Any, x: Any) -> Any:
-    """An entry of the state in the dtype of its parameter."""
+    """An entry of the state in the dtype, and on the device, of its parameter."""
     is_array = isinstance(value, Tensor) and name != "step"
-    return value.to(x.dtype) if is_array else value
+    return value.to(x.device, x.dtype) if is_array else value
 
 
 def decayed(x: Any, gradient: Any, group: dict[str, Any]) -> Any:

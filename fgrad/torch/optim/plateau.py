@@ -21,6 +21,17 @@ class ReduceLROnPlateau(LRScheduler):
         cooldown: how many steps to wait after a change.
         min_lr: the smallest rate.
         eps: smaller changes are not made.
+
+    Raises:
+        ValueError: the factor is not below 1, or there is no such mode.
+
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    >>> schedules = torch.optim.lr_scheduler
+    >>> scheduler = schedules.ReduceLROnPlateau(sgd, factor=0.5, patience=0)
+    >>> for loss in (3.0, 2.0, 2.0):
+    ...     scheduler.step(loss)
+    >>> scheduler.get_last_lr()
+    [0.5]
     """
 
     def __init__(
@@ -92,7 +103,39 @@ def _set_momentum(group: dict[str, Any], momentum: float) -> None:
 
 
 class OneCycleLR(LRScheduler):
-    """Up to ``max_lr`` and down to next to nothing; the momentum the other way."""
+    """Up to ``max_lr`` and down to next to nothing; the momentum the other way.
+
+    From ``max_lr / div_factor`` in ``pct_start`` of the steps, then down to the first
+    rate over ``final_div_factor``, along cosines or lines (Smith and Topin,
+    Super-convergence, 2017).
+
+    Args:
+        optimizer: its groups get new rates, and momenta.
+        max_lr: the largest rate, or one for each group.
+        total_steps: the length of the cycle; or
+        epochs: how many there are, and
+        steps_per_epoch: how long each is.
+        pct_start: the part of the steps that goes up.
+        anneal_strategy: ``"cos"`` or ``"linear"``.
+        cycle_momentum: whether the momentum changes.
+        base_momentum: the smallest momentum.
+        max_momentum: the largest one.
+        div_factor: how much smaller the first rate is than the largest.
+        final_div_factor: how much smaller the last rate is than the first.
+        three_phase: whether the way down takes as long as the way up, then the rest.
+        last_epoch: the step to go on from.
+
+    Raises:
+        ValueError: the strategy is unknown, or the length; or there are more steps.
+
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], momentum=0.9)
+    >>> scheduler = torch.optim.lr_scheduler.OneCycleLR(sgd, 1.0, 10)
+    >>> for _ in range(4):
+    ...     print(round(scheduler.get_last_lr()[0], 4), end=" ")
+    ...     sgd.step()
+    ...     scheduler.step()
+    0.04 0.52 1.0 0.9505
+    """
 
     def __init__(
         self,
@@ -179,7 +222,23 @@ class OneCycleLR(LRScheduler):
 
 
 class CyclicLR(LRScheduler):
-    """Up and down between two rates, again and again."""
+    """Up and down between two rates, again and again.
+
+    ``mode`` is ``"triangular"``, ``"triangular2"`` (half as high each time) or
+    ``"exp_range"`` (``gamma**step``); the momentum goes the other way if
+    ``cycle_momentum`` (Smith, Cyclical learning rates, 2017).
+
+    Raises:
+        ValueError: there is no such mode and no ``scale_fn``.
+
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], momentum=0.9)
+    >>> scheduler = torch.optim.lr_scheduler.CyclicLR(sgd, 1.0, 3.0, step_size_up=2)
+    >>> for _ in range(5):
+    ...     print(scheduler.get_last_lr()[0], end=" ")
+    ...     sgd.step()
+    ...     scheduler.step()
+    1.0 2.0 3.0 2.0 1.0
+    """
 
     def __init__(
         self,

@@ -15,7 +15,10 @@ from fgrad.torch.optim.optimizer import (
 
 
 class RAdam(Optimizer):
-    """Adam with rectified steps (L. Liu and others, 2020).
+    """Adam with rectified steps: small ones while the mean square is not yet known.
+
+    Liu et al., On the variance of the adaptive learning rate and beyond, 2020,
+    algorithm 2.
 
     Args:
         params: parameters, or groups of them.
@@ -28,6 +31,12 @@ class RAdam(Optimizer):
         maximize: go up, not down.
         capturable: accepted, without effect.
         differentiable: accepted, without effect.
+
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> x.grad = torch.tensor([2.0])
+    >>> torch.optim.RAdam([x], lr=0.1).step()
+    >>> x
+    tensor([0.8000], requires_grad=True)
     """
 
     def __init__(

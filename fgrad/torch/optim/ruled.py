@@ -12,10 +12,13 @@ from typing import Any
 
 from fgrad.lower.quiet import quietly
 from fgrad.torch.creation import tensor, zeros_like
+from fgrad.torch.devices import CPU, DEVICES
 from fgrad.torch.history import check_writable
 from fgrad.torch.optim.bundles import STEP, Bundle, bundles_of
 from fgrad.torch.optim.optimizer import Optimizer
+from fgrad.torch.optim.remote_steps import step_on_device
 from fgrad.torch.optim.rule import Rule
+from fgrad.torch.placement import is_elsewhere, place
 from fgrad.torch.storage import writing
 from fgrad.torch.tensor import Tensor
 
@@ -97,7 +100,7 @@ class RuledOptimizer(Optimizer):
         if self.counts_steps:
             step = _count_step(state)
         missing = [name for name in rule.state if state.get(name) is None]
-        state.update({name: zeros_like(x) for name in missing})
+        state.update({name: place(zeros_like(x), x._device) for name in missing})
         if missing:
             rule = self.first_rule(group)
         held = [state[name] for name in rule.state]
@@ -114,11 +117,20 @@ class RuledOptimizer(Optimizer):
             super()._update_group(number, group)
             return
         rule, plan = self.rule(group), self._plans.get(number)
+        if DEVICES.is_on and is_elsewhere(group["params"]):
+            self._step_elsewhere(rule, group)
+            return
         if plan is None or not plan.fits(rule, group):
             plan = self._planned(number, group, rule)
         left = group["params"] if plan is None else quietly(self._run, plan, group)
         for x in left:
             self._update_one(x, group)
+
+    def _step_elsewhere(self, rule: Rule, group: dict[str, Any]) -> None:
+        params = [x for x in group["params"] if x._grad is not None]
+        if not step_on_device(rule, params, self, group):
+            for x in params:
+                self._update_one(x, group)
 
     def _run(self, plan: Plan, group: dict[str, Any]) -> list[Tensor]:
         """Update all bundles; the parameters that are left."""
@@ -144,7 +156,7 @@ class RuledOptimizer(Optimizer):
 def _count_step(state: dict[str, Any]) -> int:
     """The number of the step, counted from 1."""
     if STEP not in state:
-        state[STEP] = tensor(0.0)
+        state[STEP] = tensor(0.0, device=CPU)
     count: Tensor = state[STEP]
     writing(count)
     count._array += 1

@@ -92,6 +92,9 @@ def _adagrad(decays: bool) -> Rule:
 class RMSprop(RuledOptimizer):
     """Divides by the root of an average of squares.
 
+    ``v = alpha v + (1 - alpha) g**2`` and ``x -= lr * g / (sqrt(v) + eps)`` (Hinton,
+    Neural networks for machine learning, lecture 6e, 2012).
+
     Args:
         params: parameters, or groups of them.
         lr: the learning rate.
@@ -104,6 +107,12 @@ class RMSprop(RuledOptimizer):
         foreach: accepted, without effect.
         maximize: go up, not down.
         differentiable: accepted, without effect.
+
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> x.grad = torch.tensor([2.0])
+    >>> torch.optim.RMSprop([x], lr=0.01).step()
+    >>> x
+    tensor([0.9000], requires_grad=True)
     """
 
     def __init__(
@@ -149,7 +158,17 @@ class RMSprop(RuledOptimizer):
 
 
 class Adagrad(RuledOptimizer):
-    """Divides by the root of the sum of all squares so far."""
+    """Divides by the root of the sum of all squares so far.
+
+    ``s += g**2`` and ``x -= lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)``
+    (Duchi et al., Adaptive subgradient methods, 2011).
+
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> x.grad = torch.tensor([2.0])
+    >>> torch.optim.Adagrad([x], lr=0.1).step()
+    >>> x
+    tensor([0.9000], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -183,7 +202,7 @@ class Adagrad(RuledOptimizer):
         for group in self.param_groups:
             for x in group["params"]:
                 total = full_like(x, group["initial_accumulator_value"])
-                self.state[x] = {"step": tensor(0.0), "sum": total}
+                self.state[x] = {"step": tensor(0.0, device="cpu"), "sum": total}
 
     def rule(self, group: dict[str, Any]) -> Rule:
         """The update of a group."""
@@ -196,7 +215,20 @@ class Adagrad(RuledOptimizer):
 
 
 class Adadelta(Optimizer):
-    """Divides by an average of squares, and multiplies by one of squared steps."""
+    """Divides by an average of squares, and multiplies by one of squared steps.
+
+    ``x -= lr * g * sqrt(u + eps) / sqrt(v + eps)``, with ``u`` the average of squared
+    steps and ``v`` that of ``g**2`` (Zeiler, Adadelta, 2012, algorithm 1).
+
+    Raises:
+        ValueError: ``rho`` is not between 0 and 1.
+
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> x.grad = torch.tensor([2.0])
+    >>> torch.optim.Adadelta([x]).step()
+    >>> x
+    tensor([0.9968], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -241,7 +273,20 @@ class Adadelta(Optimizer):
 
 
 class Rprop(Optimizer):
-    """Steps by the sign of the gradient, longer while it stays the same."""
+    """Steps by the sign of the gradient, longer while it stays the same.
+
+    The length is multiplied by ``etas[1]`` while it does, by ``etas[0]`` where it
+    changes, and is limited to ``step_sizes`` (Riedmiller and Braun, 1993).
+
+    Raises:
+        ValueError: the etas are not ``0 < etas[0] < 1 < etas[1]``.
+
+    >>> x = torch.tensor([1.0, 1.0], requires_grad=True)
+    >>> x.grad = torch.tensor([0.001, -1000.0])
+    >>> torch.optim.Rprop([x], lr=0.1).step()
+    >>> x
+    tensor([0.9000, 1.1000], requires_grad=True)
+    """
 
     def __init__(
         self,

@@ -6,9 +6,7 @@ the same and schedulers can be combined.
 
 from __future__ import annotations
 
-import math
 import warnings
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -25,7 +23,9 @@ ORDER = (
 
 
 class LRScheduler:
-    """The base: a subclass gives the next rate of each group in `get_lr`.
+    """Sets learning rates; a subclass gives those of each step in `get_lr`.
+
+    Call ``step()`` after the optimiser's.
 
     Args:
         optimizer: its groups get new rates.
@@ -33,6 +33,15 @@ class LRScheduler:
 
     Raises:
         TypeError: ``optimizer`` is none.
+        KeyError: it goes on, and a group does not know its first rate.
+
+    >>> class Halved(torch.optim.lr_scheduler.LRScheduler):
+    ...     def get_lr(self):
+    ...         return [rate / 2**self.last_epoch for rate in self.base_lrs]
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    >>> scheduler = Halved(sgd)
+    >>> sgd.step(), scheduler.step(), scheduler.get_last_lr()
+    (None, None, [0.5])
     """
 
     def __init__(self, optimizer: Any, last_epoch: int = -1) -> None:
@@ -97,7 +106,19 @@ def _for_each_group(given: Any, count: int, what: str) -> list[Any]:
 
 
 class LambdaLR(LRScheduler):
-    """The first rate times a function of the step."""
+    """The first rate times a function of the step, or one for each group.
+
+    Raises:
+        ValueError: there are not as many functions as groups.
+
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    >>> scheduler = torch.optim.lr_scheduler.LambdaLR(sgd, lambda step: 1 / 2**step)
+    >>> for _ in range(4):
+    ...     print(scheduler.get_last_lr()[0], end=" ")
+    ...     sgd.step()
+    ...     scheduler.step()
+    1.0 0.5 0.25 0.125
+    """
 
     def __init__(self, optimizer: Any, lr_lambda: Any, last_epoch: int = -1) -> None:
         count = len(optimizer.param_groups)
@@ -110,7 +131,19 @@ class LambdaLR(LRScheduler):
 
 
 class MultiplicativeLR(LRScheduler):
-    """The last rate times a function of the step."""
+    """The last rate times a function of the step, or one for each group.
+
+    Raises:
+        ValueError: there are not as many functions as groups.
+
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    >>> scheduler = torch.optim.lr_scheduler.MultiplicativeLR(sgd, lambda step: 0.5)
+    >>> for _ in range(4):
+    ...     print(scheduler.get_last_lr()[0], end=" ")
+    ...     sgd.step()
+    ...     scheduler.step()
+    1.0 0.5 0.25 0.125
+    """
 
     def __init__(self, optimizer: Any, lr_lambda: Any, last_epoch: int = -1) -> None:
         count = len(optimizer.param_groups)
@@ -125,7 +158,16 @@ class MultiplicativeLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """Times ``gamma`` every ``step_size`` steps."""
+    """Times ``gamma`` every ``step_size`` steps.
+
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    >>> scheduler = torch.optim.lr_scheduler.StepLR(sgd, 2, gamma=0.5)
+    >>> for _ in range(5):
+    ...     print(scheduler.get_last_lr()[0], end=" ")
+    ...     sgd.step()
+    ...     scheduler.step()
+    1.0 1.0 0.5 0.5 0.25
+    """
 
     def __init__(
         self, optimizer: Any, step_size: int, gamma: float = 0.1, last_epoch: int = -1
@@ -140,7 +182,16 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """Times ``gamma`` at given steps."""
+    """Times ``gamma`` at given steps.
+
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    >>> scheduler = torch.optim.lr_scheduler.MultiStepLR(sgd, [1, 4], gamma=0.5)
+    >>> for _ in range(5):
+    ...     print(scheduler.get_last_lr()[0], end=" ")
+    ...     sgd.step()
+    ...     scheduler.step()
+    1.0 0.5 0.5 0.5 0.25
+    """
 
     def __init__(
         self,
@@ -160,7 +211,19 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """Times a factor for the first ``total_iters`` steps."""
+    """Times a factor for the first ``total_iters`` steps.
+
+    Raises:
+        ValueError: the factor is not between 0 and 1.
+
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    >>> scheduler = torch.optim.lr_scheduler.ConstantLR(sgd, 0.5, total_iters=2)
+    >>> for _ in range(4):
+    ...     print(scheduler.get_last_lr()[0], end=" ")
+    ...     sgd.step()
+    ...     scheduler.step()
+    0.5 0.5 1.0 1.0
+    """
 
     def __init__(
         self,
@@ -185,7 +248,19 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """Times a factor that goes from one number to another."""
+    """Times a factor that goes evenly from one number to another, in ``total_iters``.
+
+    Raises:
+        ValueError: ``start_factor`` is not between 0 and 1.
+
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    >>> scheduler = torch.optim.lr_scheduler.LinearLR(sgd, 0.5, total_iters=2)
+    >>> for _ in range(4):
+    ...     print(scheduler.get_last_lr()[0], end=" ")
+    ...     sgd.step()
+    ...     scheduler.step()
+    0.5 0.75 1.0 1.0
+    """
 
     def __init__(
         self,
@@ -215,7 +290,16 @@ class LinearLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """Times ``gamma`` at each step."""
+    """Times ``gamma`` at each step.
+
+    >>> sgd = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.0)
+    >>> scheduler = torch.optim.lr_scheduler.ExponentialLR(sgd, gamma=0.5)
+    >>> for _ in range(4):
+    ...     print(scheduler.get_last_lr()[0], end=" ")
+    ...     sgd.step()
+    ...     scheduler.step()
+    1.0 0.5 0.25 0.125
+    """
 
     def __init__(self, optimizer: Any, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
@@ -225,153 +309,3 @@ class ExponentialLR(LRScheduler):
         if self.last_epoch == 0:
             return self._rates()
         return [rate * self.gamma for rate in self._rates()]
-
-
-class PolynomialLR(LRScheduler):
-    """Down to zero as a power of what is left of ``total_iters`` steps."""
-
-    def __init__(
-        self,
-        optimizer: Any,
-        total_iters: int = 5,
-        power: float = 1.0,
-        last_epoch: int = -1,
-    ) -> None:
-        self.total_iters, self.power = total_iters, power
-        super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[float]:
-        if self.last_epoch == 0 or self.last_epoch > self.total_iters:
-            return self._rates()
-        now, total = self.last_epoch, self.total_iters
-        factor = ((1.0 - now / total) / (1.0 - (now - 1) / total)) ** self.power
-        return [rate * factor for rate in self._rates()]
-
-
-class CosineAnnealingLR(LRScheduler):
-    """Down to ``eta_min`` in ``T_max`` steps, along a cosine."""
-
-    def __init__(
-        self, optimizer: Any, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
-    ) -> None:
-        self.T_max, self.eta_min = T_max, eta_min
-        super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[float]:
-        if self.last_epoch == 0:
-            return self._rates()
-        now, total, low = self.last_epoch, self.T_max, self.eta_min
-        if (now - 1 - total) % (2 * total) == 0:
-            rise = (1 - math.cos(math.pi / total)) / 2
-            pairs = zip(self._rates(), self.base_lrs, strict=True)
-            return [rate + (base - low) * rise for rate, base in pairs]
-        above = 1 + math.cos(math.pi * now / total)
-        below = 1 + math.cos(math.pi * (now - 1) / total)
-        return [above / below * (rate - low) + low for rate in self._rates()]
-
-
-class CosineAnnealingWarmRestarts(LRScheduler):
-    """A cosine from the first rate down, again and again, each ``T_mult`` as long."""
-
-    def __init__(
-        self,
-        optimizer: Any,
-        T_0: int,
-        T_mult: int = 1,
-        eta_min: float = 0.0,
-        last_epoch: int = -1,
-    ) -> None:
-        if T_0 <= 0 or not isinstance(T_0, int):
-            raise ValueError(f"Expected positive integer T_0, but got {T_0}")
-        if T_mult < 1 or not isinstance(T_mult, int):
-            raise ValueError(f"Expected integer T_mult >= 1, but got {T_mult}")
-        self.T_0, self.T_i, self.T_mult = T_0, T_0, T_mult
-        self.eta_min, self.T_cur = eta_min, last_epoch
-        super().__init__(optimizer, last_epoch)
-
-    def get_lr(self) -> list[float]:
-        share = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
-        return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
-
-    def step(self, epoch: float | None = None) -> None:
-        """Set the rates of the next step, or of a fraction of an epoch."""
-        if epoch is None:
-            self._step_count += 1
-            self.last_epoch += 1
-            self.T_cur += 1
-            if self.T_cur >= self.T_i:
-                self.T_cur -= self.T_i
-                self.T_i *= self.T_mult
-        else:
-            self._go_to(epoch)
-        self._set(self.get_lr())
-
-    def _go_to(self, epoch: float) -> None:
-        length, place = self.T_0, epoch
-        while place >= length:
-            place -= length
-            length *= self.T_mult
-        self.T_cur, self.T_i = place, length  # type: ignore[assignment]
-        self.last_epoch = math.floor(epoch)
-
-
-class SequentialLR(LRScheduler):
-    """Schedulers one after the other, from given steps on."""
-
-    def __init__(
-        self,
-        optimizer: Any,
-        schedulers: Sequence[Any],
-        milestones: Sequence[int],
-        last_epoch: int = -1,
-    ) -> None:
-        if len(milestones) != len(schedulers) - 1:
-            raise ValueError(
-                "Sequential Schedulers expects number of schedulers provided to be one "
-                "more than the number of milestone points, but got number of "
-                f"schedulers {len(schedulers)} and the number of milestones to be "
-                f"equal to {len(milestones)}"
-            )
-        self._schedulers, self._milestones = list(schedulers), list(milestones)
-        self.last_epoch = last_epoch + 1
-        self.optimizer = optimizer
-        for group in optimizer.param_groups:
-            group["lr"] = group["initial_lr"]
-        for scheduler in self._schedulers:
-            scheduler.last_epoch -= 1
-        self._restart(self._schedulers[0])
-        self._last_lr = self._schedulers[0].get_last_lr()
-
-    @staticmethod
-    def _restart(scheduler: Any) -> None:
-        scheduler._step_count += 1
-        scheduler.last_epoch += 1
-        scheduler._set(scheduler.get_lr())
-
-    def step(self, epoch: int | None = None) -> None:
-        """Set the rates of the next step."""
-        self.last_epoch += 1
-        place = bisect_right(self._milestones, self.last_epoch)
-        scheduler = self._schedulers[place]
-        if place > 0 and self._milestones[place - 1] == self.last_epoch:
-            scheduler.step(0)
-        else:
-            scheduler.step()
-        self._last_lr = scheduler.get_last_lr()
-
-
-class ChainedScheduler(LRScheduler):
-    """Several schedulers at once."""
-
-    def __init__(self, schedulers: Sequence[Any], optimizer: Any = None) -> None:
-        if not schedulers:
-            raise ValueError("ChainedScheduler expects at least one scheduler")
-        self._schedulers = list(schedulers)
-        self.optimizer = schedulers[0].optimizer
-        self._last_lr = self._rates()
-
-    def step(self, epoch: int | None = None) -> None:
-        """Set the rates of the next step."""
-        for scheduler in self._schedulers:
-            scheduler.step()
-        self._last_lr = self._rates()

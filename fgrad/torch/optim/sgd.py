@@ -54,6 +54,10 @@ def _sgd(
 class SGD(RuledOptimizer):
     """Stochastic gradient descent, with momentum if wanted.
 
+    ``v = momentum * v + (1 - dampening) * g`` and ``x -= lr * v``; with ``nesterov``
+    ``x -= lr * (g + momentum * v)`` (Sutskever et al., On the importance of
+    initialization and momentum, 2013).
+
     Args:
         params: parameters, or groups of them.
         lr: the learning rate.
@@ -65,6 +69,16 @@ class SGD(RuledOptimizer):
         foreach: accepted, without effect.
         differentiable: accepted, without effect.
         fused: accepted, without effect.
+
+    Raises:
+        ValueError: an option is negative; ``nesterov`` without momentum, or with
+            dampening.
+
+    >>> x = torch.tensor([1.0], requires_grad=True)
+    >>> x.grad = torch.tensor([2.0])
+    >>> torch.optim.SGD([x], lr=0.1).step()
+    >>> x
+    tensor([0.8000], requires_grad=True)
     """
 
     counts_steps = False

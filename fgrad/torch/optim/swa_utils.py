@@ -16,7 +16,14 @@ Average = Callable[[Any, Any, Any], Any]
 
 
 def get_ema_avg_fn(decay: float = 0.999) -> Average:
-    """An average in which older parameters fade."""
+    """An average in which older parameters fade.
+
+    ``decay * average + (1 - decay) * new``
+
+    >>> average = torch.optim.swa_utils.get_ema_avg_fn(0.75)
+    >>> average(torch.tensor(0.0), torch.tensor(1.0), torch.tensor(1))
+    tensor(0.2500)
+    """
 
     def average(averaged: Any, current: Any, count: Any) -> Any:
         return decay * averaged + (1 - decay) * current
@@ -25,7 +32,12 @@ def get_ema_avg_fn(decay: float = 0.999) -> Average:
 
 
 def get_swa_avg_fn() -> Average:
-    """The mean of all parameters so far."""
+    """The mean of all parameters so far: ``average + (new - average) / (count + 1)``.
+
+    >>> average = torch.optim.swa_utils.get_swa_avg_fn()
+    >>> average(torch.tensor(0.0), torch.tensor(1.0), torch.tensor(3))
+    tensor(0.2500)
+    """
 
     def average(averaged: Any, current: Any, count: Any) -> Any:
         return averaged + (current - averaged) / (count + 1)
@@ -36,12 +48,22 @@ def get_swa_avg_fn() -> Average:
 class AveragedModel(Module):
     """A copy of a model, whose parameters are averages of the model's.
 
+    Izmailov et al., Averaging weights leads to wider optima, 2018.
+
     Args:
         model: the model.
         device: the CPU.
         avg_fn: of the average, the parameter, and how often it was called; the mean by
             default.
         use_buffers: whether buffers are averaged, too, or copied.
+
+    >>> model = nn.Linear(1, 1, bias=False)
+    >>> averaged = torch.optim.swa_utils.AveragedModel(model)
+    >>> for value in (1.0, 4.0):
+    ...     _ = nn.init.constant_(model.weight, value)
+    ...     averaged.update_parameters(model)
+    >>> averaged.module.weight.detach()
+    tensor([[2.5000]])
     """
 
     n_averaged: Any
@@ -89,7 +111,13 @@ class AveragedModel(Module):
 
 
 def update_bn(loader: Any, model: Any, device: Any = None) -> None:
-    """Compute the statistics of batch normalisation anew, over a loader."""
+    """Compute the statistics of batch normalisation anew, over a loader.
+
+    >>> layer = nn.BatchNorm1d(1)
+    >>> torch.optim.swa_utils.update_bn([torch.tensor([[1.0], [3.0]])], layer)
+    >>> layer.running_mean
+    tensor([2.])
+    """
     layers = [
         layer
         for layer in model.modules()

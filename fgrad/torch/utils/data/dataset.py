@@ -15,7 +15,16 @@ Item = TypeVar("Item")
 
 
 class Dataset(Generic[Item]):
-    """A set of data: a subclass defines ``__getitem__``, and mostly ``__len__``."""
+    """A set of data: a subclass defines ``__getitem__``, and mostly ``__len__``.
+
+    >>> class Squares(torch.utils.data.Dataset):
+    ...     def __len__(self):
+    ...         return 3
+    ...     def __getitem__(self, index):
+    ...         return index**2
+    >>> [batch.tolist() for batch in torch.utils.data.DataLoader(Squares(), 2)]
+    [[0, 1], [4]]
+    """
 
     def __getitem__(self, index: Any) -> Item:
         raise NotImplementedError("Subclasses of Dataset should implement __getitem__.")
@@ -25,7 +34,14 @@ class Dataset(Generic[Item]):
 
 
 class IterableDataset(Dataset[Item]):
-    """A stream of data: a subclass defines ``__iter__``."""
+    """A stream of data: a subclass defines ``__iter__``.
+
+    >>> class Count(torch.utils.data.IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter(range(3))
+    >>> [batch.tolist() for batch in torch.utils.data.DataLoader(Count(), 2)]
+    [[0, 1], [2]]
+    """
 
     def __iter__(self) -> Iterator[Item]:
         raise NotImplementedError(
@@ -37,7 +53,14 @@ class IterableDataset(Dataset[Item]):
 
 
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
-    """Tensors side by side: an item is a slice of each along the first axis."""
+    """Tensors side by side: an item is a slice of each along the first axis.
+
+    Raises:
+        AssertionError: the first axes have different lengths.
+
+    >>> torch.utils.data.TensorDataset(torch.arange(3), torch.arange(3) * 10)[1]
+    (tensor(1), tensor(10))
+    """
 
     def __init__(self, *tensors: Tensor) -> None:
         lengths = {len(x._array) for x in tensors}
@@ -53,7 +76,14 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
 
 
 class StackDataset(Dataset[Any]):
-    """Data sets side by side: an item is a tuple or dictionary of theirs."""
+    """Data sets side by side: an item is a tuple or dictionary of theirs.
+
+    Raises:
+        ValueError: some are given by place and some by name, or lengths differ.
+
+    >>> torch.utils.data.StackDataset(number=[1, 2], letter="ab")[1]
+    {'number': 2, 'letter': 'b'}
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if bool(args) == bool(kwargs):
@@ -77,7 +107,14 @@ class StackDataset(Dataset[Any]):
 
 
 class ConcatDataset(Dataset[Any]):
-    """Data sets one after the other."""
+    """Data sets one after the other.
+
+    Raises:
+        AssertionError: there are none.
+
+    >>> list(torch.utils.data.ConcatDataset([[1, 2], [3]]))
+    [1, 2, 3]
+    """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = list(datasets)
@@ -101,7 +138,14 @@ class ConcatDataset(Dataset[Any]):
 
 
 class ChainDataset(IterableDataset[Any]):
-    """Streams one after the other."""
+    """Streams, such as `IterableDataset`, one after the other.
+
+    >>> class Count(torch.utils.data.IterableDataset):
+    ...     def __iter__(self):
+    ...         return iter(range(2))
+    >>> list(torch.utils.data.ChainDataset([Count(), Count()]))
+    [0, 1, 0, 1]
+    """
 
     def __init__(self, datasets: Iterable[Any]) -> None:
         self.datasets = datasets
@@ -111,7 +155,11 @@ class ChainDataset(IterableDataset[Any]):
 
 
 class Subset(Dataset[Any]):
-    """Some items of a data set."""
+    """Some items of a data set, by their indices.
+
+    >>> list(torch.utils.data.Subset("abcd", [3, 1]))
+    ['d', 'b']
+    """
 
     def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
         self.dataset, self.indices = dataset, indices
@@ -132,6 +180,10 @@ def random_split(
 
     Raises:
         ValueError: the lengths do not add up to that of the data set.
+
+    >>> parts = torch.utils.data.random_split(range(10), [0.8, 0.2])
+    >>> [len(part) for part in parts]
+    [8, 2]
     """
     total = len(dataset)
     sizes = [int(n) for n in lengths]

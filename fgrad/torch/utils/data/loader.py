@@ -28,6 +28,9 @@ def default_collate(batch: Sequence[Any]) -> Any:
     Raises:
         RuntimeError: items have different lengths.
         TypeError: items are of a type that cannot be stacked.
+
+    >>> torch.utils.data.default_collate([(1, 2.0), (3, 4.0)])
+    [tensor([1, 3]), tensor([2., 4.], dtype=torch.float64)]
     """
     first = batch[0]
     if isinstance(first, Tensor):
@@ -115,7 +118,6 @@ class DataLoader:
     Raises:
         ValueError: options exclude each other.
 
-    >>> import fgrad.torch as torch
     >>> data = torch.utils.data.TensorDataset(torch.arange(5))
     >>> [batch.tolist() for (batch,) in torch.utils.data.DataLoader(data, 2)]
     [[0, 1], [2, 3], [4]]

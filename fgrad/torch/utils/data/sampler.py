@@ -12,14 +12,25 @@ from fgrad.torch.random import Generator, multinomial, randint, randperm
 
 
 class Sampler:
-    """The base: a subclass defines ``__iter__``, which gives indices."""
+    """The base: a subclass defines ``__iter__``, which gives indices.
+
+    >>> class Reversed(torch.utils.data.Sampler):
+    ...     def __iter__(self):
+    ...         return iter([2, 1, 0])
+    >>> list(torch.utils.data.DataLoader("abc", sampler=Reversed()))
+    [['c'], ['b'], ['a']]
+    """
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
 
 
 class SequentialSampler(Sampler):
-    """All items in order."""
+    """All items in order.
+
+    >>> list(torch.utils.data.SequentialSampler("abc"))
+    [0, 1, 2]
+    """
 
     def __init__(self, data_source: Sized) -> None:
         self.data_source = data_source
@@ -32,7 +43,14 @@ class SequentialSampler(Sampler):
 
 
 class RandomSampler(Sampler):
-    """Items by chance: each once, or with replacement."""
+    """Items by chance: each once, or with replacement.
+
+    Raises:
+        ValueError: ``num_samples`` is not positive.
+
+    >>> sorted(torch.utils.data.RandomSampler("abc"))
+    [0, 1, 2]
+    """
 
     def __init__(
         self,
@@ -70,7 +88,11 @@ class RandomSampler(Sampler):
 
 
 class SubsetRandomSampler(Sampler):
-    """Given items in random order."""
+    """Given items in random order.
+
+    >>> sorted(torch.utils.data.SubsetRandomSampler([5, 3, 8]))
+    [3, 5, 8]
+    """
 
     def __init__(
         self, indices: Sequence[int], generator: Generator | None = None
@@ -86,7 +108,11 @@ class SubsetRandomSampler(Sampler):
 
 
 class WeightedRandomSampler(Sampler):
-    """Items by chance, with given weights."""
+    """Items by chance, with given weights, which need not sum to 1.
+
+    >>> list(torch.utils.data.WeightedRandomSampler([0.0, 1.0], 3))
+    [1, 1, 1]
+    """
 
     def __init__(
         self,
@@ -109,7 +135,14 @@ class WeightedRandomSampler(Sampler):
 
 
 class BatchSampler(Sampler):
-    """The indices of another sampler in lists of a size."""
+    """The indices of another sampler in lists of a size.
+
+    Raises:
+        ValueError: ``batch_size`` is no positive integer.
+
+    >>> list(torch.utils.data.BatchSampler(range(5), 2, drop_last=False))
+    [[0, 1], [2, 3], [4]]
+    """
 
     def __init__(
         self, sampler: Iterable[Any], batch_size: int, drop_last: bool

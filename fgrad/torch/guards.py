@@ -1,0 +1,159 @@
+"""Memory that recorded operations saved: what happens where it is written to.
+
+Where PyTorch saves the same memory, `backward` refuses, as PyTorch's does: a *guard*
+knows the version. Where PyTorch does not, since its formula reads something else, the
+operation takes a copy just before the write.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fgrad.ir import Aval
+from fgrad.path import Path
+from fgrad.torch.reads import Reads, reads_of
+from fgrad.torch.storage import NOT_YET, Storage
+from fgrad.torch.tensor import Tensor
+
+if TYPE_CHECKING:
+    from fgrad.torch.graph import Node
+
+SAVED_INFERENCE = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created "
+    "in inference mode in computation tracked by autograd. To work around this, you "
+    "can make a clone to get a normal tensor and use it in autograd, or use "
+    "`torch.no_grad()` instead of `torch.inference_mode()`."
+)
+
+# A tensor whose memory is among the saved values, and must not change before
+# `backward`: its storage, the version then, its type, and where it came from: the
+# number of an edge, RESULT, or None for a constant; and whether it is a view.
+Guard = tuple[Storage, int, Aval, int | None, bool]
+RESULT = -1
+
+# The operations of which PyTorch saves a result (derivatives.yaml of PyTorch 2.13), by
+# the number of the node's name
+_OF_RESULTS = {
+    0: "Amax Amin Cdist Cholesky CholeskyInverse CholeskySolve Copysign Cumprod Dist "
+    "EuclideanDist Exp Exp2 Expm1 Hypot IndexReduce Ldexp LinalgCholeskyEx LinalgDet "
+    "LinalgEig LinalgEigh LinalgHouseholderProduct LinalgInvEx LinalgLu "
+    "LinalgLuFactorEx LinalgLuSolve LinalgPinv LinalgQr LinalgSlogdet LinalgSolveEx "
+    "LinalgSolveTriangular LinalgSvd LinalgVectorNorm LogSoftmax Logcumsumexp "
+    "Logsumexp MaskedSoftmax Median Nanmedian Norm Pdist Polar Prod Reciprocal Relu "
+    "Rsqrt ScatterReduce SegmentReduce Sgn Sigmoid Softmax SpecialErfcx SpecialI0E "
+    "SpecialI1 SpecialI1E SpecialLogNdtr SpecialNdtri Sqrt StandardGamma Std StdMean "
+    "Tan Tanh",
+    1: "Celu Copysign Elu LeakyRelu Max Min Norm Pow Prod RreluWithNoise",
+    2: "Norm Pow",
+    3: "Norm",
+}
+_SAVES_RESULTS = {
+    f"{name}Backward{number}"
+    for number, names in _OF_RESULTS.items()
+    for name in names.split()
+}
+# Those whose operands PyTorch does not save though the formulas here read them
+_SAVES_NO_OPERAND = {
+    f"{name}Backward0" for name in ("Softmax", "LogSoftmax", "NllLoss")
+}
+_SAVES_NO_OPERAND |= {"CopysignBackward0", "UnsafeViewBackward0"}
+
+
+def is_guarded(node: str, number: int | None) -> bool:
+    """Whether a write to what a node saved is refused: an operand, or RESULT."""
+    if number == RESULT:
+        return node in _SAVES_RESULTS
+    return node not in _SAVES_NO_OPERAND
+
+
+class Guarding:
+    """The tensors whose memory a fragment saved.
+
+    Attributes:
+        guards: of those whose change is refused.
+        lent: the others.
+    """
+
+    __slots__ = ("_node", "guards", "lent")
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self.guards: list[Guard] = []
+        self.lent: list[Tensor] = []
+
+    def add(self, tensor: Tensor, number: int | None) -> None:
+        """Note a tensor: an operand by the number of its edge, or RESULT, or None.
+
+        Raises:
+            RuntimeError: it was made in inference mode.
+        """
+        storage = tensor._storage
+        if storage.is_inference:
+            raise RuntimeError(SAVED_INFERENCE)
+        if not is_guarded(self._node, number):
+            self.lent.append(tensor)
+            return
+        storage.written_at = NOT_YET
+        is_view = tensor._base is not None
+        self.guards.append((storage, storage.version, tensor._aval, number, is_view))
+
+    def lend(self, node: Node) -> None:
+        """Have the node copy what was lent to it before that is written to."""
+        for tensor in self.lent:
+            tensor._storage.remember().add_reader(Loan(node, tensor._array))
+
+
+class Loan:
+    """Memory that a node reads in `backward`, unless it is written to before."""
+
+    __slots__ = ("_array", "_node")
+
+    def __init__(self, node: Node, array: Any) -> None:
+        self._node = weakref.ref(node)
+        self._array = array
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the node will still read it."""
+        node = self._node()
+        return node is not None and node.trace is not None
+
+    def settle(self) -> None:
+        """Give the node a copy."""
+        node = self._node()
+        if node is None or node.trace is None:
+            return
+        saved = node.trace.saved
+        for k, x in enumerate(saved):
+            if isinstance(x, np.ndarray) and np.may_share_memory(x, self._array):
+                saved[k] = x.copy()
+
+
+def guarding(
+    node: str,
+    path: Path,
+    inputs: Sequence[Tensor],
+    operands: Sequence[Any],
+    outs: Sequence[int | None],
+    results: Sequence[Tensor],
+) -> Guarding:
+    """The tensors whose memory a fragment saved, of its operands and results."""
+    reads: Reads = reads_of(path)
+    found = Guarding(node)
+    if not reads.owners and not reads.constants:
+        return found
+    for number, x in enumerate(inputs):
+        if number in reads.owners:
+            found.add(x, number)
+    for variable, result in zip(outs, results, strict=True):
+        if variable in reads.owners and result._aval.ndim:
+            found.add(result, RESULT)
+    if reads.constants:
+        for x in operands:
+            if isinstance(x, Tensor) and not x._requires:
+                found.add(x, None)
+    return found
