@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import fgrad
+import fgrad.torch as torch
 from fgrad.primitive import Primitive
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +48,8 @@ def test_docstring_examples_run(name):
     finder = doctest.DocTestFinder(exclude_empty=True)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     scope = {**vars(module), "np": np, "fgrad": fgrad}
+    if name.startswith("fgrad.torch"):
+        scope |= {"torch": torch, "nn": torch.nn, "F": torch.nn.functional}
     for test in finder.find(module, name, globs=scope):
         runner.run(test)
     assert runner.summarize(verbose=False).failed == 0

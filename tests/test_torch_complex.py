@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,20 @@ def test_forward_mode_and_gradcheck() -> None:
 
 
 def test_what_numpy_lacks_says_what_to_use() -> None:
-    with pytest.raises(AttributeError, match=r"use torch\.float32"):
-        _ = fgrad.torch.bfloat16
-    with pytest.raises(NotImplementedError, match="no bfloat16"):
-        fgrad.torch.ones(2).bfloat16()  # type: ignore[attr-defined]
+    module: Any = fgrad.torch
+    assert repr(module.bfloat16) == repr(torch.bfloat16)
+    assert module.bfloat16.is_floating_point and module.complex32.is_complex
+    assert copy.deepcopy(module.bfloat16) is module.bfloat16
+    x = module.ones(2)
+    for use in (
+        lambda: x.bfloat16(),
+        lambda: x.to(module.bfloat16),
+        lambda: module.zeros(2, dtype=module.bfloat16),
+        lambda: module.finfo(module.bfloat16),
+        lambda: module.promote_types(module.bfloat16, module.float32),
+        lambda: module.nn.Linear(1, 1).bfloat16(),
+        lambda: module.nn.Linear(1, 1).to(module.bfloat16),
+        lambda: module.set_default_dtype(module.bfloat16),
+    ):
+        with pytest.raises(NotImplementedError, match=r"use torch\.float32"):
+            use()

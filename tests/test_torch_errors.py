@@ -95,6 +95,7 @@ def block() -> Any:
     return y.sum()
 
 
+@pytest.mark.filterwarnings("ignore:(Converting a tensor|To copy construct)")
 @pytest.mark.parametrize(
     ("make", "what"),
     [
@@ -108,6 +109,15 @@ def block() -> Any:
         (lambda: torch.logical_and(leaf(), leaf()).float(), "logical_and()"),
         (lambda: leaf().long().float(), "the conversion to torch.int64"),
         (lambda: torch.zeros(3).copy_(leaf().detach()), "detach()"),
+        (lambda: torch.tensor(leaf().sum().item()), "item()"),
+        (lambda: torch.tensor([x.item() for x in leaf()]), "item()"),
+        (lambda: torch.tensor(leaf().tolist()), "tolist()"),
+        (lambda: torch.zeros(3) + leaf().sum().item(), "item()"),
+        (lambda: float(leaf()[0]) * torch.ones(3), "float()"),
+        (lambda: torch.tensor(leaf().detach().numpy()), "detach()"),
+        (lambda: torch.from_numpy(leaf().detach().numpy()[1:]), "detach()"),
+        (lambda: torch.as_tensor(leaf().argmax().float().item()), "argmax()"),
+        (lambda: torch.tensor(leaf()), "torch.tensor()"),
         (loop, "detach()"),
         (block, "torch.no_grad()"),
         (decorated, "torch.no_grad()"),
@@ -120,6 +130,17 @@ def test_what_cut_the_path(make: Callable[[], Any], what: str) -> None:
     assert " at test_torch_errors.py:" in added
     again = complaint(lambda: torch.autograd.grad(leaf().sum(), loss))
     assert again == added
+
+
+def test_numbers_that_left_the_graph_long_ago_are_forgotten() -> None:
+    number = leaf().sum().item()
+    for _ in range(100):
+        leaf().sum().item()
+    assert complaint(torch.tensor(number).backward).startswith("Nothing")
+    with torch.no_grad():
+        array = leaf().numpy()
+    assert complaint(torch.tensor(array).sum().backward).startswith("The path")
+    assert complaint(torch.tensor(array * 1).sum().backward).startswith("Nothing")
 
 
 def test_nothing_cut_the_path() -> None:

@@ -25,6 +25,8 @@ OPTIMIZERS = [
     "AdamW(p, lr=.05, weight_decay=.5, amsgrad=True, maximize=True)",
     "NAdam(p, lr=.05)",
     "RAdam(p, lr=.05, weight_decay=.1)",
+    "ASGD(p, lr=.05)",
+    "ASGD(p, lr=.05, lambd=.01, alpha=.5, t0=3, weight_decay=.1)",
     "RAdam(p, betas=(.5, .9), decoupled_weight_decay=True, weight_decay=.1)",
     "Adamax(p, lr=.05, weight_decay=.1)",
     "RMSprop(p, lr=.05)",

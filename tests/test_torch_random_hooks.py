@@ -139,3 +139,15 @@ def test_random_graphs(start: int) -> None:
         pairs = zip(found, expected, strict=True)
         assert all(close(a, b) for a, b in pairs), seed
         assert log == expected_log, seed
+
+
+@pytest.mark.parametrize("start", range(120, 160, 10))
+def test_random_graphs_that_were_met_before(start: int) -> None:
+    """Operations are recorded then, and nodes are made later."""
+    for seed in range(start, start + 10):
+        expected, expected_log = run(pytorch, seed)
+        for time in range(5):
+            found, log = run(fgrad.torch, seed)
+            pairs = zip(found, expected, strict=True)
+            assert all(close(a, b) for a, b in pairs), (seed, time)
+            assert log == expected_log, (seed, time)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import fgrad.torch
 
-TIMES = 4  # learnt, replayed, compiled, compiled
+TIMES = 6  # learnt, replayed, compiled; parts of a program are compiled later
 
 
 def agree(program: Callable[[Any], list[Any]]) -> None:
@@ -233,3 +233,53 @@ def data_program(library: Any) -> list[Any]:
 
 def test_changes_through_data() -> None:
     agree(data_program)
+
+
+def rows_exchanged(library: Any) -> list[Any]:
+    """Two results enter writes: the second one's history is looked at after the first.
+
+    What they were computed from has another history by then.
+    """
+    x = library.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    y = (x * 1.5).sin_()
+    y[0], y[1] = y[1].clone(), y[0].clone()
+    (y * y * 0.5 + y * 2).sum().backward()
+    return [numbers(x.grad), numbers(y)]
+
+
+def test_results_keep_their_history_when_an_operand_is_written_to() -> None:
+    agree(rows_exchanged)
+
+
+def saved_memory_changed(library: Any) -> list[Any]:
+    """Changes through ``.data`` of what backward reads: operands, results and views."""
+    x = library.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+    w = library.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    y = x * 0.5
+    part, product = y[1:3] * w[0], y.view(2, 2).t() @ w
+    growth = (x * 0.1).exp()
+    total = (part + product.sum(0) + growth[:2] + x[2:] * w[1]).sum()
+    seen = [numbers(total), numbers(y)]
+    y.data.mul_(3)
+    growth.data += 1
+    x.data[3] = 7.0
+    total.backward()
+    return [*seen, numbers(x.grad), numbers(w.grad)]
+
+
+def test_what_was_saved_changes_through_data() -> None:
+    agree(saved_memory_changed)
+
+
+def backward_in_the_midst(library: Any) -> list[Any]:
+    """What is computed after `backward` comes from the same operations."""
+    x = library.tensor([1.0, 2.0], requires_grad=True)
+    y = x * 1.5
+    z = y.pow(2)
+    y.sum().backward()
+    (found,) = library.autograd.grad(z.sum(), y, allow_unused=True)
+    return [numbers(found), numbers(x.grad)]
+
+
+def test_results_that_backward_left_pending() -> None:
+    agree(backward_in_the_midst)
