@@ -568,3 +568,19 @@ def test_a_loop_of_unknown_length() -> None:
 def test_float_of_a_traced_value() -> None:
     with pytest.raises(fgrad.errors.TracerConversionError, match="static"):
         on_xla(lambda x: float(x) * 2)(1.0)
+
+
+@pytest.mark.parametrize(
+    ("f", "name"),
+    [
+        (lambda x: x[x > 1], r"an index x\[\.\.\.\]"),
+        (lambda x: np.nonzero(x > 1)[0], "np.nonzero"),
+        (lambda x: np.unique(x), "np.unique"),
+        (lambda x: np.repeat(x, x.astype(int)), "np.repeat"),
+    ],
+)
+def test_shapes_that_depend_on_values_name_the_function(f: Any, name: str) -> None:
+    with pytest.raises(
+        fgrad.errors.BackendError, match=f"{name} asks for the elements"
+    ):
+        fgrad.jit(f, backend="jax")(np.arange(4.0))

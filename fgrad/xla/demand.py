@@ -6,6 +6,7 @@ operation by operation. So values are computed only where Python asks for one (`
 """
 
 import functools
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,8 +53,8 @@ class Demand:
         """The value, of which Python sees the ``kind`` (as guards name it)."""
         if kind == "array" and not self._allows_arrays:
             raise BackendError(
-                f"Python asks for the elements of {tracer.aval}, so that a shape would "
-                "depend on values (x[mask], np.nonzero, np.unique, np.repeat): XLA "
+                f"{_asking()} asks for the elements of {tracer.aval}, so that a shape "
+                "would depend on values (as of x[mask], np.nonzero, np.unique): XLA "
                 "lays out all memory before it runs. Use a mask (np.where(mask, x, 0), "
                 "np.sum(x * mask)), or a fixed size "
                 "(np.argsort(~mask, kind='stable')[:size]), or jit without backend="
@@ -70,6 +71,19 @@ class Demand:
         if key not in ends:
             ends[key] = Evaluation(trace.path, tracer.index)
         return ends[key](arguments)
+
+
+def _asking() -> str:
+    """What asks for values: the function of NumPy that fgrad runs, or Python."""
+    frame, name = sys._getframe(1), "Python"
+    while frame.f_back is not None:
+        frame = frame.f_back
+        module = frame.f_globals.get("__name__", "")
+        if module.startswith("fgrad.functions.") and not module.endswith("protocol"):
+            name = frame.f_code.co_name
+    if name in ("getitem", "setitem", "parse_index"):
+        return "an index x[...]"
+    return f"np.{name}" if hasattr(np, name) else "Python"
 
 
 class Evaluation:
