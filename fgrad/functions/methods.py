@@ -20,17 +20,18 @@ from fgrad.trace import Tracer, as_operand, refresh, type_of
 def _binary(prim: Primitive) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def method(self: Tracer, other: Any) -> Any:
         out = bind2(prim, self, other)
-        if self.aval.is_python and type_of(other).is_python:
-            return _as_number(out)
-        return out
+        return _with_number(out, other) if self.aval.is_python else out
 
     def reflected(self: Tracer, other: Any) -> Any:
         out = bind2(prim, other, self)
-        if self.aval.is_python and type_of(other).is_python:
-            return _as_number(out)
-        return out
+        return _with_number(out, other) if self.aval.is_python else out
 
     return method, reflected
+
+
+def _with_number(out: Any, other: Any) -> Any:
+    """What an operator gives for a Python number and another operand."""
+    return _as_number(out) if type_of(other).is_python else out
 
 
 def _as_number(out: Any) -> Any:
@@ -68,9 +69,7 @@ def _divmod(x: Any, y: Any) -> Any:
 
 def _power(self: Tracer, other: Any) -> Any:
     out = elementwise.power(self, other)
-    if self.aval.is_python and type_of(other).is_python:
-        return _as_number(out)
-    return out
+    return _with_number(out, other) if self.aval.is_python else out
 
 
 def _in_place(function: Callable[..., Any]) -> Callable[..., Any]:

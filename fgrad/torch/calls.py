@@ -1,4 +1,7 @@
-"""Operations that require a gradient, on their way into the run of the thread."""
+"""Operations on their way into the run of the thread.
+
+On the CPU these are the ones that require a gradient, on a device all.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from fgrad.torch.devices import CPU, device
 from fgrad.torch.modes import INFERENCE, STATE
+from fgrad.torch.placement import flat
 from fgrad.torch.remote import fill, remote_of, remote_tensor
 from fgrad.torch.runs import Run
 from fgrad.torch.steps import STEPS, Step
@@ -51,7 +52,7 @@ class DeviceRun(Run):
         """The pending results of a known step."""
         results = super().add(step)
         if INFERENCE.threads:
-            for result in results if isinstance(results, tuple) else (results,):
+            for result in flat([results]):
                 result._storage = new_storage()
         return results
 

@@ -99,7 +99,7 @@ def call_on_device(
     """
     if _STATE.is_inside:
         return function(*args, **named)
-    operands = [x for x in _flat([*args, *named.values()]) if isinstance(x, Tensor)]
+    operands = [x for x in flat([*args, *named.values()]) if isinstance(x, Tensor)]
     is_mixing = function.__name__ in _MIXING
     where = common_device(operands[:1] if is_mixing else operands)
     if where is CPU:
@@ -109,7 +109,7 @@ def call_on_device(
         result = function(*args, **named)
     finally:
         _STATE.is_inside = False
-    for x in _flat([result]):
+    for x in flat([result]):
         if isinstance(x, Tensor) and "_device" not in x.__dict__:
             x._device = where
     return result
@@ -125,15 +125,16 @@ def place(tensor: Tensor, where: device) -> Tensor:
 def place_all(results: Any, where: device) -> Any:
     """Have new tensors live on a device: a tensor, or a list or tuple of them."""
     if where is not CPU:
-        for result in _flat([results]):
+        for result in flat([results]):
             result._device = where
     return results
 
 
-def _flat(values: Iterable[Any]) -> Iterable[Any]:
+def flat(values: Iterable[Any]) -> Iterable[Any]:
+    """The values in lists and tuples of any depth."""
     for x in values:
         if isinstance(x, tuple | list):
-            yield from _flat(x)
+            yield from flat(x)
         else:
             yield x
 

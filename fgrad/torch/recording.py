@@ -10,7 +10,7 @@ from fgrad.torch.cuts import cut_of
 from fgrad.torch.devices import CPU, DEVICES
 from fgrad.torch.modes import STATE, cut_by_mode
 from fgrad.torch.performing import perform
-from fgrad.torch.placement import device_within
+from fgrad.torch.placement import device_within, flat
 from fgrad.torch.tensor import Tensor
 
 
@@ -54,7 +54,7 @@ def apply(
         if where is not CPU and _is_recordable(operands, view):
             call = Call(name, function, operands, view, constants, False)
             results = record_on_device(call, where)
-            for result in results if isinstance(results, tuple) else (results,):
+            for result in flat([results]):
                 result._cut = cut
             return results
     return perform(name, function, operands, view, constants, cut)

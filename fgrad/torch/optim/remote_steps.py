@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.jitting import jit
+from fgrad.torch.optim.bundles import STEP
 from fgrad.torch.optim.rule import Rule
 from fgrad.torch.remote import is_remote, remote_of, replace
 from fgrad.torch.tensor import Tensor
@@ -40,7 +41,7 @@ def step_on_device(
     dtype = params[0]._aval.dtype
     if any(x._aval.dtype != dtype for x in (*changing, *gradients)):
         return False
-    counts = {int(state["step"].item()) for state in states if "step" in state}
+    counts = {int(state[STEP].item()) for state in states if STEP in state}
     if len(counts) > 1:
         return False
     count = counts.pop() + 1 if counts else 0
@@ -53,8 +54,8 @@ def step_on_device(
         np.array(optimizer.numbers(group, count), dtype),
     )
     for state in states:
-        if "step" in state:
-            state["step"] += 1
+        if STEP in state:
+            state[STEP] += 1
     for tensor, new in zip(changing, news, strict=True):
         replace(tensor, new)
     return True
