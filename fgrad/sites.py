@@ -4,7 +4,7 @@ import functools
 import linecache
 import os
 import sys
-from types import FrameType
+from types import CodeType, FrameType
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +48,31 @@ def user_site() -> Site | None:
             return Site(file, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+Place = tuple[CodeType, int]  # code, and how far it got
+
+
+def user_place(skip: int) -> Place | None:
+    """As `user_site`, for lines that are rarely shown: `site_of` finds the line.
+
+    Args:
+        skip: how many callers belong to fgrad for sure.
+    """
+    frame: FrameType | None = sys._getframe(skip)
+    while frame is not None:
+        code = frame.f_code
+        if not is_library_file(code.co_filename):
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def site_of(place: Place) -> Site:
+    """The line of a place."""
+    code, offset = place
+    lines = (line for first, end, line in code.co_lines() if first <= offset < end)
+    return Site(code.co_filename, next(lines, None) or code.co_firstlineno)
 
 
 def at_site(site: Site | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fgrad.api import vjp
+from fgrad.checks import CHECKS
 from fgrad.errors import FgradError
 from fgrad.jitting import jit
 from fgrad.lower.quiet import quietly
@@ -87,6 +88,7 @@ class Program:
         results: what it gives first.
         positions: of the values that it takes; None for all.
         run: the compiled function of these.
+        checked: the same, where values are looked at (`fgrad.checks`).
     """
 
     def __init__(self, structure: Structure, results: Results, reach: Reach) -> None:
@@ -94,6 +96,7 @@ class Program:
         self._backend, count = structure.backend, len(structure.sources)
         self.positions = None if len(reach.values) == count else reach.values
         self.run: Callable[..., Any] = _not_compiled
+        self.checked: Callable[..., Any] = _not_compiled
 
     def compile(self, function: Callable[..., Any], given: Values) -> bool:
         """Compile a function; false if it depends on more than types."""
@@ -103,8 +106,12 @@ class Program:
             path = quietly(jit(function).signature, *given).paths[0]
         except FgradError:
             return False  # it runs operation by operation, and raises what it raises
-        self.run = path if path.is_quiet else partial(quietly, path)
-        return not path.guards()
+        if path.guards():
+            return False
+        function = path.compile() or path
+        self.run = function if path.is_quiet else partial(quietly, function)
+        self.checked = path if path.is_quiet else partial(quietly, path)
+        return True
 
     def _compile_for_xla(self, function: Callable[..., Any], given: Values) -> bool:
         run = jit(function, backend=self._backend)
@@ -112,8 +119,15 @@ class Program:
             run(*given)
         except FgradError:
             return False
-        self.run = run
+        self.run = self.checked = run
         return True
+
+    def __call__(self, values: Values) -> Any:
+        """What it gives for the values that entered."""
+        run = self.checked if CHECKS else self.run
+        if self.positions is None:
+            return run(*values)
+        return run(*[values[k] for k in self.positions])
 
     def chosen(self, values: Values) -> Values:
         """Those of the values that entered that it takes."""

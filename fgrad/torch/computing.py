@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fgrad.sites import user_site
-from fgrad.torch.accumulation import accumulate
+from fgrad.sites import user_place
+from fgrad.torch.accumulation import accumulate_all
 from fgrad.torch.compiling import Forward, Gradient, Program, View
 from fgrad.torch.complaints import freed
 from fgrad.torch.devices import CPU
@@ -23,7 +23,7 @@ from fgrad.torch.opening import Opened
 from fgrad.torch.ordering import give_serial
 from fgrad.torch.pending import part_of
 from fgrad.torch.performing import perform
-from fgrad.torch.steps import Step, Structure, arguments
+from fgrad.torch.steps import Structure, arguments
 from fgrad.torch.tensor import Tensor, make
 from fgrad.torch.views import kind_of, make_view
 
@@ -55,7 +55,7 @@ def evaluate(run: Run, alive: list[Tensor]) -> None:
     if program is None:
         replay(run, alive)
         return
-    outs, residuals = program.run(*program.chosen(run.values))
+    outs, residuals = program(run.values)
     tensors = {tensor._place[1]: tensor for tensor in alive}
     _fill(run, program, tensors, outs)
     run.is_compiled = True
@@ -66,12 +66,14 @@ def _fill(
     run: Run, program: Program, tensors: dict[int, Tensor], arrays: Sequence[Any]
 ) -> None:
     """Give pending tensors their values."""
-    for number, array in zip(program.results.computed, arrays, strict=True):
+    computed, views = program.results
+    hold = run.hold
+    for number, array in zip(computed, arrays, strict=True):
         tensor = tensors.get(number)
         if tensor is None:  # only views of it are held
             tensor = tensors[number] = _result(run, number)
-        run.hold(tensor, array)
-    for view in program.results.views:
+        hold(tensor, array)
+    for view in views:
         _fill_view(run, view, tensors)
 
 
@@ -188,20 +190,16 @@ class Ending:
         self.reach = structure.reach((number,))
         self.programs: dict[tuple[int, ...], Any] = {}
 
-    def program(self, held: tuple[int, ...], run: Run) -> Any:
+    def program(self, held: tuple[int, ...], run: Run) -> Gradient | None:
         """The program that gives the gradients and the results that are held."""
+        found = self.programs.get(held)
+        if type(found) is Gradient:
+            return found
 
         def make_program() -> Gradient:
             return Gradient(self.structure, self.number, held)
 
-        return _program(self.programs, held, run, make_program)
-
-
-def _ending(step: Step, number: int) -> Ending:
-    found = step.ends.get(number)
-    if found is None:
-        found = step.ends[number] = Ending(step.structure, number)
-    return found
+        return _program(self.programs, held, run, make_program)  # type: ignore[no-any-return]
 
 
 def differentiate(output: Tensor) -> bool:
@@ -218,8 +216,11 @@ def differentiate(output: Tensor) -> bool:
     if run.owner != get_ident():
         return False
     run.close()
-    ending = _ending(run.step, number)
-    reach, inputs, values = ending.reach, run.inputs, run.values
+    ends = run.step.ends
+    ending = ends.get(number)
+    if ending is None:
+        ending = ends[number] = Ending(run.step.structure, number)
+    reach, inputs = ending.reach, run.inputs
     if reach.is_refused:
         return False
     for k in reach.leaves:
@@ -241,7 +242,7 @@ def differentiate(output: Tensor) -> bool:
     try:
         program = ending.program(tuple(mine), run)
         if program is not None:
-            arrays, gradients = program.run(*program.chosen(values))
+            arrays, gradients = program(run.values)
     finally:
         if gradients is None:  # it is not compiled, or an operation failed
             run.leave(alive)
@@ -250,11 +251,8 @@ def differentiate(output: Tensor) -> bool:
     _fill(run, program, mine, arrays)
     run.is_compiled = True
     run.released |= reach.saving
-    run.freed_at = user_site()
-    for k, gradient in zip(reach.leaves, gradients, strict=True):
-        leaf = inputs[k]
-        if leaf._requires:
-            accumulate(leaf, run.gradient(gradient, leaf))
+    run.freed_by = user_place(2)
+    accumulate_all(run, [inputs[k] for k in reach.leaves], gradients)
     if rest:
         run.leave(rest)
     else:

@@ -19,7 +19,13 @@ from fgrad.torch.known import is_traced
 from fgrad.torch.registry import function
 from fgrad.torch.size import size_arguments
 from fgrad.torch.storage import take_over
-from fgrad.torch.tensor import Tensor, make, require_tensor, set_array
+from fgrad.torch.tensor import (
+    Tensor,
+    make,
+    new_storage,
+    require_tensor,
+    set_array,
+)
 from fgrad.trace import active_trace
 
 COPY_CONSTRUCT = (
@@ -38,7 +44,7 @@ def finish(array: Any, requires_grad: bool = False, device: Any = None) -> Tenso
     Raises:
         RuntimeError: integers are to require gradients.
     """
-    result = make(array)
+    result = make(array, new_storage() if requires_grad else None)
     if device is not None or (DEVICES.is_on and DEFAULT.where is not CPU):
         result._device = found(device)
     if requires_grad:

@@ -215,7 +215,7 @@ def record(
     """Run a function on operands of which one requires a gradient, and record it."""
     inputs: list[Tensor] = []
     layout: list[int | None] = []
-    arguments = [*operands, *constants]
+    arguments = [*operands, *map(array_of, constants)]
     for position, x in enumerate(operands):
         number = None
         if isinstance(x, Tensor):
@@ -255,6 +255,11 @@ def record(
         if variable is None:
             cut_off(result, name, *operands)
     return tuple(results) if traced.is_tuple else results[0]
+
+
+def array_of(x: Any) -> Any:
+    """The values of a tensor; anything else as it is."""
+    return x._array if isinstance(x, Tensor) else x
 
 
 def has_number(operands: Sequence[Any]) -> bool:

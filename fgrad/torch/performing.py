@@ -28,11 +28,11 @@ def perform(
         function: plain NumPy code.
         operands: tensors, and constants of other types.
         view: the results may share memory with the first operand.
-        constants: arrays that the function gets after the operands.
+        constants: arrays, or tensors, that the function gets after the operands.
         cut: what keeps the results from requiring gradients.
     """
-    arrays = [x._array if isinstance(x, Tensor) else x for x in operands]
-    out = quietly(function, *arrays, *constants)
+    arrays = [x._array if isinstance(x, Tensor) else x for x in (*operands, *constants)]
+    out = quietly(function, *arrays)
     results = []
     is_several = isinstance(out, tuple)
     for k, array in enumerate(out if is_several else (out,)):

@@ -8,7 +8,7 @@ import numpy as np
 
 from fgrad.torch.recording import apply
 from fgrad.torch.registry import method, operation
-from fgrad.torch.repeating import repeated
+from fgrad.torch.repeating import repeated, repeated_operator
 from fgrad.torch.tensor import Tensor, require_tensor
 
 _NODES = {
@@ -85,6 +85,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 
 
 @method("__matmul__")
+@repeated_operator
 def _matmul(self: Tensor, other: Any) -> Any:
     return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 

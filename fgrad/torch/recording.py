@@ -31,8 +31,9 @@ def apply(
             arguments and what it closes over.
         operands: tensors, and constants of other types, which are passed on.
         view: the results may share memory with the first operand.
-        constants: new arrays that the function gets after the operands, such as masks;
-            they are no operands for PyTorch, which does not show them.
+        constants: new arrays that the function gets after the operands, such as masks,
+            and tensors that have no gradients; they are no operands for PyTorch, which
+            does not show them.
 
     Returns:
         A tensor, or a tuple of tensors.

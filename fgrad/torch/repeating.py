@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fgrad.torch.devices import DEVICES
+from fgrad.torch.following import follower
 from fgrad.torch.keys import UNKEYED, part_key
 from fgrad.torch.modes import STATE
 from fgrad.torch.placement import call_on_device, is_elsewhere
 from fgrad.torch.runs import Run, begin_run
-from fgrad.torch.steps import Step
+from fgrad.torch.steps import STEPS, Step
 from fgrad.torch.tensor import Tensor
 from fgrad.torch.watch import WATCH
 
@@ -26,54 +27,23 @@ SAME: Any = object()  # the code of a second operand that is the first one
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def operator_again(function: Any, x: Any, y: Any) -> Any:
-    """The result of an operator on results of the run, or one and a number.
-
-    Returns:
-        None where it was not met before at this place.
-    """
+def _again(function: Any, args: tuple[Any, ...]) -> Any:
+    """The result of the call that followed here before; None for another call."""
+    if WATCH.active or not STATE.enabled:
+        return None
     run = STATE.run
-    if run is None or WATCH.active or not STATE.enabled:
-        return None
-    place = x._place
-    if place is None or place[0] is not run:
-        return None
-    cls = type(y)
-    if cls is Tensor:
-        other = y._place
-        if other is None or other[0] is not run:
-            return None
-        step = run.step.operators.get((function, place[1], other[1]))
-        if step is None or not run.is_lazy:
-            return None
-    elif cls is float or cls is int:
-        step = run.step.operators.get((function, place[1], cls))
-        if step is None or not run.is_lazy:
-            return None
-        run.inputs.append(y)
-        run.values.append(y)
-    else:
-        return None
-    return run.add(step)
-
-
-def _function_again(function: Any, x: Any) -> Any:
-    """As `operator_again`, for a function of one result of the run."""
-    run = STATE.run
-    if run is None or type(x) is not Tensor or WATCH.active or not STATE.enabled:
-        return None
-    place = x._place
-    if place is None or place[0] is not run:
-        return None
-    step = run.step.operators.get((function, place[1]))
-    return None if step is None or not run.is_lazy else run.add(step)
+    if run is None:
+        follow = STEPS.root.followers.get(function)
+        return None if follow is None else follow(begin_run(), args)
+    follow = run.step.followers.get(function)
+    return None if follow is None or not run.is_lazy else follow(run, args)
 
 
 def repeated_operator(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """An operator that takes the short way where it can; numbers are operands, too."""
 
     def call(x: Any, y: Any) -> Any:
-        result = operator_again(function, x, y)
+        result = _again(function, (x, y))
         if result is not None:
             return result
         if DEVICES.is_on and is_elsewhere((x, y)):
@@ -109,15 +79,10 @@ def repeated(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(*args: Any, **named: Any) -> Any:
-        result = None
-        if named:
-            pass
-        elif len(args) == 1:
-            result = _function_again(function, args[0])
-        elif len(args) == 2 and type(args[0]) is type(args[1]) is Tensor:
-            result = operator_again(function, *args)
-        if result is not None:
-            return result
+        if not named:
+            result = _again(function, args)
+            if result is not None:
+                return result
         if DEVICES.is_on and is_elsewhere((*args, *named.values())):
             return call_on_device(function, args, named)
         if named or WATCH.active or not STATE.enabled:
@@ -158,8 +123,6 @@ def _through(run: Run, key: Any, function: Any, args: tuple[Any, ...]) -> Any:
             _remember(run, before, key, args)
         return result
     step, order = known
-    if not order:
-        return run.add(step)
     entered = len(run.inputs)
     parts: list[Any] = []
     try:
@@ -170,6 +133,7 @@ def _through(run: Run, key: Any, function: Any, args: tuple[Any, ...]) -> Any:
         run.undo(entered)
         raise
     if parts == step.parts:
+        before.followers[function] = follower(run, step, args, order)
         return run.add(step)
     run.undo(entered)
     return function(*args)
@@ -197,12 +161,6 @@ def _remember(run: Run, before: Step, key: Any, args: tuple[Any, ...]) -> None:
     if numbers or (_takes_number(order, args) and _closes_over(step)):
         return
     before.shortcuts[key] = step, order
-    if step.is_tuple or len(args) > 2 or type(key[1]) is not int:
-        return
-    takes_number = len(args) == 2 and type(args[1]) in (int, float) and order == [1]
-    is_of_results = not order and all(type(code) is int for code in key[1:])
-    if is_of_results or takes_number:
-        before.operators[key] = step
 
 
 def _takes_number(order: list[int], args: tuple[Any, ...]) -> bool:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fgrad.ir import PYTHON_AVALS, aval_of
-from fgrad.sites import Site
+from fgrad.sites import Place, Site, site_of
 from fgrad.torch.computing import evaluate, replay
 from fgrad.torch.devices import CPU, device
 from fgrad.torch.graph import Edge, edge_of
@@ -58,7 +58,7 @@ class Run:
         is_lazy: results are pending; false where the structure is being learnt.
         marks: where its nodes come in the order of all, see `ordering`.
         released: the numbers of steps whose saved values `backward` freed.
-        freed_at: the user's line that did.
+        freed_by: the code of the user's that did, and where in it.
         edges: where what entered comes from, once a program computed results.
         opened: the nodes of the run, once it was computed.
     """
@@ -66,7 +66,7 @@ class Run:
     __slots__ = (
         "count",
         "edges",
-        "freed_at",
+        "freed_by",
         "inputs",
         "is_compiled",
         "is_lazy",
@@ -96,9 +96,14 @@ class Run:
         self.owner = get_ident()
         self.marks = [first_mark()]
         self.released: frozenset[int] = frozenset()
-        self.freed_at: Site | None = None
+        self.freed_by: Place | None = None
         self.edges: list[Edge | None] | None = None
         self.opened: Opened | None = None
+
+    @property
+    def freed_at(self) -> Site | None:
+        """The user's line that freed what was saved."""
+        return None if self.freed_by is None else site_of(self.freed_by)
 
     @property
     def is_waiting(self) -> bool:
@@ -144,7 +149,12 @@ class Run:
                 place = x._place
                 if place is not None and place[0] is self:
                     x._place = None
-                    x._storage.memory.remove_reader(self)  # type: ignore[union-attr]
+                    memory: Any = x._storage.memory
+                    readers = memory.readers
+                    if len(readers) == 1 and readers[0] is self:
+                        readers.clear()
+                    else:
+                        memory.remove_reader(self)
         self.inputs = []
         self.values = []
 
@@ -159,12 +169,14 @@ class Run:
     def take_alive(self) -> list[Tensor]:
         """The pending results that somebody holds; the others are forgotten."""
         tensors, self.tensors = self.tensors, []
-        alive = []
+        count, alive = sys.getrefcount, []
         while tensors:
             tensor = tensors.pop()
-            if sys.getrefcount(tensor) > _ALONE and tensor._pending:
+            if count(tensor) > _ALONE and tensor._pending:
                 alive.append(tensor)
         alive.reverse()
+        if not self.left:
+            return alive
         known = [reference() for reference in self.left]
         self.left = []
         return [x for x in known if x is not None and x._pending] + alive

@@ -75,7 +75,7 @@ class Step:
         is_full: a run ends here.
         shortcuts: children by calls of functions that lead to them, with the positions
             of the arguments that enter. See `repeating`.
-        operators: the same for operators on results, or on one and a number.
+        followers: by functions, the quick way of the last such call. See `following`.
         ends: what was derived for runs that end here.
         site: the user's line where it was first met.
     """
@@ -99,7 +99,7 @@ class Step:
         self.sources, self.is_tuple = sources, is_tuple
         self.children: dict[tuple[Any, ...], Step] = {}
         self.shortcuts: dict[Any, tuple[Step, list[int]]] = {}
-        self.operators: dict[Any, Step] = {}
+        self.followers: dict[Any, Any] = {}
         self.parts = list(parts)
         self.ends: dict[Any, Any] = {}
         self.avals = tuple(x._aval for x in results)

@@ -33,6 +33,7 @@ from fgrad.trace import (
     refresh,
     type_of,
 )
+from fgrad.tracer import alias
 from fgrad.transforms.curvature import curvature, is_plain
 from fgrad.transforms.jvp import Avals, Flags, forward, tangent_program
 from fgrad.transforms.vjp import pullback_program, reverse
@@ -240,7 +241,7 @@ def exported(leaf: Tracer) -> Any:
     is_exclusive = leaf.owned and leaf.origin is None
     if is_exclusive or isinstance(value, np.generic):
         return value
-    return value.copy()
+    return alias(value) if type(value) is Tracer else value.copy()
 
 
 def zeros(aval: Aval | None, lead: tuple[int, ...] = ()) -> Any:

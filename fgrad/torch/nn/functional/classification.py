@@ -9,6 +9,7 @@ import numpy as np
 from fgrad.torch.known import examined
 from fgrad.torch.nn.functional.losses import check_reduction, node_of, reduced
 from fgrad.torch.recording import one
+from fgrad.torch.repeating import repeated
 from fgrad.torch.softmaxes import log_softmax_of
 from fgrad.torch.tensor import Array, Tensor, require_tensor
 
@@ -118,13 +119,25 @@ def nll_loss(
     """
     x = require_tensor("nll_loss", input)
     check_reduction(reduction)
-    classes, ignored = _classes("nll_loss", x, target, ignore_index)
-    weights = None if weight is None else weight._array
+    _, ignored = _classes("nll_loss", x, target, ignore_index)
+    return _nll(x, target, weight, ignored, reduction)
 
-    def compute(u: Any) -> Any:
+
+@repeated
+def _nll(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignored: int | None,
+    reduction: str,
+) -> Tensor:
+    """The negative logarithms at classes, which were checked."""
+
+    def compute(u: Any, classes: Any, weights: Any = None) -> Any:
         return _picked(u, classes, weights, ignored, reduction)
 
-    return one(_nll_node(x), compute, x)
+    given = (target,) if weight is None else (target, weight)
+    return one(_nll_node(x), compute, x, constants=given)
 
 
 def cross_entropy(
@@ -160,21 +173,36 @@ def cross_entropy(
     """
     x = require_tensor("cross_entropy_loss", input)
     check_reduction(reduction)
-    axis = 1 if x._aval.ndim > 1 else 0
     weights = None if weight is None else weight._array
     if x._aval.shape == target._aval.shape and target.dtype.is_floating_point:
         return _with_probabilities(x, target, weights, reduction, label_smoothing)
-    classes, ignored = _classes("cross_entropy", x, target, ignore_index)
+    _, ignored = _classes("cross_entropy", x, target, ignore_index)
+    return _at_classes(x, target, weight, ignored, reduction, label_smoothing)
 
-    def compute(u: Any) -> Any:
+
+@repeated
+def _at_classes(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignored: int | None,
+    reduction: str,
+    smoothing: float,
+) -> Tensor:
+    """The cross entropy with classes, which were checked."""
+    axis = 1 if x._aval.ndim > 1 else 0
+
+    def compute(u: Any, classes: Any, weights: Any = None) -> Any:
         logs = log_softmax_of(u, axis)
         loss = _picked(logs, classes, weights, ignored, reduction)
-        if not label_smoothing:
+        if not smoothing:
             return loss
         spread = _spread(logs, classes, weights, ignored, axis, reduction)
-        return (1 - label_smoothing) * loss + label_smoothing / u.shape[axis] * spread
+        return (1 - smoothing) * loss + smoothing / u.shape[axis] * spread
 
-    return one("AddBackward0" if label_smoothing else _nll_node(x), compute, x)
+    node = "AddBackward0" if smoothing else _nll_node(x)
+    given = (target,) if weight is None else (target, weight)
+    return one(node, compute, x, constants=given)
 
 
 def _spread(
