@@ -293,14 +293,15 @@ def test_numbers_that_change_compile_nothing() -> None:
 
 
 def test_code_is_one_line_for_an_operation() -> None:
-    """Twelve operations of Adam; what is computed on the way takes two blocks."""
+    """Twelve operations of Adam; what is computed on the way takes a block."""
     optimizer = build(ADAM, parameters(ftorch, "float32"))
     rule = optimizer.rule(optimizer.param_groups[0])
     kernel = compiled(rule, np.dtype("float32"), False)
     lines = inspect.getsource(kernel.run).splitlines()
     assert len(lines) == 1 + 12
     assert lines[1].strip() == "subtract(gradient, exp_avg, block0)"
-    assert kernel.blocks == 2
+    assert lines[4].strip() == "multiply(exp_avg_sq, kept, exp_avg_sq)"
+    assert kernel.blocks == 1
 
 
 def test_a_copied_optimiser_goes_on() -> None:

@@ -156,26 +156,46 @@ class Statements:
         out = eqn.outs[0].aval if eqn.outs else None
         is_float = out is not None and eqn.prim.elementwise and out.is_inexact
         names = [operand(atom, self.table, is_float) for atom in eqn.ins]
-        if not is_float or out is None or not out.ndim:
+        dtype = _dtype_of_numbers(eqn)
+        if dtype is None:
             return names
         return [
-            self._number(atom.value, out) or name if type(atom) is Lit else name
+            self._number(atom.value, dtype) or name if type(atom) is Lit else name
             for atom, name in zip(eqn.ins, names, strict=True)
         ]
 
-    def _number(self, value: Any, aval: Aval) -> str | None:
+    def _number(self, value: Any, dtype: Any) -> str | None:
         """The name of a number as an array without axes: ufuncs take it more quickly.
 
-        Where it is exact in float64; a Python number takes part in other dtypes.
+        A Python number takes part in the dtype of the arrays.
         """
-        if aval.dtype != np.float64 or type(value) not in (int, float):
+        if type(value) not in (int, float) or not math.isfinite(value):
             return None
-        if not math.isfinite(value) or (type(value) is int and abs(value) >= EXACT):
+        if type(value) is int and abs(value) >= EXACT:
             return None
         text = repr(float(value)).removesuffix(".0")
         name = "k" + text.replace("-", "m").replace(".", "_").replace("+", "")
-        self.globals.definitions[name] = [f"{name} = np.array({float(value)!r})"]
+        given = repr(float(value))
+        if dtype != np.float64:
+            name, given = f"{name}_f32", f"{given}, np.float32"
+        self.globals.definitions[name] = [f"{name} = np.array({given})"]
         return name
+
+
+_MASKS = {np.dtype(bool)}  # of conditions
+
+
+def _dtype_of_numbers(eqn: Eqn) -> Any:
+    """The dtype that Python numbers get beside the arrays of an elementwise equation.
+
+    Returns:
+        None where that is not simple.
+    """
+    if not eqn.prim.elementwise or not eqn.outs or not eqn.outs[0].aval.ndim:
+        return None
+    dtypes = {atom.aval.dtype for atom in eqn.ins if type(atom) is not Lit} - _MASKS
+    dtype = dtypes.pop() if len(dtypes) == 1 else None
+    return dtype if dtype in (np.float64, np.float32) else None
 
 
 def _begun_in(buffer: str, out: str, first: str, lines: list[str]) -> list[str]:

@@ -1,9 +1,11 @@
 """``where``: elements of one operand or of another; ``relu``: the same with zero."""
 
+import itertools
 from typing import Any
 
 import numpy as np
 
+from fgrad.ir import Aval
 from fgrad.ops.logic import is_less_equal
 from fgrad.primitive import Primitive, Sample, elementwise, elementwise_aval
 
@@ -47,6 +49,15 @@ def _select(condition: Any, x: Any, y: Any, char: str, out: Any) -> Any:
     return out
 
 
+def _where_lines(
+    out: str, ins: list[str], avals: list[Aval], params: Any, in_place: bool
+) -> tuple[str, ...] | None:
+    """NumPy's own function, where that gives the array, and quickly."""
+    if avals[0].size >= UNPREDICTABLE or not any(aval.ndim for aval in avals):
+        return None
+    return (f"{out} = np.where({', '.join(ins)})",)
+
+
 def _where_jax(xla: Any, condition: Any, x: Any, y: Any) -> Any:
     values = xla.cast(condition, bool), *xla.cast_all(x, y)
     return xla.lax.select(*map(xla.spread, values))
@@ -65,6 +76,7 @@ where: Primitive = Primitive(
     elementwise=True,
     scalar="{1} if {0} else {2}",
     takes_out=True,
+    statements=_where_lines,
     jax=_where_jax,
     samples=lambda: [
         Sample((np.array([True, False]), np.array([1.0, 2.0]), np.array([3.0, 4.0]))),
@@ -74,16 +86,31 @@ where: Primitive = Primitive(
 )
 
 
+def _keeps_zeros() -> bool:
+    """Whether ``np.maximum(0.0, x)`` gives ``x`` where that is -0.0.
+
+    It does with the instructions of x86 processors, not with those of others.
+    """
+    found = []
+    for size, char in itertools.product((1, 2, 3, 4, 7, 19, 64, 133), _CHARS):
+        line = np.full(2 * size, -0.0, char)
+        for x in (line[:size], line[::2], line.reshape(2, size).T):
+            found += [np.signbit(np.maximum(_ZERO[char], x)).all()]
+            found += [np.signbit(np.maximum(_ZERO[char], x, out=x.copy())).all()]
+    return all(found)
+
+
+_ZERO = {char: np.zeros((), char) for char in _CHARS}
+_MAXIMUM_KEEPS_ZEROS = _keeps_zeros()
+
+
 def _relu_numpy(x: Any, out: Any = None) -> Any:
-    """0 where an element is less; -0.0 stays, which ``np.maximum`` does not keep."""
-    if type(x) is not np.ndarray or x.size >= UNPREDICTABLE:
-        return _where_numpy(x < 0, 0, x, out)
-    if out is None:
-        out = x.copy()
-    else:
-        np.copyto(out, x)
-    out[x < 0] = 0
-    return out
+    """0 where an element is less; -0.0 stays."""
+    if type(x) is np.ndarray:
+        zero = _ZERO.get(x.dtype.char) if _MAXIMUM_KEEPS_ZEROS else None
+        if zero is not None:
+            return np.maximum(zero, x) if out is None else np.maximum(zero, x, out=out)
+    return _where_numpy(x < 0, 0, x, out)
 
 
 def _relu_jax(xla: Any, x: Any) -> Any:

@@ -57,14 +57,13 @@ class Bundle:
         self._members = members
         arrays = [member.array for member in members]
         dtype, size = arrays[0].dtype, sum(array.size for array in arrays)
-        self._copies: list[tuple[Array, Array]] | None = None
+        self._copies: list[tuple[Array, Array]] = []  # of parameters: from, to
         if len(members) == 1:
             self._x = arrays[0].reshape(-1)
             flat = [held.array.reshape(-1) for held in members[0].held]
         else:
             self._x, self._gradient = np.empty((2, size), dtype)
-            parts = _split(self._x, arrays), _split(self._gradient, arrays)
-            self._copies = list(zip(*parts, strict=True))
+            self._copies = list(zip(_split(self._x, arrays), arrays, strict=True))
             flat = [_joined(members, k) for k in range(len(members[0].held))]
         steps = flat[len(rule.state) :]  # one array, or none
         self._steps = [(array, array.dtype.type(1)) for array in steps]
@@ -106,21 +105,19 @@ class Bundle:
             storage = tensor._storage
             if storage.memory is not None:
                 writing(tensor)
-            storage.changed()
+            if storage.views or storage.written_at is not None:
+                storage.changed()
+            else:
+                storage.version += 1
         for steps, one in self._steps:
             np.add(steps, one, steps)
         count = int(counts[0]) + 1 if counts else 0
         self._numbers[:] = optimizer.numbers(group, count)
-        if self._copies is None:
-            (gradient,) = gradients
-            gradient = gradient.reshape(-1)
+        if self._copies:
+            gradient = np.concatenate(gradients, None, self._gradient)
+            np.concatenate([array for _, array in self._copies], None, self._x)
         else:
-            gradient = self._gradient
-            for member, copies, own in zip(
-                self._members, self._copies, gradients, strict=True
-            ):
-                copies[0][...] = member.array
-                copies[1][...] = own
+            gradient = gradients[0].reshape(-1)
 
         def update(first: int, last: int) -> None:
             for part, x, operands in self._pieces[first:last]:
@@ -130,9 +127,8 @@ class Bundle:
             run_parts(update, len(self._pieces), 1)
         else:
             update(0, len(self._pieces))
-        if self._copies is not None:
-            for member, (x, _) in zip(self._members, self._copies, strict=True):
-                member.array[...] = x
+        for x, array in self._copies:
+            array[...] = x
         return True
 
     def _gradients_of(self, states: dict[Any, Any]) -> list[Array] | None:

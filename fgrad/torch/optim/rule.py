@@ -74,8 +74,8 @@ def _write(program: Program, arguments: Sequence[str]) -> Kernel:
     """The results of the program, in order, take the place of its first input and of
     its third and following ones: the parameter and its state.
 
-    An equation writes where nothing reads any more: into the place of a result, or into
-    a block.
+    An equation writes where nothing reads any more: into the place of a result (which
+    holds other values until then), or into a block.
     """
     inputs = program.ins
     targets = list(zip(program.outs, [inputs[0], *inputs[2:]], strict=False))
@@ -83,6 +83,8 @@ def _write(program: Program, arguments: Sequence[str]) -> Kernel:
     last = {atom: k for k, eqn in enumerate(program.eqns) for atom in eqn.ins}
     last |= dict.fromkeys(program.outs, len(program.eqns))
     names: dict[Atom, str] = dict(zip(inputs, arguments, strict=True))
+    held: dict[str, Atom] = {names[target]: target for _, target in targets}
+    awaited = {names[target] for out, target in targets if out in places}
     known, blocks, free, lines = Globals(), 0, [], []
     for number, eqn in enumerate(program.eqns):
         assert fills_in_place(eqn), f"{eqn.prim.name} is not elementwise"
@@ -90,12 +92,16 @@ def _write(program: Program, arguments: Sequence[str]) -> Kernel:
             repr(atom.value) if isinstance(atom, Lit) else names[atom]
             for atom in eqn.ins
         ]
-        for atom in dict.fromkeys(eqn.ins):
-            is_block = names.get(atom, "").startswith("block")
-            free += [names[atom]] if is_block and last[atom] == number else []
+        over = [atom for atom in dict.fromkeys(eqn.ins) if last.get(atom) == number]
+        free += [names[atom] for atom in over if names[atom] not in arguments]
+        unset = [names[atom] for atom in over if names[atom] in awaited]
         place = places.get(eqn.outs[0])
-        if place is not None and last.get(place, -1) <= number:
+        if place is not None and last.get(held[names[place]], -1) <= number:
             name = names[place]
+            awaited.discard(name)
+        elif unset:
+            name = unset[0]
+            held[name] = eqn.outs[0]
         elif free:
             name = free.pop()
         else:
