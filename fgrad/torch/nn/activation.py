@@ -33,8 +33,8 @@ class _Activation(Module):
             setattr(self, name, given.get(name, default))
 
     def forward(self, input: Tensor) -> Any:
-        values = {name: getattr(self, name) for name in self.options}
-        return type(self).function(input, **values)
+        values = [getattr(self, name) for name in self.options]
+        return type(self).function(input, *values)
 
     def extra_repr(self) -> str:
         parts = []

@@ -72,7 +72,12 @@ class Linear(Module):
             init.uniform_within(self.bias, self.in_features)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, self.weight, self.bias)
+        own: dict[str, Any] = self._parameters  # of which an attribute takes longer
+        try:
+            weight, bias = own["weight"], own["bias"]
+        except KeyError:  # it is computed, or was replaced by a tensor
+            weight, bias = self.weight, self.bias
+        return F.linear(input, weight, bias)
 
     def extra_repr(self) -> str:
         return (
