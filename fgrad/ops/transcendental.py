@@ -180,11 +180,41 @@ sqrt: Primitive = elementwise(
 cbrt: Primitive = elementwise(
     "cbrt", np.cbrt, lambda t, out, x: t / (3 * square(out)), ranges=POSITIVE
 )
+
+
+def _logaddexp_slope_numpy(x: Any, y: Any) -> Any:
+    """``exp(x) / (exp(x) + exp(y))``; where both are infinite 1 at inf, 0 at -inf."""
+    slope = 1.0 / (1.0 + np.exp(y - x))
+    is_twice = np.isinf(x) & (x == y)
+    return (
+        np.where(is_twice, x > 0, slope).astype(slope.dtype)
+        if is_twice.any()
+        else slope
+    )
+
+
+logaddexp_slope: Primitive = elementwise(
+    "logaddexp_slope",
+    _logaddexp_slope_numpy,
+    lambda t, out, x, y: t * (out * (1.0 - out)),
+    lambda t, out, x, y: t * (out * (out - 1.0)),
+    scalar="1.0 / (1.0 + float(np.exp({1} - {0})))",
+    calm="-700.0 < {1} - {0} < 700.0",
+    jax=lambda xla, x, y: _logaddexp_slope_jax(xla, *xla.cast_all(x, y)),
+)
+
+
+def _logaddexp_slope_jax(xla: Any, x: Any, y: Any) -> Any:
+    is_twice = xla.np.isinf(x) & (x == y)
+    slope = 1.0 / (1.0 + xla.np.exp(y - x))
+    return xla.np.where(is_twice, (x > 0).astype(slope.dtype), slope)
+
+
 logaddexp: Primitive = elementwise(
     "logaddexp",
     np.logaddexp,
-    lambda t, out, x, y: t * _softmax_term(x, out),
-    lambda t, out, x, y: t * _softmax_term(y, out),
+    lambda t, out, x, y: t * logaddexp_slope(x, y),
+    lambda t, out, x, y: t * logaddexp_slope(y, x),
 )
 logaddexp2: Primitive = elementwise(
     "logaddexp2",
@@ -198,10 +228,6 @@ def _difference(x: Any, out: Any) -> Any:
     # x - out is NaN where both are infinite; the derivative is 1 at inf, and 0 at -inf
     largest = float(np.finfo(type_of(out).numpy_dtype).max)
     return minimum(x, largest) - maximum(minimum(out, largest), -largest)
-
-
-def _softmax_term(x: Any, out: Any) -> Any:
-    return exp(_difference(x, out))
 
 
 # --- trigonometric and hyperbolic functions

@@ -1,5 +1,7 @@
 """Rules for what is known when a program is traced: constants and their equations."""
 
+import math
+
 import numpy as np
 
 from fgrad.ir import Atom, Eqn, Lit, Var, aval_of
@@ -58,6 +60,22 @@ def repeated(eqn: Eqn, facts: Facts) -> Outcome:
     if ins == list(eqn.ins):
         return None
     return [Eqn(eqn.prim, tuple(ins), eqn.params, eqn.outs, eqn.site)]
+
+
+def logaddexp_slope_of_number(eqn: Eqn, facts: Facts) -> Outcome:
+    """``exp(x) / (exp(x) + exp(c))`` for a finite c: ``1 / (1 + exp(c - x))``."""
+    x, y = eqn.ins
+    number = y.value if type(y) is Lit else None
+    if type(number) not in (int, float) or not math.isfinite(number):
+        return None
+    if number:
+        apart, first = apply("subtract", (y, x), eqn.site)
+    else:
+        apart, first = apply("negative", (x,), eqn.site)
+    power, second = apply("exp", (apart,), eqn.site)
+    total, third = apply("add", (Lit(1.0), power), eqn.site)
+    _, last = apply("divide", (Lit(1.0), total), eqn.site)
+    return finish([first, second, third, last], eqn)
 
 
 def add_to_zeros(eqn: Eqn, facts: Facts) -> Outcome:
@@ -120,4 +138,5 @@ ANY: tuple[Rule, ...] = (folded, repeated)  # where a constant is among the oper
 EXACT: Rules = {
     "index_add": (add_to_zeros, add_to_scatter),
     "index_update": (update_of_zeros,),
+    "logaddexp_slope": (logaddexp_slope_of_number,),
 }

@@ -14,7 +14,7 @@ from fgrad.ir import Atom, Eqn, Lit, Program, Var
 from fgrad.rewrites.facts import Facts, apply, is_blas
 
 STEPS = 4  # fewer are no gain
-ROWS = 8  # rows of a step up to which joining pays: with more, BLAS does as well
+ROWS = 16  # rows of a step up to which joining pays: with more, BLAS does as well
 LARGEST = 1 << 22  # elements of a joined array
 SHARE = 2  # of a sliced array at least one in so many slices is multiplied
 
