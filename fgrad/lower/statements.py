@@ -203,6 +203,8 @@ def _begun_in(buffer: str, out: str, first: str, lines: list[str]) -> list[str]:
     begin, *rest = lines
     if begin.startswith(f"{out} = np.zeros("):
         return [f"{out} = {buffer}", f"{out}.fill(0)", *rest]
+    if begin.startswith(f"{out} = np.empty("):
+        return [f"{out} = {buffer}", *rest]
     if begin.startswith(f"{out} = np.array("):
         return [f"{out} = {buffer}", f"np.copyto({out}, {first})", *rest]
     return lines

@@ -1,5 +1,6 @@
 """Indexing as Python source: what generated programs show for it."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from fgrad.ir import Aval
 from fgrad.ops.at import At, Steps, follow, has_repeats
+
+LARGE = 1 << 12  # elements from which zeros are not written where others follow
 
 
 def _index_text(at: At, names: Sequence[str]) -> str:
@@ -106,8 +109,25 @@ def scatter_lines(
     aval = Aval(params["shape"], params["dtype"])
     assignment = "+=" if has_repeats(params["at"], avals[1:]) else "="
     write = _write(out, aval, ins[0], ins[1:], params, assignment, avals[1:])
-    zeros = f"{out} = np.zeros({_shape_and_dtype(params)})"
-    return None if write is None else [zeros, write]
+    if write is None:
+        return None
+    rest = _around(params)
+    if rest is None:
+        return [f"{out} = np.zeros({_shape_and_dtype(params)})", write]
+    zeros = [f"{out}[{part}] = 0" for part in rest]
+    return [f"{out} = np.empty({_shape_and_dtype(params)})", *zeros, write]
+
+
+def _around(params: Any) -> list[str] | None:
+    """What a slice along the first axis of a large array leaves, where that is little."""
+    at, shape = params["at"], params["shape"]
+    if params.get("path") or len(at) != 1 or type(at[0]) is not tuple:
+        return None
+    start, stop, step = slice(*at[0]).indices(shape[0])
+    if step != 1 or math.prod(shape) < LARGE or 2 * (stop - start) < shape[0]:
+        return None
+    parts = [f":{start}"] if start else []
+    return parts + ([f"{stop}:"] if stop < shape[0] else [])
 
 
 def write_lines(assignment: str) -> Any:

@@ -65,10 +65,11 @@ def repeated(eqn: Eqn, facts: Facts) -> Outcome:
 def logaddexp_slope_of_number(eqn: Eqn, facts: Facts) -> Outcome:
     """``exp(x) / (exp(x) + exp(c))`` for a finite c: ``1 / (1 + exp(c - x))``."""
     x, y = eqn.ins
-    number = y.value if type(y) is Lit else None
-    if type(number) not in (int, float) or not math.isfinite(number):
+    if type(y) is not Lit or type(y.value) not in (int, float):
         return None
-    if number:
+    if not math.isfinite(y.value):
+        return None
+    if y.value:
         apart, first = apply("subtract", (y, x), eqn.site)
     else:
         apart, first = apply("negative", (x,), eqn.site)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from fgrad.ir import Atom, Eqn, Program
 from fgrad.passes import Substitution, cse, dce, simpler
-from fgrad.rewrites import constants, few, products, shapes, sums
+from fgrad.rewrites import constants, factors, few, products, shapes, sums
 from fgrad.rewrites.facts import Facts, Outcome, Rules
 from fgrad.rewrites.steps import joined_steps
 
@@ -26,7 +26,7 @@ def _joined(*tables: Rules) -> Rules:
 # For each primitive the rules that leave results the same, and those that round
 # elsewhere, with those that come first.
 EXACT = _joined(constants.EXACT, shapes.EXACT, few.EXACT, sums.EXACT)
-RULES = _joined(EXACT, products.ROUNDING, sums.ROUNDING, few.ROUNDING)
+RULES = _joined(EXACT, products.ROUNDING, sums.ROUNDING, few.ROUNDING, factors.ROUNDING)
 TURNING: Rules = {"transpose": (products.transposed_product,)}
 
 
