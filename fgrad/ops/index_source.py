@@ -119,7 +119,7 @@ def scatter_lines(
 
 
 def _around(params: Any) -> list[str] | None:
-    """What a slice along the first axis of a large array leaves, where that is little."""
+    """What a slice along the first axis of a large array leaves, if that is little."""
     at, shape = params["at"], params["shape"]
     if params.get("path") or len(at) != 1 or type(at[0]) is not tuple:
         return None

@@ -14,12 +14,17 @@ import numpy as np
 
 from fgrad.sites import user_place
 from fgrad.torch.accumulation import accumulate_all
-from fgrad.torch.compiling import Forward, Gradient, Program, View
+from fgrad.torch.compiling import (
+    Forward,
+    Gradient,
+    Program,
+    View,
+    shares_memory,
+)
 from fgrad.torch.complaints import freed
 from fgrad.torch.devices import CPU
 from fgrad.torch.graph import record
 from fgrad.torch.memory import unlocked
-from fgrad.torch.opening import Opened
 from fgrad.torch.ordering import give_serial
 from fgrad.torch.pending import part_of
 from fgrad.torch.performing import perform
@@ -34,11 +39,13 @@ PATIENCE = 1  # so often a structure is computed without a program of its own
 _REPLAYED: Any = object()  # in place of a program that cannot be compiled
 
 
-def _program(known: dict[Any, Any], key: Any, run: Run, make_program: Any) -> Any:
+def _program(
+    known: dict[Any, Any], key: Any, run: Run, make_program: Any, patience: int
+) -> Any:
     """A compiled program of a run; None if it is to be replayed."""
     found = known.get(key, 0)
     if type(found) is int:
-        if found < PATIENCE and run.where is CPU:
+        if found < patience and run.where is CPU:
             known[key] = found + 1
             return None
         program = make_program()
@@ -46,20 +53,54 @@ def _program(known: dict[Any, Any], key: Any, run: Run, make_program: Any) -> An
     return None if found is _REPLAYED else found
 
 
-def evaluate(run: Run, alive: list[Tensor]) -> None:
-    """Compute pending results, and keep what a later `backward` needs."""
+def needed(run: Run, alive: list[Tensor], wanted: Tensor) -> list[Tensor]:
+    """The pending results that are computed where a value is asked for.
+
+    All, unless the others are far more work; then those on the way to it. What is left
+    is computed together when another value is asked for: what both need is computed
+    twice, and not more often.
+    """
+    if run.opened is not None and run.opened.is_computed:
+        return alive
+    number = wanted._place[1]
+    structure = run.step.structure
+    others = tuple([x._place[1] for x in alive if x is not wanted])
+    if not others or not structure.is_apart(number, others):
+        return alive
+    numbers = structure.reach((number,)).numbers
+    rest = [x for x in alive if x._place[1] not in numbers]
+    if any(shares_memory(structure, x._place[1]) for x in rest):
+        return alive  # a view and its base are computed together
+    return [x for x in alive if x._place[1] in numbers]
+
+
+def evaluate(run: Run, alive: list[Tensor], every: list[Tensor]) -> list[Tensor]:
+    """Compute pending results, and keep what a later `backward` needs.
+
+    Returns:
+        Those that are pending still: of ``every``, if the structure is compiled.
+    """
     structure = run.step.structure
     numbers = tuple([tensor._place[1] for tensor in alive])
     ends = run.step.ends
-    program = _program(ends, numbers, run, lambda: Forward(structure, numbers))
+    is_second = run.opened is not None and run.opened.is_computed
+    patience = 0 if is_second else PATIENCE
+    program = _program(
+        ends, numbers, run, lambda: Forward(structure, numbers), patience
+    )
     if program is None:
-        replay(run, alive)
-        return
+        replay(run, every)
+        return []
     outs, residuals = program(run.values)
     tensors = {tensor._place[1]: tensor for tensor in alive}
     _fill(run, program, tensors, outs)
     run.is_compiled = True
-    run.opened = Opened(structure, run, program, residuals, tensors)
+    run.open().add(run, program, residuals, tensors)
+    left = [tensor for tensor in every if tensor._pending]
+    if left:  # what saves these values is computed before somebody writes there
+        for tensor in alive:
+            tensor._storage.remember().add_reader(run)
+    return left
 
 
 def _fill(
@@ -125,7 +166,7 @@ def replay(run: Run, alive: Sequence[Tensor]) -> None:
     ):
         env[source.number] = _entered(x, value)
     reach = structure.reach(tuple([tensor._place[1] for tensor in alive]))
-    nodes = run.open().nodes if run.is_compiled else None
+    nodes = run.open().made() if run.is_compiled else None
     for k in reach.steps:
         step = structure.steps[k]
         assert step.function is not None
@@ -139,9 +180,11 @@ def replay(run: Run, alive: Sequence[Tensor]) -> None:
             give_serial(node, run.marks, k)
             if k in run.released:
                 node.release(run.freed_at)
-            if nodes is not None:  # results of `backward` may have one of this step
-                for result in results:
+            if nodes is not None:  # results of a program may have one of this step
+                for number, result in enumerate(results, step.first):
                     result._node = nodes.setdefault(k, node)
+                    if result._node is not node:
+                        result._number = run.open().place(number)[1]
         env.update(zip(range(step.first, step.count), results, strict=True))
     real = {id(env[tensor._place[1]]): tensor for tensor in alive}
     for tensor in alive:
@@ -199,7 +242,7 @@ class Ending:
         def make_program() -> Gradient:
             return Gradient(self.structure, self.number, held)
 
-        return _program(self.programs, held, run, make_program)  # type: ignore[no-any-return]
+        return _program(self.programs, held, run, make_program, PATIENCE)  # type: ignore[no-any-return]
 
 
 def differentiate(output: Tensor) -> bool:
@@ -207,7 +250,7 @@ def differentiate(output: Tensor) -> bool:
 
     Returns:
         False where this way is not open: there are nodes on the way to the leaves, or
-        the structure is not compiled.
+        the structure is not compiled, or a part of it was computed before.
 
     Raises:
         RuntimeError: `backward` went through the same operations before.
@@ -221,7 +264,7 @@ def differentiate(output: Tensor) -> bool:
     if ending is None:
         ending = ends[number] = Ending(run.step.structure, number)
     reach, inputs = ending.reach, run.inputs
-    if reach.is_refused:
+    if reach.is_refused or (run.opened is not None and run.opened.is_computed):
         return False
     for k in reach.leaves:
         if inputs[k]._node is not None or inputs[k]._hooks is not None:

@@ -6,7 +6,7 @@ They are like those of operations that ran at once, so that all that looks at no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fgrad.ops.at import follow
 from fgrad.torch.compiling import HELD, IN, OUT, PART, Forward
@@ -36,48 +36,82 @@ class Kept:
         self.constants = None
 
 
+class Computed(NamedTuple):
+    """Results that one program computed.
+
+    Attributes:
+        forward: the program.
+        residuals: what it gave besides results.
+        held: the memory of results that `backward` reads, by number.
+    """
+
+    forward: Forward
+    residuals: list[Any]
+    held: dict[int, Any]
+
+
 class Opened:
     """The nodes of a run.
 
     Args:
         structure: its steps.
         run: knows where what entered comes from, and the steps that were released.
-        forward: the program that computed it, or None where `backward` did.
-        residuals: what that gave besides results.
-        tensors: those that were computed, by number.
+
+    Attributes:
+        nodes: those that were made, by step.
     """
 
-    def __init__(
-        self,
-        structure: Structure,
-        run: Run,
-        forward: Forward | None = None,
-        residuals: list[Any] | None = None,
-        tensors: dict[int, Tensor] | None = None,
-    ) -> None:
+    def __init__(self, structure: Structure, run: Run) -> None:
         run.link()
         self._structure, self._edges = structure, run.edges
         self._released, self._marks = run.released, run.marks
         self._freed_at = run.freed_at
-        self._forward, self._residuals = forward, residuals
         self._values = run.values
+        self._computed: list[Computed] = []
         self._guarded: dict[int, Guard] = {}
-        self._held: dict[int, Any] = {}
-        if forward is not None:
-            for number, tensor in (tensors or {}).items():
-                self._guard(number, tensor)
-                if number in forward.kept:
-                    self._held[number] = tensor._array
-            for source, x in zip(structure.sources, run.inputs, strict=True):
-                if isinstance(x, Tensor):
-                    self._guard(source.number, x)
-        self.nodes: dict[int, Node] = {} if run.opened is None else run.opened.nodes
+        self.nodes: dict[int, Node] = {}
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether a program computed results, and kept what `backward` needs."""
+        return bool(self._computed)
+
+    def add(
+        self,
+        run: Run,
+        forward: Forward,
+        residuals: list[Any],
+        tensors: dict[int, Tensor],
+    ) -> None:
+        """Note what a program computed.
+
+        Args:
+            run: what entered it, and the steps that were released.
+            forward: the program.
+            residuals: what it gave besides results.
+            tensors: the results, by number.
+        """
+        self._released, self._freed_at = run.released, run.freed_at
+        for number, tensor in tensors.items():
+            self._guard(number, tensor)
+        for source, x in zip(self._structure.sources, run.inputs, strict=True):
+            if isinstance(x, Tensor) and source.number not in self._guarded:
+                self._guard(source.number, x)
+        held = {n: x._array for n, x in tensors.items() if n in forward.kept}
+        self._computed.append(Computed(forward, residuals, held))
 
     def _guard(self, number: int, tensor: Tensor) -> None:
         storage = tensor._storage
         storage.written_at = NOT_YET
         is_view = tensor._base is not None
         self._guarded[number] = storage, storage.version, tensor._aval, None, is_view
+
+    def made(self) -> dict[int, Node]:
+        """All nodes of the steps that were computed."""
+        for computed in self._computed:
+            for k in computed.forward.fragments:
+                self.place(self._structure.steps[k].first)
+        return self.nodes
 
     def place(self, number: int) -> Edge:
         """The node and the variable of a result."""
@@ -92,9 +126,17 @@ class Opened:
         first = self._structure.steps[k].first
         return self._fragment(k).outs[number - first]
 
+    def _source(self, k: int) -> Computed | None:
+        """The first program that computed a step."""
+        for computed in self._computed:
+            if k in computed.forward.fragments:
+                return computed
+        return None
+
     def _fragment(self, k: int) -> Fragment:
-        if self._forward is not None and k in self._forward.fragments:
-            return self._forward.fragments[k]
+        source = self._source(k)
+        if source is not None:
+            return source.forward.fragments[k]
         fragment = self._structure.steps[k].fragment
         assert fragment is not None
         return fragment
@@ -131,22 +173,22 @@ class Opened:
         """The saved values of a step; None where `backward` freed them."""
         if not self._structure.saves(k):
             return list(fragment.own or ())
-        if self._forward is None or k in self._released or k not in self._forward.saved:
+        source = self._source(k)
+        if source is None or k in self._released:
             return None
-        return [self._at(*place) for place in self._forward.saved[k]]
+        return [self._at(source, *place) for place in source.forward.saved[k]]
 
-    def _at(self, kind: str, where: Any) -> Any:
+    def _at(self, source: Computed, kind: str, where: Any) -> Any:
         """A saved value at its place, see `fgrad.torch.compiling`."""
         if kind == IN:
             return self._values[where]
         if kind == HELD:
-            return self._held[where]
+            return source.held[where]
         if kind == PART:
             memory, steps = where
-            return follow(self._at(*memory), steps)
+            return follow(self._at(source, *memory), steps)
         if kind == OUT:
-            assert self._residuals is not None
-            return self._residuals[where]
+            return source.residuals[where]
         return where
 
     def _guard_of(self, number: int) -> Guard | None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from fgrad.ir import PYTHON_AVALS, aval_of
 from fgrad.sites import Place, Site, site_of
-from fgrad.torch.computing import evaluate, replay
+from fgrad.torch.computing import evaluate, needed, replay
 from fgrad.torch.devices import CPU, device
 from fgrad.torch.graph import Edge, edge_of
 from fgrad.torch.keys import Lifted
@@ -120,7 +120,7 @@ class Run:
         """Give a pending tensor its values, and all others that are alive."""
         if self.owner == get_ident():
             try:
-                self.settle()
+                self.settle(tensor)
             except Exception:
                 replay(self, [tensor])  # another one may be to blame
             return
@@ -128,17 +128,26 @@ class Run:
             if tensor._pending:
                 replay(self, [tensor])
 
-    def settle(self) -> None:
-        """Compute all results that are pending and alive; the run ends."""
+    def settle(self, wanted: Tensor | None = None) -> None:
+        """Compute results that are pending and alive; the run ends.
+
+        Args:
+            wanted: one of them, without which others may stay pending.
+        """
         self.close()
-        alive = self.take_alive()
-        if alive:
+        every = self.take_alive()
+        left: list[Tensor] = []
+        if every:
             try:
-                evaluate(self, alive)
+                alive = every if wanted is None else needed(self, every, wanted)
+                left = evaluate(self, alive, every)
             except BaseException:
-                self.leave(alive)  # who asks for it gets the error
+                self.leave(every)  # who asks for it gets the error
                 raise
-        self.forget_values()
+        if left:
+            self.leave(left)
+        else:
+            self.forget_values()
 
     def forget_values(self) -> None:
         """Let go of what entered, but for what nodes of the run are linked to."""

@@ -19,6 +19,7 @@ from fgrad.sites import user_site
 from fgrad.torch.graph import Node
 from fgrad.torch.reads import reads_of
 from fgrad.torch.tensor import Tensor
+from fgrad.torch.work import is_much_more, work_of
 
 LONGEST = 4000  # operations of one run; it ends there, and the next one begins
 LARGEST = 1 << 31  # bytes of results of one run; likewise
@@ -127,6 +128,13 @@ class Step:
         """The whole structure that ends here."""
         return Structure(self)
 
+    @cached_property
+    def work(self) -> float:
+        """How much work the operation is; see `fgrad.torch.work`."""
+        if self.fragment is not None:
+            return work_of(self.fragment.path)
+        return float(sum([aval.size for aval in self.avals]))
+
 
 def fragment_of(node: Node) -> Fragment:
     """How the operation of a node was recorded."""
@@ -183,12 +191,23 @@ class Structure:
             for number in range(step.first, step.count)
         }
         self._reaches: dict[tuple[int, ...], Reach] = {}
+        self._parted: dict[tuple[int, tuple[int, ...]], bool] = {}
 
     def reach(self, numbers: tuple[int, ...]) -> Reach:
         """What results depend on."""
         found = self._reaches.get(numbers)
         if found is None:
             found = self._reaches[numbers] = self._find_reach(numbers)
+        return found
+
+    def is_apart(self, number: int, others: tuple[int, ...]) -> bool:
+        """Whether a result is to be computed without others that are far more work."""
+        key = number, others
+        found = self._parted.get(key)
+        if found is None:
+            own, whole = self.reach((number,)), self.reach((number, *others))
+            found = is_much_more(self, own.steps, whole.steps)
+            self._parted[key] = found
         return found
 
     def _find_reach(self, numbers: tuple[int, ...]) -> Reach:
