@@ -12,7 +12,15 @@ import fgrad
 from benchmarks.peers import _fgrad_derived
 from benchmarks.workload import find_workloads
 from fgrad.ir import Program
-from fgrad.rewrites import constants, optimise, products, shapes, sums, turn_products
+from fgrad.rewrites import (
+    constants,
+    factors,
+    optimise,
+    products,
+    shapes,
+    sums,
+    turn_products,
+)
 
 TYPES = {
     "a": "f64[6]", "b": "f64[6]", "s": "f64[]", "u": "f64[5]", "o": "f64[1,6]",
@@ -52,6 +60,16 @@ EXACT = {
         (f"c:{V} = multiply C a", None),
         (f"c:{V} = power a HALF", None),
         (f"c:{V} = add s HALF", None),  # the shape comes from the constant
+    ],
+    "logaddexp_slope_of_number": [
+        (f"c:{V} = logaddexp_slope a 0.0",
+         f"d:{V} = negative a; e:{V} = exp d; g:{V} = add 1.0 e; "
+         f"h:{V} = divide 1.0 g"),
+        (f"c:{V} = logaddexp_slope a 2.5",
+         f"d:{V} = subtract 2.5 a; e:{V} = exp d; g:{V} = add 1.0 e; "
+         f"h:{V} = divide 1.0 g"),
+        (f"c:{V} = logaddexp_slope a b", None),
+        (f"c:{V} = logaddexp_slope 0.0 a", None),
     ],
     "add_to_zeros": [
         (f"c:{V} = index_add[{HEAD}] ZERO u", f"c:{V} = {SCATTER} u"),
@@ -134,6 +152,18 @@ EXACT = {
 }  # fmt: skip
 TYPES["p0"] = "f64[6,1]"
 ROUNDING = {
+    "common_factor": [
+        (f"c:{V} = multiply 2.0 a; d:{V} = multiply 2.0 b; e:{V} = add c d",
+         f"c:{V} = add a b; d:{V} = multiply 2.0 c"),
+        (f"c:{V} = multiply -3.0 a; d:{V} = multiply b 3.0; e:{V} = add c d",
+         f"c:{V} = subtract a b; d:{V} = multiply -3.0 c"),
+        (f"c:{V} = multiply 2.0 a; d:{V} = multiply b 2.0; e:{V} = multiply d a; "
+         f"f:{V} = subtract c e",
+         f"c:{V} = multiply b a; d:{V} = subtract a c; e:{V} = multiply 2.0 d"),
+        (f"c:{V} = multiply 2.0 a; d:{V} = multiply 3.0 b; e:{V} = add c d", None),
+        (f"c:{V} = multiply 2.0 a; d:{V} = multiply 2.0 b; e:{V} = add c d; "
+         f"f:{V} = multiply e c", None),  # one is read elsewhere
+    ],
     "transposed_times_vector": [
         (f"c:f64[6,4] = transpose[axes=(1, 0)] m; d:{V} = matmul c k",
          f"d:{V} = matmul k m"),
@@ -310,7 +340,7 @@ def test_every_rule_has_a_case():
         exact |= {rule.__name__ for rules in table.values() for rule in rules}
     rounding = {
         rule.__name__
-        for table in (products.ROUNDING, sums.ROUNDING)
+        for table in (products.ROUNDING, sums.ROUNDING, factors.ROUNDING)
         for rules in table.values()
         for rule in rules
     }
@@ -337,7 +367,7 @@ def names(program):
     return [eqn.prim.name for eqn in program.eqns]
 
 
-@pytest.mark.parametrize("batch", [(), (1,), (2,), (8,), (9,)])
+@pytest.mark.parametrize("batch", [(), (1,), (2,), (15,), (17,)])
 def test_products_of_steps_are_one_product(batch):
     args = recurrent_arguments(6, *batch)
     gradient = fgrad.value_and_grad(recurrent)
@@ -346,11 +376,12 @@ def test_products_of_steps_are_one_product(batch):
     value, grads = gradient(*args)
     np.testing.assert_allclose(found[0], value, 1e-14)
     for name, one in found[1].items():
-        np.testing.assert_allclose(one, grads[name], 1e-12, 1e-13)
+        bound = 1e-13 * np.max(np.abs(grads[name]))
+        np.testing.assert_allclose(one, grads[name], 1e-12, bound)
     product = names(jitted.lower(*args)).count("matmul")
     # one of the inputs, six of states, one of the loss, five back, two of weights and
     # one of the bias
-    assert product == 16 if batch != (9,) else product > 26
+    assert product == 16 if batch != (17,) else product > 26
     few = recurrent_arguments(3, *batch)
     assert "concatenate" not in names(jitted.lower(*few))
 

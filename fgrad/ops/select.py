@@ -1,6 +1,6 @@
 """``where``: elements of one operand or of another; ``relu``: the same with zero."""
 
-import itertools
+import functools
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from fgrad.ops.logic import is_less_equal
 from fgrad.primitive import Primitive, Sample, elementwise, elementwise_aval
 
 UNPREDICTABLE = 1 << 13  # elements from which NumPy's select waits for its branches
-_BITS = {"d": np.dtype(np.int64), "f": np.dtype(np.int32)}  # of selected elements
+_CHARS = "df"  # of the dtypes whose bits are selected
 
 
 def _where_numpy(condition: Any, x: Any, y: Any, out: Any = None) -> Any:
@@ -42,7 +42,7 @@ def _dtype_of_bits(condition: Any, x: Any, y: Any) -> Any:
             return None
         if found is None:
             found = operand.dtype
-        if operand.dtype is not found or found.char not in _BITS:
+        if operand.dtype is not found or found.char not in _CHARS:
             return None
         if operand.ndim and operand.shape != condition.shape:
             return None
@@ -55,7 +55,7 @@ def _select(condition: Any, x: Any, y: Any, dtype: Any, out: Any) -> Any:
     For a condition that changes often this takes a fifth of the time.
     """
     first, second = np.asarray(x, dtype), np.asarray(y, dtype)
-    mask = out.view(_BITS[dtype.char])
+    mask = out.view(np.int64 if dtype.char == "d" else np.int32)
     mask[...] = condition
     if not first.ndim and _is_zero(first):
         mask -= 1
@@ -113,30 +113,31 @@ where: Primitive = Primitive(
 )
 
 
+@functools.cache
 def _keeps_zeros() -> bool:
     """Whether ``np.maximum(0.0, x)`` gives ``x`` where that is -0.0.
 
     It does with the instructions of x86 processors, not with those of others.
     """
     found = []
-    for size, char in itertools.product((1, 2, 3, 4, 7, 19, 64, 133), _BITS):
-        line = np.full(2 * size, -0.0, char)
-        for x in (line[:size], line[::2], line.reshape(2, size).T):
-            found += [np.signbit(np.maximum(_ZERO[char], x)).all()]
-            found += [np.signbit(np.maximum(_ZERO[char], x, out=x.copy())).all()]
+    for char in _CHARS:
+        zero = np.zeros((), char)
+        for size in (1, 2, 3, 4, 7, 19, 64, 133):
+            line = np.full(2 * size, -0.0, char)
+            for x in (line[:size], line[::2], line.reshape(2, size).T):
+                found += [np.signbit(np.maximum(zero, x)).all()]
+                found += [np.signbit(np.maximum(zero, x, out=x.copy())).all()]
     return all(found)
 
 
-_ZERO = {char: np.zeros((), char) for char in _BITS}
-_MAXIMUM_KEEPS_ZEROS = _keeps_zeros()
+_ZERO, _SINGLE_ZERO = np.zeros(()), np.zeros((), "float32")
 
 
 def _relu_numpy(x: Any, out: Any = None) -> Any:
     """0 where an element is less; -0.0 stays."""
-    if type(x) is np.ndarray:
-        zero = _ZERO.get(x.dtype.char) if _MAXIMUM_KEEPS_ZEROS else None
-        if zero is not None:
-            return np.maximum(zero, x) if out is None else np.maximum(zero, x, out=out)
+    if type(x) is np.ndarray and x.dtype.char in _CHARS and _keeps_zeros():
+        zero = _ZERO if x.dtype.char == "d" else _SINGLE_ZERO
+        return np.maximum(zero, x) if out is None else np.maximum(zero, x, out=out)
     return _where_numpy(x < 0, 0, x, out)
 
 
