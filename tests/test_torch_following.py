@@ -62,7 +62,7 @@ SCRIPTS: dict[str, Script] = {
     "product at the end": lambda module, x, y: (x + 1) * y,
     "reflected": lambda module, x, y: y * (x * 2),
     "quotient": lambda module, x, y: y / (x + 1),
-    "function": lambda module, x, y: module.relu(x * y),
+    "function": lambda module, x, y: module.neg(x * y),
 }
 MATRICES: dict[str, Script] = {
     "matrices": lambda module, x, y: x @ y,
