@@ -18,6 +18,7 @@ from fgrad.rewrites import (
     optimise,
     products,
     shapes,
+    slots,
     sums,
     turn_products,
 )
@@ -29,7 +30,7 @@ TYPES = {
     "col": "f64[4,1]", "big": "f64[600,500]", "large": "f64[600,500]",
     "row": "f64[500]", "two": "f64[2,600,500]", "i": "i64[6]", "x0": "f64[4,3]",
     "y0": "f64[5]", "y1": "f64[5]", "y2": "f64[5]", "y3": "f64[5]",
-    "one": "f64[1,1]", "wide": "f64[3,9,9]", "n90": "f64[90]",
+    "z2": "f64[4,2]", "one": "f64[1,1]", "wide": "f64[3,9,9]", "n90": "f64[90]",
 }  # fmt: skip
 CONSTANTS = {
     "C": np.arange(6.0) - 2.5, "HALF": np.full(6, 0.5), "ZERO": np.zeros(6),
@@ -40,8 +41,10 @@ CONSTANTS = {
     "ONES12": np.ones(12),
 }  # fmt: skip
 V, M = "f64[6]", "f64[4,6]"
+WHOLE = "(None, None, None)"
 HEAD, TAIL = "at=((None, -1, None),)", "at=((1, None, None),)"
 AXES3 = "(None, None, None), (None, None, None)"
+GRID_SCATTER = f"scatter[shape=(4, 6), dtype='float64', at=({WHOLE}"
 SCATTER = f"scatter[shape=(6,), dtype='float64', {HEAD}]"
 EXACT = {
     "folded": [
@@ -60,6 +63,21 @@ EXACT = {
         (f"c:{V} = multiply C a", None),
         (f"c:{V} = power a HALF", None),
         (f"c:{V} = add s HALF", None),  # the shape comes from the constant
+    ],
+    "add_beside": [
+        (f"c:{V} = scatter[shape=(6,), dtype='float64', at=((None, 1, None),)] w; "
+         f"d:{V} = index_add[at=((5, 6, None),)] c w",
+         f"c:{V} = scatter[shape=(6,), dtype='float64', at=((None, 1, None),)] w; "
+         f"d:{V} = index_update[at=((5, 6, None),)] c w"),
+        (f"c:{V} = {SCATTER} u; d:{V} = index_add[at=((5, 6, None),)] c w",
+         f"c:{V} = concatenate[axis=0] u w"),
+        (f"c:{M} = {GRID_SCATTER}, (4, 6, None))] z2; "
+         f"d:{M} = index_add[at=({WHOLE}, (None, 1, None))] c col; "
+         f"e:{M} = index_add[at=({WHOLE}, (1, 4, None))] d x0",
+         f"e:{M} = concatenate[axis=1] col x0 z2"),
+        (f"c:{V} = {SCATTER} u; d:{V} = index_add[{TAIL}] c u", None),
+        (f"c:{V} = {SCATTER} u; d:{V} = index_add[at=((5, 6, None),)] c w; "
+         f"e:{V} = sin c; g:{V} = add d e", None),
     ],
     "logaddexp_slope_of_number": [
         (f"c:{V} = logaddexp_slope a 0.0",
@@ -336,7 +354,7 @@ def test_rules(before, after, is_exact):
 
 def test_every_rule_has_a_case():
     exact = {r.__name__ for r in constants.ANY}
-    for table in (constants.EXACT, shapes.EXACT, sums.EXACT):
+    for table in (constants.EXACT, shapes.EXACT, slots.EXACT, sums.EXACT):
         exact |= {rule.__name__ for rules in table.values() for rule in rules}
     rounding = {
         rule.__name__

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from fgrad.ir import Atom, Eqn, Program
 from fgrad.passes import Substitution, cse, dce, simpler
-from fgrad.rewrites import constants, factors, few, products, shapes, sums
+from fgrad.rewrites import constants, factors, few, products, shapes, slots, sums
 from fgrad.rewrites.facts import Facts, Outcome, Rules
 from fgrad.rewrites.steps import joined_steps
 
@@ -25,7 +25,7 @@ def _joined(*tables: Rules) -> Rules:
 
 # For each primitive the rules that leave results the same, and those that round
 # elsewhere, with those that come first.
-EXACT = _joined(constants.EXACT, shapes.EXACT, few.EXACT, sums.EXACT)
+EXACT = _joined(constants.EXACT, shapes.EXACT, few.EXACT, slots.EXACT, sums.EXACT)
 RULES = _joined(EXACT, products.ROUNDING, sums.ROUNDING, few.ROUNDING, factors.ROUNDING)
 TURNING: Rules = {"transpose": (products.transposed_product,)}
 

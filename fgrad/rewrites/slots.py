@@ -1,0 +1,107 @@
+"""Rules for slots of an array that are filled one after the other.
+
+The gradient of an array that is read in parts is such an array. The parts are slices,
+or numbers of elements, that have nothing in common.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fgrad.ir import Atom, Eqn
+from fgrad.rewrites.facts import Facts, Outcome, Rules, apply, finish
+
+SLOTS = 16  # that are filled before another one is looked at
+JOINED = 1 << 16  # elements up to which joining parts costs less than writing to slots
+_FILLING = ("scatter", "index_update", "index_add")
+
+At = tuple[Any, ...]
+Filled = list[tuple[At, Atom]]
+
+
+def add_beside(eqn: Eqn, facts: Facts) -> Outcome:
+    """Adding to a slot of zeros beside others that were filled: writing to it.
+
+    Where all slots are filled then, joining what they are filled with.
+    """
+    aval = eqn.outs[0].aval
+    last = _filled_by(eqn, 2)
+    if last is None or eqn.ins[1].aval.dtype != aval.dtype:
+        return None
+    filled = [last]
+    before = facts.before(eqn.ins[0], *_FILLING)
+    for _ in range(SLOTS):
+        if before is None:
+            return None
+        is_first = before.prim.name == "scatter"
+        slot = _filled_by(before, 1 if is_first else 2)
+        if slot is None or not _is_apart(last[0], slot[0], aval.shape):
+            return None
+        filled.append(slot)
+        if is_first:
+            return _joined(eqn, filled) or _updated(eqn, last[0])
+        before = facts.before(before.ins[0], *_FILLING)
+    return None
+
+
+def _filled_by(eqn: Eqn, count: int) -> tuple[At, Atom] | None:
+    """The slot that an equation with so many operands fills, and with what."""
+    params = dict(eqn.params)
+    at: At = params["at"]
+    if len(eqn.ins) != count or params.get("path"):
+        return None
+    is_plain = all(type(e) is int or (type(e) is tuple and e[2] is None) for e in at)
+    return (at, eqn.ins[count - 1]) if is_plain else None
+
+
+def _updated(eqn: Eqn, at: At) -> Outcome:
+    _, new = apply("index_update", eqn.ins, eqn.site, at=at)
+    return finish([new], eqn)
+
+
+def _joined(eqn: Eqn, filled: Filled) -> Outcome:
+    """The parts along an axis that make up the whole array."""
+    aval = eqn.outs[0].aval
+    if aval.size > JOINED:
+        return None
+    for axis in range(aval.ndim):
+        parts = sorted(
+            (_bounds(at[axis], aval.shape[axis]), k)
+            for k, (at, _) in enumerate(filled)
+            if axis < len(at)
+        )
+        ends = [0, *(bounds[1] for bounds, _ in parts)]
+        starts = [*(bounds[0] for bounds, _ in parts), aval.shape[axis]]
+        if len(parts) < len(filled) or ends != starts:
+            continue
+        values = tuple(filled[k][1] for _, k in parts)
+        shapes = [
+            (*aval.shape[:axis], stop - start, *aval.shape[axis + 1 :])
+            for (start, stop), _ in parts
+        ]
+        if [value.aval.shape for value in values] != shapes:
+            return None
+        _, new = apply("concatenate", values, eqn.site, axis=axis)
+        return finish([new], eqn)
+    return None
+
+
+def _is_apart(one: At, other: At, shape: Sequence[int]) -> bool:
+    """Whether two slots have no element in common."""
+    for length, a, b in zip(shape, one, other, strict=False):
+        first, last = _bounds(a, length)
+        start, stop = _bounds(b, length)
+        if last <= start or stop <= first:
+            return True
+    return False
+
+
+def _bounds(entry: Any, length: int) -> tuple[int, int]:
+    """Where an entry of an index begins and ends."""
+    if type(entry) is int:
+        place: int = entry % length
+        return place, place + 1
+    start, stop, _ = slice(*entry).indices(length)
+    return start, stop
+
+
+EXACT: Rules = {"index_add": (add_beside,)}
