@@ -12,7 +12,17 @@ import numpy as np
 from fgrad import errors, identities
 from fgrad.functions.protocol import FUNCTIONS, PRIMITIVES, UFUNCS
 from fgrad.primitive import Primitive
-from fgrad.rewrites import bands, constants, products, shapes, steps, sums
+from fgrad.rewrites import (
+    bands,
+    constants,
+    factors,
+    few,
+    products,
+    shapes,
+    slots,
+    steps,
+    sums,
+)
 
 FOLDER = Path(__file__).parent
 
@@ -151,7 +161,10 @@ def rewrite_page():
         1, or `0 * x` for 0. What a branch of a jitted function depends on is the same
         to the last bit as without rules.
     """
-    exact = {"any": constants.ANY}, constants.EXACT, shapes.EXACT, sums.EXACT
+    exact = (
+        {"any": constants.ANY},
+        *(rules.EXACT for rules in (constants, shapes, few, slots, sums)),
+    )
     parts = [
         textwrap.dedent(head).strip(),
         "## Local identities\n\nOf all programs, those that are read too. Results stay "
@@ -162,7 +175,7 @@ def rewrite_page():
         rule_rows(*exact),
         "## Of jitted programs, rounding elsewhere\n\nResults agree to 2 units in the "
         "last place for each term of a sum.",
-        rule_rows(products.ROUNDING, sums.ROUNDING),
+        rule_rows(*(rules.ROUNDING for rules in (products, sums, few, factors))),
         f"## Unrolled loops\n\n{module_text(steps)}",
         f"## Jacobians\n\n{module_text(bands)}",
     ]

@@ -170,6 +170,12 @@ EXACT = {
 }  # fmt: skip
 TYPES["p0"] = "f64[6,1]"
 ROUNDING = {
+    "square_of_reciprocal": [
+        (f"c:{V} = divide 1.0 a; d:{V} = divide c a; e:{V} = add c d",
+         f"c:{V} = divide 1.0 a; d:{V} = square c; e:{V} = add c d"),
+        (f"c:{V} = divide 2.0 a; d:{V} = divide c a", None),
+        (f"c:{V} = divide 1.0 a; d:{V} = divide c b", None),
+    ],
     "common_factor": [
         (f"c:{V} = multiply 2.0 a; d:{V} = multiply 2.0 b; e:{V} = add c d",
          f"c:{V} = add a b; d:{V} = multiply 2.0 c"),

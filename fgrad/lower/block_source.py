@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator
 
 from fgrad.ir import Eqn, Program, Var
-from fgrad.lower.blocks import Run, is_sliced
+from fgrad.lower.blocks import BLOCK, Run, is_sliced
 from fgrad.lower.plan import Plan
 from fgrad.lower.results import take_blocks
 from fgrad.lower.statements import Statements, fills, fills_in_place
 from fgrad.lower.threads import run_parts
+
+DOT = BLOCK // 2  # elements of a product: for more, BLAS starts threads of its own
 
 Line = tuple[str, int, Eqn | None]  # text, depth, and the equation it computes
 
@@ -105,9 +107,12 @@ class BlockWriter:
             name = table[eqn.outs[0]]
             (line,) = self.statements.lines(eqn)
             value = line.removeprefix(f"{name} = ")
-            if eqn.prim.name == "matmul":  # BLAS would start threads of its own
-                pair = ", ".join(table[atom] for atom in eqn.ins)
-                value = f"np.einsum('i,i->', {pair})"
+            if eqn.prim.name == "matmul":
+                first, second = (table[atom] for atom in eqn.ins)
+                value = " + ".join(
+                    f"{first}[{part}].dot({second}[{part}])"
+                    for part in (f":{DOT}", f"{DOT}:")
+                )
             yield f"{name}_sums[i0 // {self.run.rows}] = {value}", eqn
             self.dead += [v for v in self.plan.frees[number] if v not in self.produced]
 

@@ -1,4 +1,4 @@
-"""Rules for numbers that are factors of terms."""
+"""Rules for factors of terms, and for quotients."""
 
 from fgrad.ir import Atom, Eqn, Lit
 from fgrad.rewrites.facts import Facts, Outcome, Rules, apply, finish, is_scale
@@ -50,4 +50,21 @@ def _without_number(
     return None
 
 
-ROUNDING: Rules = {"add": (common_factor,), "subtract": (common_factor,)}
+def square_of_reciprocal(eqn: Eqn, facts: Facts) -> Outcome:
+    """``(1 / x) / x``, as the derivative of ``1 / x`` has it: the square of ``1 / x``."""
+    inverse, x = eqn.ins
+    source = facts.source.get(inverse)
+    if source is None or source.prim.name != "divide" or source.ins[1] is not x:
+        return None
+    one = source.ins[0]
+    if type(one) is not Lit or one.value != 1 or eqn.outs[0].aval is not inverse.aval:
+        return None
+    _, new = apply("square", (inverse,), eqn.site)
+    return finish([new], eqn)
+
+
+ROUNDING: Rules = {
+    "add": (common_factor,),
+    "subtract": (common_factor,),
+    "divide": (square_of_reciprocal,),
+}
