@@ -51,7 +51,7 @@ def _without_number(
 
 
 def square_of_reciprocal(eqn: Eqn, facts: Facts) -> Outcome:
-    """``(1 / x) / x``, as the derivative of ``1 / x`` has it: the square of ``1 / x``."""
+    """``(1 / x) / x``, as in the slope of ``1 / x``: the square of ``1 / x``."""
     inverse, x = eqn.ins
     source = facts.source.get(inverse)
     if source is None or source.prim.name != "divide" or source.ins[1] is not x:
