@@ -123,6 +123,9 @@ class Substitution:
         return Eqn(eqn.prim, ins, eqn.params, eqn.outs, eqn.site)
 
 
+COMMUTATIVE = frozenset({"add", "multiply"})  # the order of two operands is no matter
+
+
 def cse(program: Program) -> Program:
     """Compute equal expressions once."""
     subst = Substitution()
@@ -133,7 +136,10 @@ def cse(program: Program) -> Program:
         if eqn.has_effect:
             kept.append(eqn)
             continue
-        key = (eqn.prim, eqn.params, tuple(map(_atom_key, eqn.ins)))
+        ins: Any = tuple(map(_atom_key, eqn.ins))
+        if eqn.prim.name in COMMUTATIVE:
+            ins = frozenset(ins)
+        key = (eqn.prim, eqn.params, ins)
         first = seen.setdefault(key, eqn)
         if first is eqn:
             kept.append(eqn)

@@ -429,3 +429,25 @@ def test_values_added_at_repeated_indices_are_broadcast() -> None:
             value, gradient = function(v)
             assert value == 240.0
             assert gradient.tolist() == [4.0, 4.0, 4.0]
+
+
+def test_flat_of_arrays_without_axes() -> None:
+    """The one element, read and written as often as positions say; the last stays."""
+
+    def f(x):
+        y = x.copy()
+        z = y[..., 0]
+        read = z.flat[[0, 0]]
+        np.put(z, [0, -1, 0], [1.0, 2.0, 3.0])
+        z.flat[[]] = 9.0
+        z.flat[[0, 0]] = x[1] * x[1:3]
+        z.flat[0] = z.flat[0] + 1
+        return np.sum(read * np.array([1.0, 2.0])) + np.sum(y * y)
+
+    x = np.array([0.5, -1.5, 2.0])
+    value, gradient = fgrad.value_and_grad(f)(x)
+    assert value == f(x)
+    # f = 3 x0 + (x1 x2 + 1)**2 + x1**2 + x2**2
+    inner = 2 * (x[1] * x[2] + 1)
+    expected = [3.0, inner * x[2] + 2 * x[1], inner * x[1] + 2 * x[2]]
+    np.testing.assert_allclose(gradient, expected, 1e-14)

@@ -230,17 +230,25 @@ class Flat:
     def __init__(self, x: Tracer) -> None:
         self._x = x
 
-    def _position(self, key: Any) -> tuple[Any, ...]:
-        numbers = np.arange(self._x.aval.size)[key]
-        if not self._x.aval.ndim:
-            return ()  # the one element of an array without axes
-        return np.unravel_index(numbers, self._x.aval.shape)
+    def _numbers(self, key: Any) -> Any:
+        return np.arange(self._x.aval.size)[key]
 
     def __getitem__(self, key: Any) -> Any:
-        return getitem(self._x, self._position(key))
+        numbers, shape = self._numbers(key), self._x.aval.shape
+        if not shape:
+            return getitem(reshape(self._x, shape=(1,)), numbers)
+        return getitem(self._x, np.unravel_index(numbers, shape))
 
     def __setitem__(self, key: Any, v: Any) -> None:
-        setitem(self._x, self._position(key), v)
+        numbers, shape = self._numbers(key), self._x.aval.shape
+        if shape:
+            setitem(self._x, np.unravel_index(numbers, shape), v)
+        elif numbers.size:  # the last value stays
+            v = as_operand(v)
+            size = type_of(v).size
+            if type_of(v).ndim:
+                v = reshape(v, shape=(size,))[(numbers.size - 1) % size]
+            setitem(self._x, (), v)
 
     def __len__(self) -> int:
         return self._x.aval.size

@@ -1,16 +1,19 @@
 """Rules for factors of terms, and for quotients."""
 
+from collections import Counter
+
 from fgrad.ir import Atom, Eqn, Lit
 from fgrad.rewrites.facts import Facts, Outcome, Rules, apply, finish, is_scale
 
 DEPTH = 3  # nested products in which a number is looked for
+MOST = 12  # factors of a product that is taken apart
 
 
 def common_factor(eqn: Eqn, facts: Facts) -> Outcome:
     """``c * x - c * y * z`` as ``c * (x - y * z)``, also where one has ``-c``."""
     aval = eqn.outs[0].aval
     first, second = eqn.ins
-    if not aval.is_inexact or not aval.ndim or first is second:
+    if not aval.is_inexact or first is second:
         return None
     eqns: list[Eqn] = []
     found = _without_number(first, facts, eqns, DEPTH)
@@ -50,6 +53,45 @@ def _without_number(
     return None
 
 
+def like_terms(eqn: Eqn, facts: Facts) -> Outcome:
+    """``a * (c * x) + (a * x) * c`` as ``2 * (a * (c * x))``: the same factors twice.
+
+    The derivative of ``c * x * x`` is such a sum.
+    """
+    first, second = eqn.ins
+    aval = eqn.outs[0].aval
+    if first.aval is not aval or second.aval is not aval:
+        return None
+    if facts.before(second, "multiply") is None or not aval.is_inexact:
+        return None
+    number, factors = _factors(first, facts)
+    other, others = _factors(second, facts)
+    if factors != others or len(factors) < 2 or not is_scale(Lit(number)):
+        return None
+    share = other / number if eqn.prim.name == "add" else -other / number
+    _, new = apply("multiply", (Lit(1.0 + share), first), eqn.site)
+    return finish([new], eqn)
+
+
+def _factors(atom: Atom, facts: Facts) -> tuple[float, Counter[Atom]]:
+    """The number and the other factors of a product of products."""
+    number, found, pending = 1.0, Counter[Atom](), [atom]
+    while pending:
+        part = pending.pop()
+        source = facts.source.get(part)
+        if type(part) is Lit and type(part.value) in (int, float):
+            number *= part.value
+        elif source is None or len(found) + len(pending) > MOST:
+            found[part] += 1
+        elif source.prim.name == "multiply":
+            pending += source.ins
+        elif source.prim.name == "square":
+            pending += source.ins * 2
+        else:
+            found[part] += 1
+    return number, found
+
+
 def square_of_reciprocal(eqn: Eqn, facts: Facts) -> Outcome:
     """``(1 / x) / x``, as in the slope of ``1 / x``: the square of ``1 / x``."""
     inverse, x = eqn.ins
@@ -64,7 +106,7 @@ def square_of_reciprocal(eqn: Eqn, facts: Facts) -> Outcome:
 
 
 ROUNDING: Rules = {
-    "add": (common_factor,),
-    "subtract": (common_factor,),
+    "add": (like_terms, common_factor),
+    "subtract": (like_terms, common_factor),
     "divide": (square_of_reciprocal,),
 }
