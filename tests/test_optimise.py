@@ -30,7 +30,8 @@ TYPES = {
     "col": "f64[4,1]", "big": "f64[600,500]", "large": "f64[600,500]",
     "row": "f64[500]", "two": "f64[2,600,500]", "i": "i64[6]", "x0": "f64[4,3]",
     "y0": "f64[5]", "y1": "f64[5]", "y2": "f64[5]", "y3": "f64[5]",
-    "z2": "f64[4,2]", "u0": "f64[1]", "one": "f64[1,1]", "wide": "f64[3,9,9]", "n90": "f64[90]",
+    "z2": "f64[4,2]", "u0": "f64[1]", "one": "f64[1,1]", "wide": "f64[3,9,9]",
+    "n90": "f64[90]",
 }  # fmt: skip
 CONSTANTS = {
     "C": np.arange(6.0) - 2.5, "HALF": np.full(6, 0.5), "ZERO": np.zeros(6),
@@ -179,12 +180,6 @@ ROUNDING = {
          f"c:{V} = square a; d:{V} = multiply c b; e:{V} = multiply -2.0 d"),
         (f"c:{V} = multiply a a; d:{V} = multiply a b; e:{V} = add c d", None),
         (f"c:{V} = multiply a b; d:{V} = multiply b u0; e:{V} = add c d", None),
-    ],
-    "square_of_reciprocal": [
-        (f"c:{V} = divide 1.0 a; d:{V} = divide c a; e:{V} = add c d",
-         f"c:{V} = divide 1.0 a; d:{V} = square c; e:{V} = add c d"),
-        (f"c:{V} = divide 2.0 a; d:{V} = divide c a", None),
-        (f"c:{V} = divide 1.0 a; d:{V} = divide c b", None),
     ],
     "common_factor": [
         (f"c:{V} = multiply 2.0 a; d:{V} = multiply 2.0 b; e:{V} = add c d",

@@ -1,4 +1,4 @@
-"""Rules for factors of terms, and for quotients."""
+"""Rules for factors of the terms of sums, of arrays: programs of numbers are exact."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ def common_factor(eqn: Eqn, facts: Facts) -> Outcome:
     """``c * x - c * y * z`` as ``c * (x - y * z)``, also where one has ``-c``."""
     aval = eqn.outs[0].aval
     first, second = eqn.ins
-    if not aval.is_inexact or first is second:
+    if not aval.is_inexact or not aval.ndim or first is second:
         return None
     eqns: list[Eqn] = []
     found = _without_number(first, facts, eqns, DEPTH)
@@ -60,7 +60,7 @@ def like_terms(eqn: Eqn, facts: Facts) -> Outcome:
     """
     first, second = eqn.ins
     aval = eqn.outs[0].aval
-    if first.aval is not aval or second.aval is not aval:
+    if first.aval is not aval or second.aval is not aval or not aval.ndim:
         return None
     if facts.before(second, "multiply") is None or not aval.is_inexact:
         return None
@@ -92,21 +92,7 @@ def _factors(atom: Atom, facts: Facts) -> tuple[float, Counter[Atom]]:
     return number, found
 
 
-def square_of_reciprocal(eqn: Eqn, facts: Facts) -> Outcome:
-    """``(1 / x) / x``, as in the slope of ``1 / x``: the square of ``1 / x``."""
-    inverse, x = eqn.ins
-    source = facts.source.get(inverse)
-    if source is None or source.prim.name != "divide" or source.ins[1] is not x:
-        return None
-    one = source.ins[0]
-    if type(one) is not Lit or one.value != 1 or eqn.outs[0].aval is not inverse.aval:
-        return None
-    _, new = apply("square", (inverse,), eqn.site)
-    return finish([new], eqn)
-
-
 ROUNDING: Rules = {
     "add": (like_terms, common_factor),
     "subtract": (like_terms, common_factor),
-    "divide": (square_of_reciprocal,),
 }
