@@ -129,6 +129,8 @@ def _usable(steps: list[Step], inputs: Any) -> Arrays | None:
     try:
         with np.errstate(all="raise"):
             made = play(steps, inputs)
+    except RuntimeWarning:  # such as the mean of nothing
+        return None
     except (ValueError, IndexError, TypeError, AttributeError, ArithmeticError):
         return None
     last = np.asarray(made[-1])

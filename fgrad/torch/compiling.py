@@ -65,12 +65,6 @@ def results_of(structure: Structure, numbers: tuple[int, ...]) -> Results:
     return Results(tuple(computed), tuple(views))
 
 
-def shares_memory(structure: Structure, number: int) -> bool:
-    """Whether a result is a view of another result."""
-    view = _view(structure, number)
-    return bool(view.steps) and view.base not in structure.position
-
-
 def _view(structure: Structure, number: int) -> View:
     base, steps = number, []
     while base not in structure.position:

@@ -14,13 +14,7 @@ import numpy as np
 
 from fgrad.sites import user_place
 from fgrad.torch.accumulation import accumulate_all
-from fgrad.torch.compiling import (
-    Forward,
-    Gradient,
-    Program,
-    View,
-    shares_memory,
-)
+from fgrad.torch.compiling import Forward, Gradient, Program, View
 from fgrad.torch.complaints import freed
 from fgrad.torch.devices import CPU
 from fgrad.torch.graph import record
@@ -56,9 +50,9 @@ def _program(
 def needed(run: Run, alive: list[Tensor], wanted: Tensor) -> list[Tensor]:
     """The pending results that are computed where a value is asked for.
 
-    All, unless the others are far more work; then those on the way to it. What is left
-    is computed together when another value is asked for: what both need is computed
-    twice, and not more often.
+    All, unless the others are far more work and read nothing of what is computed that
+    somebody holds; then those on the way to it. What is left is computed together when
+    another value is asked for: what both need is computed twice, and not more often.
     """
     if run.opened is not None and run.opened.is_computed:
         return alive
@@ -68,10 +62,12 @@ def needed(run: Run, alive: list[Tensor], wanted: Tensor) -> list[Tensor]:
     if not others or not structure.is_apart(number, others):
         return alive
     numbers = structure.reach((number,)).numbers
-    rest = [x for x in alive if x._place[1] not in numbers]
-    if any(shares_memory(structure, x._place[1]) for x in rest):
-        return alive  # a view and its base are computed together
-    return [x for x in alive if x._place[1] in numbers]
+    mine = [x for x in alive if x._place[1] in numbers]
+    rest = tuple([x._place[1] for x in alive if x._place[1] not in numbers])
+    read = structure.reach(rest).numbers
+    if any(x._place[1] in read for x in mine):
+        return alive  # what reads these saves their memory, or is a view of it
+    return mine
 
 
 def evaluate(run: Run, alive: list[Tensor], every: list[Tensor]) -> list[Tensor]:
@@ -96,11 +92,7 @@ def evaluate(run: Run, alive: list[Tensor], every: list[Tensor]) -> list[Tensor]
     _fill(run, program, tensors, outs)
     run.is_compiled = True
     run.open().add(run, program, residuals, tensors)
-    left = [tensor for tensor in every if tensor._pending]
-    if left:  # what saves these values is computed before somebody writes there
-        for tensor in alive:
-            tensor._storage.remember().add_reader(run)
-    return left
+    return [tensor for tensor in every if tensor._pending]
 
 
 def _fill(
