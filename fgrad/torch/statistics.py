@@ -289,32 +289,6 @@ def nanmean(
     return one("DivBackward0", lambda u: u / count.astype(u.dtype), total)
 
 
-@operation("cov")
-def cov(input: Tensor, *, correction: int = 1) -> Tensor:
-    """The covariances of rows of observations: ``(n, observations)`` gives ``(n, n)``.
-
-    Sums of products of deviations, over ``observations - correction``.
-
-    >>> torch.cov(torch.tensor([[0.0, 2.0], [4.0, 0.0]]))
-    tensor([[ 2., -4.],
-            [-4.,  8.]])
-    """
-    x = require_tensor("cov", input)
-    return one(
-        "SqueezeBackward0", lambda u: np.cov(u, ddof=correction, dtype=u.dtype), x
-    )
-
-
-@operation("corrcoef")
-def corrcoef(input: Tensor) -> Tensor:
-    """The correlation coefficients of rows of observations: ``(n, n)``.
-
-    >>> torch.corrcoef(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])).tolist()
-    [[1.0, -1.0], [-1.0, 1.0]]
-    """
-    return one("ClampBackward1", np.corrcoef, require_tensor("corrcoef", input))
-
-
 @operation("quantile")
 @numpy_names
 def quantile(

@@ -1,0 +1,12 @@
+"""Edges: defaults, empty axes, arguments that do not fit are as in PyTorch."""
+
+from __future__ import annotations
+
+import pytest
+from test_torch_names import PRELUDE
+from torch_oracle import agree, snippets
+
+
+@pytest.mark.parametrize("source", snippets("edges_covariances"))
+def test_covariances(source: str) -> None:
+    agree(f"{PRELUDE}\n{source}")
