@@ -10,3 +10,8 @@ from torch_oracle import agree, snippets
 @pytest.mark.parametrize("source", snippets("edges_covariances"))
 def test_covariances(source: str) -> None:
     agree(f"{PRELUDE}\n{source}")
+
+
+@pytest.mark.parametrize("source", snippets("edges_cross"))
+def test_vector_products(source: str) -> None:
+    agree(f"{PRELUDE}\n{source}")

@@ -97,6 +97,7 @@ from fgrad.torch import (
     statistics,
     strides,
     triangles,
+    vector_products,
     writing,
 )
 from fgrad.torch.devices import device
@@ -189,6 +190,7 @@ _REGISTERING = (  # imported for the functions and methods that they register
     statistics,
     strides,
     triangles,
+    vector_products,
     writing,
 )
 refuse_complex_numbers()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,11 +10,12 @@ import numpy as np
 from fgrad.torch import return_types
 from fgrad.torch.norms import as_matrices, matrix_norm, norm, vector_norm
 from fgrad.torch.placement import on_host, place_functions
-from fgrad.torch.products import cross, matmul
+from fgrad.torch.products import matmul
 from fgrad.torch.recording import one, several
 from fgrad.torch.registry import function, operation
 from fgrad.torch.tensor import Tensor, make, require_tensor
 from fgrad.torch.triangles import diagonal
+from fgrad.torch.vector_products import linalg_cross as cross
 
 __all__ = [
     "LinAlgError",
@@ -379,22 +379,6 @@ def _legacy_slogdet(input: Tensor) -> Any:
     tensor(1.)
     """
     return return_types.slogdet(*_slogdet(input))
-
-
-@operation("logdet")
-def logdet(input: Tensor) -> Tensor:
-    """The logarithm of the determinant; NaN where that is negative, ``-inf`` for 0.
-
-    >>> torch.logdet(torch.eye(2) * 2)
-    tensor(1.3863)
-    """
-    x = as_matrices("logdet", input, is_square=True)
-
-    def compute(u: Any) -> Any:
-        sign, logarithm = np.linalg.slogdet(u)
-        return np.where(sign < 0, math.nan, logarithm)
-
-    return one("WhereBackward0", compute, x)
 
 
 place_functions(globals())

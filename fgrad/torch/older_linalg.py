@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -15,6 +16,7 @@ from fgrad.torch.factorizations import (
     lu_factor_ex,
 )
 from fgrad.torch.factorizations import lu_solve as solve_factored
+from fgrad.torch.norms import as_matrices
 from fgrad.torch.recording import one, several
 from fgrad.torch.registry import function, method, operation
 from fgrad.torch.tensor import Tensor, make, require_tensor
@@ -132,3 +134,19 @@ def addbmm(
         return beta * u + alpha * np.sum(v @ w, axis=0)
 
     return one("AddbmmBackward0", compute, x, batch1, batch2)
+
+
+@operation("logdet")
+def logdet(input: Tensor) -> Tensor:
+    """The logarithm of the determinant; NaN where that is negative, ``-inf`` for 0.
+
+    >>> torch.logdet(torch.eye(2) * 2)
+    tensor(1.3863)
+    """
+    x = as_matrices("logdet", input, is_square=True)
+
+    def compute(u: Any) -> Any:
+        sign, logarithm = np.linalg.slogdet(u)
+        return np.where(sign < 0, math.nan, logarithm)
+
+    return one("WhereBackward0", compute, x)
