@@ -15,3 +15,8 @@ def test_covariances(source: str) -> None:
 @pytest.mark.parametrize("source", snippets("edges_cross"))
 def test_vector_products(source: str) -> None:
     agree(f"{PRELUDE}\n{source}")
+
+
+@pytest.mark.parametrize("source", snippets("edges_arguments", "edges_normal"))
+def test_arguments_that_do_not_fit(source: str) -> None:
+    agree(f"{PRELUDE}\n{source}")
