@@ -20,3 +20,8 @@ def test_vector_products(source: str) -> None:
 @pytest.mark.parametrize("source", snippets("edges_arguments", "edges_normal"))
 def test_arguments_that_do_not_fit(source: str) -> None:
     agree(f"{PRELUDE}\n{source}")
+
+
+@pytest.mark.parametrize("source", snippets("edges_layouts"))
+def test_copies_keep_the_order_in_memory(source: str) -> None:
+    agree(f"{PRELUDE}\n{source}")
