@@ -76,7 +76,7 @@ def _solved(
     solve: Any = _by_factors
     is_known = not unitriangular and not is_traced(A._array)
     if is_known and np.any(np.diagonal(A._array, 0, -2, -1) == 0):
-        solve = _by_substitution
+        solve = by_substitution
     return one(node, compute, A, B)
 
 
@@ -84,7 +84,7 @@ def _by_factors(triangle: Any, b: Any, upper: bool) -> Any:
     return np.linalg.solve(triangle, b)
 
 
-def _by_substitution(triangle: Any, b: Any, upper: bool) -> Any:
+def by_substitution(triangle: Any, b: Any, upper: bool) -> Any:
     """The solution, row by row, which is infinite or NaN where there is none."""
     n = triangle.shape[-1]
     batch = np.broadcast_shapes(triangle.shape[:-2], b.shape[:-2])
