@@ -57,3 +57,34 @@ def test_gradients_of_hermitian_matrices(source: str) -> None:
         found.append([value.detach().numpy(), y.grad.numpy()])
     for mine, other in zip(*found, strict=True):
         np.testing.assert_allclose(mine, other, 1e-10, 1e-12)
+
+
+@pytest.mark.parametrize("source", snippets("edges_recurrent"))
+def test_recurrent_networks(source: str) -> None:
+    agree(f"{PRELUDE}\n{source}")
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("flags", [{}, {"bidirectional": True}, {"bias": False}])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_projections(layers: int, flags: dict[str, bool], is_packed: bool) -> None:
+    """The outputs, the states and all gradients of an LSTM with projections."""
+    results = []
+    for module in (fgrad.torch, torch):
+        nn: Any = module.nn
+        model = nn.LSTM(3, 5, layers, proj_size=2, **flags).double()
+        rng = np.random.default_rng(0)
+        for parameter in model.parameters():
+            parameter.data = module.from_numpy(rng.standard_normal(parameter.shape))
+        x = module.from_numpy(rng.standard_normal((4, 2, 3))).requires_grad_()
+        given = x
+        if is_packed:
+            given = nn.utils.rnn.pack_padded_sequence(x, [4, 2])
+        out, (hidden, cell) = model(given)
+        out = out.data if is_packed else out
+        sum((y * y.cos()).sum() for y in (out, hidden, cell)).backward()
+        leaves = [x, *model.parameters()]
+        found = [out, hidden, cell, *(leaf.grad for leaf in leaves)]
+        results.append([y.detach().numpy() for y in found])
+    for mine, other in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, other, 1e-9, 1e-12)
