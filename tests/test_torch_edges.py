@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -88,3 +89,21 @@ def test_projections(layers: int, flags: dict[str, bool], is_packed: bool) -> No
         results.append([y.detach().numpy() for y in found])
     for mine, other in zip(*results, strict=True):
         np.testing.assert_allclose(mine, other, 1e-9, 1e-12)
+
+
+@pytest.mark.parametrize("source", snippets("edges_reductions"))
+def test_reductions_by_place(source: str) -> None:
+    agree(f"{PRELUDE}\n{source}")
+
+
+def test_products_by_place_have_gradients() -> None:
+    found = []
+    for module in (fgrad.torch, torch):
+        x: Any = module.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        source: Any = module.tensor([2.0, 0.0, 3.0, 0.0], requires_grad=True)
+        places = module.tensor([0, 0, 2, 2])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it may change
+            x.index_reduce(0, places, source, "prod").sum().backward()
+        found.append((x.grad.tolist(), source.grad.tolist()))
+    assert found[0] == found[1]
