@@ -244,22 +244,6 @@ def is_floating_point(input: Tensor) -> bool:
     return input.dtype.is_floating_point
 
 
-def copied(x: Any) -> Any:
-    return x.copy(order="K")
-
-
-@operation("clone")
-def clone(input: Tensor) -> Tensor:
-    """A copy; gradients flow through it.
-
-    >>> x = torch.ones(2)
-    >>> y = x.clone().fill_(7)
-    >>> x
-    tensor([1., 1.])
-    """
-    return apply("CloneBackward0", copied, input)  # type: ignore[no-any-return]
-
-
 def convert(input: Tensor, target: dtype) -> Tensor:
     """A tensor converted to a dtype; itself where it has it."""
     if input._aval.dtype == target.numpy:

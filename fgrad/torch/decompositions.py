@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 import fgrad
 from fgrad.torch import linalg, return_types
+from fgrad.torch.fitting import mismatch
+from fgrad.torch.known import is_traced
 from fgrad.torch.numerical import vander as powers
 from fgrad.torch.recording import one
 from fgrad.torch.registry import operation
@@ -16,6 +19,13 @@ from fgrad.torch.tensor import Tensor, make, require_tensor
 _EIGENVALUES = (
     "derivative for linalg_eig is not in fgrad.torch: NumPy's eigenvalues of general "
     "matrices have no rule; use eigh for symmetric ones"
+)
+TRIANGULAR_SOLVE = (
+    "torch.triangular_solve is deprecated in favor of torch.linalg.solve_triangularand "
+    "will be removed in a future PyTorch release.\ntorch.linalg.solve_triangular has "
+    "its arguments reversed and does not return a copy of one of the inputs.\n"
+    "X = torch.triangular_solve(B, A).solution\nshould be replaced with\n"
+    "X = torch.linalg.solve_triangular(A, B)."
 )
 
 
@@ -36,12 +46,16 @@ def solve_triangular(
         left: on which side ``A`` stands.
         unitriangular: take the diagonal for ones.
 
+    Raises:
+        RuntimeError: these are no matrices, those of ``A`` are not square, or shapes do
+            not fit.
+
     >>> A = torch.tensor([[2.0, 0.0], [1.0, 1.0]])
     >>> torch.linalg.solve_triangular(A, torch.tensor([[2.0], [3.0]]), upper=False)
     tensor([[1.],
             [2.]])
     """
-
+    _check_triangle(A, B, left)
     return _solved("LinalgSolveTriangularBackward0", A, B, upper, left, unitriangular)
 
 
@@ -55,11 +69,65 @@ def _solved(
             strict = np.triu(a, 1) if upper else np.tril(a, -1)
             triangle = strict + np.eye(n, dtype=a.dtype)
         if left:
-            return np.linalg.solve(triangle, b)
+            return solve(triangle, b, upper)
         turned = np.swapaxes(triangle, -1, -2), np.swapaxes(b, -1, -2)
-        return np.swapaxes(np.linalg.solve(*turned), -1, -2)
+        return np.swapaxes(solve(*turned, not upper), -1, -2)
 
+    solve: Any = _by_factors
+    is_known = not unitriangular and not is_traced(A._array)
+    if is_known and np.any(np.diagonal(A._array, 0, -2, -1) == 0):
+        solve = by_substitution
     return one(node, compute, A, B)
+
+
+def _by_factors(triangle: Any, b: Any, upper: bool) -> Any:
+    return np.linalg.solve(triangle, b)
+
+
+def by_substitution(triangle: Any, b: Any, upper: bool) -> Any:
+    """The solution, row by row, which is infinite or NaN where there is none."""
+    n = triangle.shape[-1]
+    batch = np.broadcast_shapes(triangle.shape[:-2], b.shape[:-2])
+    known: list[Any] = []
+    rows: list[int] = []
+    for k in reversed(range(n)) if upper else range(n):
+        rest = np.broadcast_to(b[..., k, :], (*batch, b.shape[-1]))
+        for x, j in zip(known, rows, strict=True):
+            rest = rest - triangle[..., k, j][..., None] * x
+        known.append(rest / triangle[..., k, k][..., None])
+        rows.append(k)
+    return np.stack(known[::-1] if upper else known, -2)
+
+
+def _check_triangle(A: Tensor, B: Tensor, left: bool) -> None:
+    """Raise PyTorch's error for what is no triangle and right-hand sides."""
+    name = "linalg.solve_triangular"
+    for k, matrix in enumerate((A, B)):
+        require_tensor(name.replace(".", "_"), matrix, k + 1)
+    first, second = A._aval.shape, B._aval.shape
+    for letter, shape in (("A", first), ("B", second)):
+        if len(shape) < 2:
+            raise RuntimeError(
+                f"{name}: The input tensor {letter} must have at least 2 dimensions."
+            )
+        if letter == "A" and shape[-1] != shape[-2]:
+            raise RuntimeError(
+                f"{name}: A must be batches of square matrices, but they are "
+                f"{shape[-2]} by {shape[-1]} matrices"
+            )
+    if first[-1] != second[-2 if left else -1]:
+        sizes = f"{first[-2]}x{first[-1]} and {second[-2]}x{second[-1]}"
+        raise RuntimeError(
+            f"{name}: Incompatible shapes of A and B for the equation "
+            f"{'AX = B' if left else 'XA = B'} ({sizes})"
+        )
+    error = mismatch(second[:-2], first[:-2])
+    if error is not None:
+        raise error
+    if A.dtype.category < 2:
+        raise NotImplementedError(
+            f"\"triangular_solve_cpu\" not implemented for '{A.dtype.kind}'"
+        )
 
 
 @operation("triangular_solve")
@@ -74,11 +142,14 @@ def triangular_solve(
 
     A named tuple of the solution and a copy of ``A``.
 
+    >>> import warnings
     >>> B, A = torch.tensor([[2.0], [3.0]]), torch.tensor([[2.0, 0.0], [1.0, 1.0]])
-    >>> torch.triangular_solve(B, A, upper=False).solution
+    >>> with warnings.catch_warnings(action="ignore"):  # it is deprecated
+    ...     torch.triangular_solve(B, A, upper=False).solution
     tensor([[1.],
             [2.]])
     """
+    warnings.warn(TRIANGULAR_SOLVE, UserWarning, stacklevel=2)
     matrix: Any = A.mT if transpose else A
     node, is_upper = "TriangularSolveBackward0", upper != transpose
     solution = _solved(node, matrix, input, is_upper, True, unitriangular)

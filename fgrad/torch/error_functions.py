@@ -90,7 +90,7 @@ def _quantiles(p: Any) -> Any:
         scaled = _erfcx_of(-x * math.sqrt(0.5)) / 2
         slope = 1 / (math.sqrt(2 * math.pi) * scaled)
         x = x - (np.log(scaled) - x * x / 2 - logarithm) / slope
-    found = np.where(p < 0.5, x, -x)
+    found = np.where(p < 0.5, x, np.where(p == 0.5, 0.0, -x))
     ends = np.where(p == 0, -np.inf, np.where(p == 1, np.inf, np.nan))
     return np.where(is_inside, found, ends)
 

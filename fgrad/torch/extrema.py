@@ -30,13 +30,20 @@ def _check_any(name: str, x: Tensor) -> None:
         )
 
 
-def _check_axis(name: str, x: Tensor, dim: int) -> int:
+def check_axis(name: str, x: Tensor, dim: int) -> int:
+    """The axis that ``dim`` names.
+
+    Raises:
+        IndexError: there is no such axis, or it is empty.
+    """
     axis = axis_of(dim, x._aval.ndim)
-    if x._aval.ndim and not x._aval.shape[axis]:
-        raise IndexError(
-            f"{name}(): Expected reduction dim {axis} to have non-zero size."
-        )
+    _check_length(f"{name}()", x, axis)
     return axis
+
+
+def _check_length(name: str, x: Tensor, dim: int) -> None:
+    if x._aval.ndim and not x._aval.shape[dim]:
+        raise IndexError(f"{name}: Expected reduction dim {dim} to have non-zero size.")
 
 
 def taken(x: Any, indices: Array, axis: int) -> Any:
@@ -78,7 +85,7 @@ def _extremum(name: str, pair: Any, whole: Any, where: Any) -> Any:
                 f"{name}() received an invalid combination of arguments: it takes "
                 f"(input), (input, dim, keepdim) or (input, other), got dim={dim!r}"
             )
-        axis = _check_axis(name, x, int(dim))
+        axis = check_axis(name, x, int(dim))
         indices = where(x._array, axis=axis) if x._aval.ndim else np.asarray(0)
         types = getattr(return_types, name)
         return pick(types, f"{kind}Backward0", x, indices, axis, keepdim)
@@ -115,12 +122,11 @@ min.__doc__ = """The smallest element: of all, of lines along an axis, or of two
 def _all_that_tie(name: str, compute: Any) -> Any:
     def apply_extremum(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
         x = require_tensor(name, input)
-        if not x._aval.size and dim == ():
-            raise IndexError(
-                f"{name}(): Expected reduction dim to be specified for input.numel() "
-                "== 0. Specify the reduction dim with the 'dim' argument."
-            )
+        if dim == ():
+            _check_any(name, x)
         axes = axes_of(dim, x._aval.ndim)
+        for named in (dim,) if isinstance(dim, int) else dim:
+            _check_length(f"{name}()", x, named)
         node = f"{name.capitalize()}Backward0"
         return one(node, lambda u: compute(u, axis=axes, keepdims=keepdim), x)
 
@@ -133,7 +139,8 @@ amax = _all_that_tie("amax", np.max)
 amax.__doc__ = """The largest element over axes; elements that tie share the gradient.
 
     Raises:
-        IndexError: there are no elements, and no axis is named.
+        RuntimeError: there are no elements, and no axis is named.
+        IndexError: an axis that is named is empty.
 
     >>> torch.amax(torch.tensor([[1, 5], [7, 2]]), dim=1)
     tensor([5, 7])
@@ -142,7 +149,8 @@ amin = _all_that_tie("amin", np.min)
 amin.__doc__ = """The smallest element over axes; elements that tie share the gradient.
 
     Raises:
-        IndexError: there are no elements, and no axis is named.
+        RuntimeError: there are no elements, and no axis is named.
+        IndexError: an axis that is named is empty.
 
     >>> torch.amin(torch.tensor([[1, 5], [7, 2]]), dim=1)
     tensor([1, 2])
@@ -153,11 +161,22 @@ amin.__doc__ = """The smallest element over axes; elements that tie share the gr
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
     """The smallest and the largest element, of all or along an axis: a named tuple.
 
+    Raises:
+        RuntimeError: there are no elements.
+        IndexError: the axis is empty.
+
     >>> torch.aminmax(torch.tensor([3, 1, 2])).max
     tensor(3)
     """
     x = require_tensor("aminmax", input)
     axes = axes_of(dim, x._aval.ndim)
+    if dim is not None:
+        _check_length("aminmax", x, dim)
+    elif not x._aval.size:
+        raise RuntimeError(
+            "aminmax(): cannot compute aminmax over an empty dimension as the "
+            "operation has no identity."
+        )
 
     def compute(u: Any) -> Any:
         low = np.min(u, axis=axes, keepdims=keepdim)
@@ -180,7 +199,7 @@ def _position(name: str, where: Any) -> Any:
             found = integers(where(x._array))
             found = found.reshape((1,) * x._aval.ndim) if keepdim else found
             return cut_off(make(found), f"{name}()", x)
-        axis = _check_axis(name, x, dim)
+        axis = check_axis(name, x, dim)
         if not x._aval.ndim:
             return make(np.asarray(0))
         found = integers(where(x._array, axis=axis, keepdims=keepdim))
@@ -247,7 +266,7 @@ def _median(name: str, ignore_nan: bool) -> Any:
                 return x.sum() * float("nan")
             place = _middle(x._array.ravel(), 0, ignore_nan)
             return one(f"{kind}Backward0", lambda u: np.ravel(u)[int(place)], x)
-        axis = _check_axis(name, x, dim)
+        axis = check_axis(name, x, dim)
         indices = _middle(x._array, axis, ignore_nan) if x._aval.ndim else np.asarray(0)
         types = getattr(return_types, name)
         return pick(types, f"{kind}Backward1", x, indices, axis, keepdim)
@@ -284,7 +303,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     tensor([2])
     """
     x = require_tensor("mode", input)
-    axis = _check_axis("mode", x, dim)
+    axis = check_axis("mode", x, dim)
     indices: Any = np.asarray(0)
     if x._aval.ndim:
         indices = np.apply_along_axis(_most_frequent, axis, x._array)

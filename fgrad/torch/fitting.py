@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 
 def shape_error(x: Any, y: Any) -> RuntimeError | None:
     """PyTorch's complaint about shapes that do not broadcast, if they do not."""
-    return _mismatch(*(getattr(z, "shape", ()) for z in (x, y)))
+    return mismatch(*(getattr(z, "shape", ()) for z in (x, y)))
 
 
 def check_shapes(*operands: Any) -> None:
@@ -25,13 +25,14 @@ def check_shapes(*operands: Any) -> None:
     shape: tuple[int, ...] = ()
     for x in operands:
         if isinstance(x, Tensor) and x._aval.shape != shape:
-            error = _mismatch(shape, x._aval.shape)
+            error = mismatch(shape, x._aval.shape)
             if error is not None:
                 raise error
             shape = np.broadcast_shapes(shape, x._aval.shape)
 
 
-def _mismatch(first: tuple[int, ...], second: tuple[int, ...]) -> RuntimeError | None:
+def mismatch(first: Shape, second: Shape) -> RuntimeError | None:
+    """PyTorch's complaint about two shapes that do not broadcast, if they do not."""
     ndim = max(len(first), len(second))
     for axis in reversed(range(ndim)):
         a, b = axis - ndim + len(first), axis - ndim + len(second)

@@ -6,7 +6,8 @@ from fgrad.torch.inplace import variant_of
 from fgrad.torch.registry import FUNCTIONS, METHODS
 
 _VARIANTS = [
-    "addbmm", "arctan2", "bitwise_left_shift", "bitwise_right_shift", "i0", "ldexp",
+    "addbmm", "arctan2", "bitwise_left_shift", "bitwise_right_shift", "i0",
+    "index_reduce", "ldexp",
     "mvlgamma", "nextafter", "put", "renorm", "scatter_reduce",
 ]  # fmt: skip
 _AS_FUNCTIONS = [

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fgrad.torch import return_types
+from fgrad.torch.hermitian import bad_minors, cholesky_of, mirrored
 from fgrad.torch.norms import as_matrices, matrix_norm, norm, vector_norm
 from fgrad.torch.placement import on_host, place_functions
-from fgrad.torch.products import cross, matmul
+from fgrad.torch.products import matmul
 from fgrad.torch.recording import one, several
-from fgrad.torch.registry import function, operation
+from fgrad.torch.registry import operation
 from fgrad.torch.tensor import Tensor, make, require_tensor
 from fgrad.torch.triangles import diagonal
+from fgrad.torch.vector_products import linalg_cross as cross
 
 __all__ = [
     "LinAlgError",
@@ -54,16 +55,14 @@ class LinAlgError(RuntimeError):
 
 
 LinAlgError.__name__ = "_LinAlgError"  # what PyTorch's prints
-SINGULAR_SOLVE = (
-    "torch.linalg.solve: The solver failed because the input matrix is singular."
-)
+SINGULAR_SOLVE = "torch.{}: {}The solver failed because the input matrix is singular."
 SINGULAR = (
-    "linalg.inv: The diagonal element {} is zero, the inversion could not be completed "
+    "{}: {}The diagonal element {} is zero, the inversion could not be completed "
     "because the input matrix is singular."
 )
 NOT_POSITIVE = (
-    "linalg.cholesky: The factorization could not be completed because the input is "
-    "not positive-definite (the leading minor of order {} is not positive-definite)."
+    "{}: {}The factorization could not be completed because the input is not "
+    "positive-definite (the leading minor of order {} is not positive-definite)."
 )
 
 
@@ -90,14 +89,28 @@ def inv(A: Tensor) -> Tensor:
     """
     x = as_matrices("linalg.inv", A, is_square=True)
     return _checked(  # type: ignore[no-any-return]
-        lambda: SINGULAR.format(_zero_pivot(x._array)),
+        lambda: failure(SINGULAR, "linalg.inv", _ranks_missed(x._array)),
         lambda: one("LinalgInvExBackward0", np.linalg.inv, x),
     )
 
 
-def _zero_pivot(a: Any) -> int:
-    """The place of the first zero pivot, counted from 1: the rank tells."""
-    return int(np.min(np.linalg.matrix_rank(a))) + 1 if a.size else 1
+def _ranks_missed(a: Any) -> Any:
+    """The place of the first zero pivot, counted from 1; 0 for full rank."""
+    ranks = np.linalg.matrix_rank(a)
+    return np.where(ranks < a.shape[-1], ranks + 1, 0)
+
+
+def failure(text: str, name: str, info: Any) -> str:
+    """PyTorch's error for the first matrix that failed.
+
+    Args:
+        text: the sentence, with places for what follows.
+        name: the function.
+        info: a number for each matrix, 0 where nothing failed.
+    """
+    batch = int(np.argmax(info.ravel() != 0))
+    where = f"(Batch element {batch}): " if info.ndim else ""
+    return text.format(name, where, int(info.ravel()[batch]))
 
 
 def det(A: Tensor) -> Tensor:
@@ -141,28 +154,32 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """
     x = as_matrices("linalg.solve", A, is_square=True)
     y = require_tensor("linalg.solve", B, 2)
-    is_vector = y._aval.ndim == 1 or (
-        y._aval.ndim == x._aval.ndim - 1 and y._aval.shape == x._aval.shape[:-1]
+    compute = solving(x, y, left)
+    return _checked(  # type: ignore[no-any-return]
+        lambda: failure(SINGULAR_SOLVE, "linalg.solve", _ranks_missed(x._array)),
+        lambda: one("LinalgSolveExBackward0", compute, x, y),
     )
+
+
+def solving(x: Tensor, y: Tensor, left: bool, solve: Any = np.linalg.solve) -> Any:
+    """The function of arrays of a matrix and right-hand sides that solves for them."""
+    first, second = x._aval.shape, y._aval.shape
+    is_vector = len(second) == 1 or second == first[:-1]
 
     def compute(a: Any, b: Any) -> Any:
         if not left:
-            turned = np.linalg.solve(np.swapaxes(a, -1, -2), np.swapaxes(b, -1, -2))
+            turned = solve(np.swapaxes(a, -1, -2), np.swapaxes(b, -1, -2))
             return np.swapaxes(turned, -1, -2)
-        if is_vector:
-            return np.linalg.solve(a, b[..., None])[..., 0]
-        return np.linalg.solve(a, b)
+        return solve(a, b[..., None])[..., 0] if is_vector else solve(a, b)
 
-    return _checked(  # type: ignore[no-any-return]
-        lambda: SINGULAR_SOLVE, lambda: one("LinalgSolveExBackward0", compute, x, y)
-    )
+    return compute
 
 
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     """The triangular ``L`` with ``L @ L.T = A`` of positive definite ``(..., n, n)``.
 
-    With ``upper`` the triangle above the diagonal, ``L.T``. Only one triangle of ``A``
-    is read.
+    With ``upper`` the triangle above the diagonal, ``L.T``. Only that triangle of ``A``
+    is read; its gradient is symmetric.
 
     Raises:
         LinAlgError: a matrix is not positive definite.
@@ -172,23 +189,19 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
             [1., 1.]])
     """
     x = as_matrices("linalg.cholesky", A, is_square=True)
+    return checked_cholesky("LinalgCholeskyExBackward0", "linalg.cholesky", x, upper)
 
-    def compute(a: Any) -> Any:
-        lower = np.linalg.cholesky(a)
-        return np.swapaxes(lower, -1, -2) if upper else lower
 
+def checked_cholesky(node: str, name: str, x: Tensor, upper: bool) -> Tensor:
+    """The triangle, recorded under a name.
+
+    Raises:
+        LinAlgError: a matrix is not positive definite.
+    """
     return _checked(  # type: ignore[no-any-return]
-        lambda: NOT_POSITIVE.format(_bad_minor(x._array)),
-        lambda: one("LinalgCholeskyExBackward0", compute, x),
+        lambda: failure(NOT_POSITIVE, name, bad_minors(x._array, upper)),
+        lambda: one(node, lambda a: cholesky_of(a, upper), x),
     )
-
-
-def _bad_minor(a: Any) -> int:
-    """The order of the first leading minor that is not positive; 0 for none."""
-    if a.ndim > 2:
-        return 0
-    minors = (np.linalg.det(a[:k, :k]) for k in range(1, len(a) + 1))
-    return next((k for k, minor in enumerate(minors, 1) if not minor > 0), 0)
 
 
 def eigh(A: Tensor, UPLO: str = "L") -> Any:
@@ -203,7 +216,9 @@ def eigh(A: Tensor, UPLO: str = "L") -> Any:
     """
     x = as_matrices("linalg.eigh", A, is_square=True)
     found = several(
-        "LinalgEighBackward0", lambda a: tuple(np.linalg.eigh(a, _side(UPLO))), x
+        "LinalgEighBackward0",
+        lambda a: tuple(np.linalg.eigh(mirrored(a), _side(UPLO))),
+        x,
     )
     return return_types.linalg_eigh(*found)
 
@@ -220,7 +235,11 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     tensor([-1.,  1.])
     """
     x = as_matrices("linalg.eigvalsh", A, is_square=True)
-    return one("LinalgEighBackward0", lambda a: np.linalg.eigvalsh(a, _side(UPLO)), x)
+
+    def compute(a: Any) -> Any:
+        return np.linalg.eigvalsh(mirrored(a), _side(UPLO))
+
+    return one("LinalgEighBackward0", compute, x)
 
 
 def svd(A: Tensor, full_matrices: bool = True) -> Any:
@@ -354,47 +373,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
 
 operation("inverse")(inv)
 operation("det")(det)
-operation("cholesky")(cholesky)
 operation("pinverse")(pinv)
-
-
-@function("chain_matmul")
-def chain_matmul(*matrices: Tensor) -> Tensor:
-    """The older form of `multi_dot`, of matrices one by one.
-
-    >>> torch.chain_matmul(torch.eye(2), 2 * torch.eye(2), torch.ones(2, 1))
-    tensor([[2.],
-            [2.]])
-    """
-    return multi_dot(matrices)
-
-
-@operation("slogdet")
-def _legacy_slogdet(input: Tensor) -> Any:
-    """The sign of the determinant, and the logarithm of its magnitude.
-
-    As `torch.linalg.slogdet`.
-
-    >>> torch.slogdet(torch.eye(2)).sign
-    tensor(1.)
-    """
-    return return_types.slogdet(*_slogdet(input))
-
-
-@operation("logdet")
-def logdet(input: Tensor) -> Tensor:
-    """The logarithm of the determinant; NaN where that is negative, ``-inf`` for 0.
-
-    >>> torch.logdet(torch.eye(2) * 2)
-    tensor(1.3863)
-    """
-    x = as_matrices("logdet", input, is_square=True)
-
-    def compute(u: Any) -> Any:
-        sign, logarithm = np.linalg.slogdet(u)
-        return np.where(sign < 0, math.nan, logarithm)
-
-    return one("WhereBackward0", compute, x)
 
 
 place_functions(globals())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fgrad.torch.conversion import clone, convert, copied
+from fgrad.torch.conversion import convert
 from fgrad.torch.devices import CPU, device, found
 from fgrad.torch.dtypes import as_dtype
 from fgrad.torch.graph import record
+from fgrad.torch.layouts import clone, copied
 from fgrad.torch.modes import STATE
 from fgrad.torch.performing import perform
 from fgrad.torch.registry import method

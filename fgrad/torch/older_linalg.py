@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
 import numpy as np
 
-from fgrad.torch import return_types
+from fgrad.torch import linalg, return_types
 from fgrad.torch.factorizations import (
     _apart,
     _order_of,
@@ -15,6 +16,7 @@ from fgrad.torch.factorizations import (
     lu_factor_ex,
 )
 from fgrad.torch.factorizations import lu_solve as solve_factored
+from fgrad.torch.norms import as_matrices
 from fgrad.torch.recording import one, several
 from fgrad.torch.registry import function, method, operation
 from fgrad.torch.tensor import Tensor, make, require_tensor
@@ -33,6 +35,14 @@ LU_SOLVE = (
     "in a future PyTorch release.\nNote that torch.linalg.lu_solve has its arguments "
     "reversed.\nX = torch.lu_solve(B, LU, pivots)\nshould be replaced with\n"
     "X = torch.linalg.lu_solve(LU, pivots, B)"
+)
+
+CHOLESKY = (
+    "torch.cholesky is deprecated in favor of torch.linalg.cholesky and will be "
+    "removed in a future PyTorch release.\nL = torch.cholesky(A)\nshould be replaced "
+    "with\nL = torch.linalg.cholesky(A)\nand\nU = torch.cholesky(A, upper=True)\n"
+    "should be replaced with\nU = torch.linalg.cholesky(A).mH\nThis transform will "
+    "produce equivalent results for all valid (symmetric positive definite) inputs."
 )
 
 
@@ -132,3 +142,60 @@ def addbmm(
         return beta * u + alpha * np.sum(v @ w, axis=0)
 
     return one("AddbmmBackward0", compute, x, batch1, batch2)
+
+
+@operation("logdet")
+def logdet(input: Tensor) -> Tensor:
+    """The logarithm of the determinant; NaN where that is negative, ``-inf`` for 0.
+
+    >>> torch.logdet(torch.eye(2) * 2)
+    tensor(1.3863)
+    """
+    x = as_matrices("logdet", input, is_square=True)
+
+    def compute(u: Any) -> Any:
+        sign, logarithm = np.linalg.slogdet(u)
+        return np.where(sign < 0, math.nan, logarithm)
+
+    return one("WhereBackward0", compute, x)
+
+
+@function("chain_matmul")
+def chain_matmul(*matrices: Tensor) -> Tensor:
+    """The older form of `multi_dot`, of matrices one by one.
+
+    >>> torch.chain_matmul(torch.eye(2), 2 * torch.eye(2), torch.ones(2, 1))
+    tensor([[2.],
+            [2.]])
+    """
+    return linalg.multi_dot(matrices)
+
+
+@operation("slogdet")
+def _legacy_slogdet(input: Tensor) -> Any:
+    """The sign of the determinant, and the logarithm of its magnitude.
+
+    As `torch.linalg.slogdet`.
+
+    >>> torch.slogdet(torch.eye(2)).sign
+    tensor(1.)
+    """
+    return return_types.slogdet(*linalg.slogdet(input))
+
+
+@operation("cholesky")
+def cholesky(input: Tensor, upper: bool = False) -> Tensor:
+    """As `torch.linalg.cholesky`.
+
+    Raises:
+        LinAlgError: a matrix is not positive definite.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):  # it is deprecated
+    ...     torch.cholesky(torch.tensor([[4.0, 2.0], [2.0, 2.0]]))
+    tensor([[2., 0.],
+            [1., 1.]])
+    """
+    warnings.warn(CHOLESKY, UserWarning, stacklevel=2)
+    x = as_matrices("cholesky", input, is_square=True)
+    return linalg.checked_cholesky("CholeskyBackward0", "cholesky", x, upper)

@@ -335,16 +335,3 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
     """
     x, y = require_tensor("vdot", input), require_tensor("vdot", other, 2)
     return apply("VdotBackward0", lambda u, v: np.dot(np.conjugate(u), v), x, y)  # type: ignore[no-any-return]
-
-
-@operation("cross")
-def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
-    """The vector product along an axis of length 3: the first, or the one named.
-
-    >>> torch.cross(torch.tensor([1, 0, 0]), torch.tensor([0, 1, 0]), dim=0)
-    tensor([0, 0, 1])
-    """
-    shape = np.broadcast_shapes(input._aval.shape, other._aval.shape)
-    axis = shape.index(3) if dim is None else dim
-    node = "LinalgCrossBackward0"
-    return apply(node, lambda u, v: np.cross(u, v, axis=axis), input, other)  # type: ignore[no-any-return]

@@ -8,10 +8,9 @@ import numpy as np
 
 from fgrad.torch import linalg, return_types
 from fgrad.torch.known import examined
-from fgrad.torch.norms import as_matrices
 from fgrad.torch.recording import one
 from fgrad.torch.registry import function, operation
-from fgrad.torch.tensor import Tensor, make, require_tensor
+from fgrad.torch.tensor import Tensor, require_tensor
 
 _GEQRF = "GeqrfBackward0:the derivative for 'geqrf' is not implemented."
 
@@ -175,87 +174,5 @@ def pca_lowrank(
     return svd_lowrank(x - x.mean(-2, True) if center else x, count, niter)
 
 
-def _with_info(
-    name: str, compute: Any, check_errors: bool, shape: Any, failed: Any
-) -> tuple[Any, Any]:
-    """A result and a number for each matrix: 0, or what failed in it."""
-    info = np.asarray(failed, np.int32)
-    if check_errors or not np.any(info):
-        return compute(), make(info)
-    return make(np.full(shape, np.nan, name)), make(info)
-
-
-def inv_ex(A: Tensor, *, check_errors: bool = False) -> Any:
-    """The inverse, and a number for each matrix: that of a zero pivot, or 0.
-
-    Where a matrix is singular, all elements are NaN.
-
-    >>> torch.linalg.inv_ex(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
-    torch.return_types.linalg_inv_ex(
-    inverse=tensor([[0.5000, 0.0000],
-            [0.0000, 0.2500]]),
-    info=tensor(0, dtype=torch.int32))
-    """
-    x = as_matrices("linalg.inv", A, is_square=True)
-    if check_errors and np.any(_zero_pivots(x._array)):
-        text = linalg.SINGULAR.replace("linalg.inv:", "linalg.inv_ex:")
-        raise linalg.LinAlgError(text.format(int(_zero_pivots(x._array).max())))
-    rest = (check_errors, x._aval.shape, _zero_pivots(x._array))
-    found = _with_info(x._aval.dtype.name, lambda: linalg.inv(x), *rest)
-    return return_types.linalg_inv_ex(*found)
-
-
-def _zero_pivots(a: Any) -> Any:
-    """The number of the first pivot that is zero in each matrix; 0 for none."""
-    from_lu = linalg.lu_factor_ex(make(a))  # type: ignore[attr-defined]
-    return from_lu.info._array
-
-
-def solve_ex(
-    A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False
-) -> Any:
-    """The solution of ``A @ X = B``, and a number for each matrix as of `inv_ex`.
-
-    >>> A = torch.tensor([[2.0, 0.0], [0.0, 4.0]])
-    >>> torch.linalg.solve_ex(A, torch.tensor([[2.0], [2.0]]))
-    torch.return_types.linalg_solve_ex(
-    result=tensor([[1.0000],
-            [0.5000]]),
-    info=tensor(0, dtype=torch.int32))
-    """
-    x = as_matrices("linalg.solve", A, is_square=True)
-    if check_errors and np.any(_zero_pivots(x._array)):
-        text = linalg.SINGULAR_SOLVE.replace("linalg.solve:", "linalg.solve_ex:")
-        raise linalg.LinAlgError(text)
-    rest = (check_errors, B._aval.shape, _zero_pivots(x._array))
-    name = x._aval.dtype.name
-    found = _with_info(name, lambda: linalg.solve(x, B, left=left), *rest)
-    return return_types.linalg_solve_ex(*found)
-
-
-def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False) -> Any:
-    """The triangular factor, and a number for each matrix: the order of the first
-    leading minor that is not positive, or 0. Where there is one, all elements are NaN.
-
-    >>> torch.linalg.cholesky_ex(torch.tensor([[4.0, 2.0], [2.0, 5.0]]))
-    torch.return_types.linalg_cholesky_ex(
-    L=tensor([[2., 0.],
-            [1., 2.]]),
-    info=tensor(0, dtype=torch.int32))
-    """
-    x = as_matrices("linalg.cholesky", A, is_square=True)
-    flat = x._array.reshape(-1, *x._aval.shape[-2:])
-    failed = np.array([linalg._bad_minor(each) for each in flat])
-    info = failed.reshape(x._aval.shape[:-2])
-    if check_errors and np.any(info):
-        text = linalg.NOT_POSITIVE.replace("linalg.cholesky:", "linalg.cholesky_ex:")
-        raise linalg.LinAlgError(text.format(int(failed.max())))
-    rest = (check_errors, x._aval.shape, info)
-    name = x._aval.dtype.name
-    found = _with_info(name, lambda: linalg.cholesky(x, upper=upper), *rest)
-    return return_types.linalg_cholesky_ex(*found)
-
-
-for _function in (householder_product, inv_ex, solve_ex, cholesky_ex):
-    setattr(linalg, _function.__name__, _function)
-    linalg.__all__.append(_function.__name__)
+linalg.householder_product = householder_product  # type: ignore[attr-defined]
+linalg.__all__.append("householder_product")

@@ -39,7 +39,7 @@ def _logsumexp(x: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
 
 def softmax_of(x: Any, axis: int) -> Any:
     """The softmax of an array along an axis."""
-    if not x.ndim:
+    if not x.ndim or not x.size:
         return x * 0 + 1
     top = fgrad.stop_gradient(np.max(x, axis=axis, keepdims=True))
     powers = np.exp(x - top)
@@ -48,7 +48,7 @@ def softmax_of(x: Any, axis: int) -> Any:
 
 def log_softmax_of(x: Any, axis: int) -> Any:
     """The logarithm of the softmax of an array along an axis."""
-    if not x.ndim:
+    if not x.ndim or not x.size:
         return x * 0
     top = fgrad.stop_gradient(np.max(x, axis=axis, keepdims=True))
     shifted = x - top

@@ -8,7 +8,7 @@ import numpy as np
 
 from fgrad.torch import return_types
 from fgrad.torch.cuts import cut_off
-from fgrad.torch.extrema import order, pick, taken
+from fgrad.torch.extrema import check_axis, order, pick, taken
 from fgrad.torch.known import integers
 from fgrad.torch.recording import one
 from fgrad.torch.registry import numpy_names, operation
@@ -74,6 +74,7 @@ def topk(
 
     Raises:
         RuntimeError: there are fewer than ``k``.
+        IndexError: the axis is empty.
 
     >>> torch.topk(torch.tensor([3, 1, 2]), 2).values
     tensor([3, 2])
@@ -94,12 +95,13 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any
 
     Raises:
         RuntimeError: there are fewer than ``k``.
+        IndexError: the axis is empty.
 
     >>> torch.kthvalue(torch.tensor([3, 1, 2]), 2).values
     tensor(2)
     """
     x = require_tensor("kthvalue", input)
-    axis = axis_of(dim, x._aval.ndim)
+    axis = check_axis("kthvalue", x, dim)
     if not 1 <= k <= (x._aval.shape[axis] if x._aval.ndim else 1):
         raise RuntimeError(
             f"kthvalue(): selected number k out of range for dimension {axis}"

@@ -238,21 +238,33 @@ digamma = _floating(
     tensor([-0.5772,  0.4228])
     """,
 )
+
+
+def _entropies(x: Any) -> Any:
+    ends = np.where(x == 0, 0.0, np.where(x == x, -np.inf, x))
+    return np.where(x > 0, -x * np.log(np.where(x > 0, x, 1.0)), ends)
+
+
+_entropy = fgrad.custom_jvp(_entropies)
+
+
+@_entropy.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    # not of the `where`, which has no slope at 0: PyTorch's is infinite there
+    return _entropies(primals[0]), tangents[0] * (-1 - np.log(primals[0]))
+
+
 gammaln, psi, expit = lgamma, digamma, sigmoid
 entr = _floating(
     "special_entr",
     "SpecialEntrBackward0",
-    lambda x: np.where(x > 0, -x * np.log(np.where(x > 0, x, 1.0)), _no_entropy(x)),
+    _entropy,
     """``-input * log(input)``: 0 at 0, ``-inf`` below.
 
     >>> torch.special.entr(torch.tensor([-1.0, 0.0, 0.5]))
     tensor([  -inf, 0.0000, 0.3466])
     """,
 )
-
-
-def _no_entropy(x: Any) -> Any:
-    return np.where(x == 0, 0.0, np.where(x == x, -np.inf, x))
 
 
 del METHODS["special_entr"], FUNCTIONS["special_entr"]  # it is in no other place

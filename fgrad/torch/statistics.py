@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,9 @@ class _Spread:
 
     def variance(self, u: Any) -> Any:
         """The variance, and the mean."""
+        if not u.size:
+            nothing = np.sum(u, axis=self.axes, keepdims=self.keepdim) * math.nan
+            return nothing, nothing
         mean = np.mean(u, axis=self.axes, keepdims=True)
         centred = u - mean
         if self.x._aval.dtype.kind == "c":
@@ -224,8 +228,8 @@ def norm(
     """The ``p``-norm over all elements or axes; ``"nuc"`` is that of a matrix.
 
     Raises:
-        RuntimeError: the elements are no floating-point numbers.
-
+        RuntimeError: the elements are no floating-point numbers, or there are none of
+            which one is the norm.
 
     >>> torch.norm(torch.tensor([3.0, 4.0])), torch.norm(torch.tensor([3.0, 4.0]), p=1)
     (tensor(5.), tensor(7.))
@@ -245,8 +249,25 @@ def norm(
         raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
     order = 2.0 if p in ("fro", None) else float(p)
     axes = axes_of(dim, x._aval.ndim)
+    if (order < 0 or order == math.inf) and not x._aval.size:
+        _check_not_empty(order, x, dim)
     node = "LinalgVectorNormBackward0"
     return one(node, lambda u: vector_norm(u, order, axes, keepdim), x)
+
+
+def _check_not_empty(order: float, x: Tensor, dim: Any) -> None:
+    """Refuse the largest or smallest magnitude of none."""
+    shape, where, why = x._aval.shape, "an empty tensor ", "the"
+    if dim is not None:
+        axes = dim if isinstance(dim, Sequence) else (dim,)
+        axis = next((axis for axis in axes if not shape[axis]), None)
+        if axis is None:
+            return
+        where, why = f"the dimension {axis}", "this dimension is empty and the"
+    raise RuntimeError(
+        f"linalg.vector_norm cannot compute the {order:g} norm on {where}because {why} "
+        "operation does not have an identity"
+    )
 
 
 def _singular_values(x: Any) -> Any:
@@ -289,32 +310,6 @@ def nanmean(
     return one("DivBackward0", lambda u: u / count.astype(u.dtype), total)
 
 
-@operation("cov")
-def cov(input: Tensor, *, correction: int = 1) -> Tensor:
-    """The covariances of rows of observations: ``(n, observations)`` gives ``(n, n)``.
-
-    Sums of products of deviations, over ``observations - correction``.
-
-    >>> torch.cov(torch.tensor([[0.0, 2.0], [4.0, 0.0]]))
-    tensor([[ 2., -4.],
-            [-4.,  8.]])
-    """
-    x = require_tensor("cov", input)
-    return one(
-        "SqueezeBackward0", lambda u: np.cov(u, ddof=correction, dtype=u.dtype), x
-    )
-
-
-@operation("corrcoef")
-def corrcoef(input: Tensor) -> Tensor:
-    """The correlation coefficients of rows of observations: ``(n, n)``.
-
-    >>> torch.corrcoef(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]])).tolist()
-    [[1.0, -1.0], [-1.0, 1.0]]
-    """
-    return one("ClampBackward1", np.corrcoef, require_tensor("corrcoef", input))
-
-
 @operation("quantile")
 @numpy_names
 def quantile(
@@ -332,7 +327,7 @@ def quantile(
     ``"midpoint"`` or ``"nearest"``.
 
     Raises:
-        RuntimeError: ``q`` is outside of ``[0, 1]``.
+        RuntimeError: ``q`` is outside of ``[0, 1]``, or there are no elements.
 
     >>> torch.quantile(torch.tensor([0.0, 1.0, 10.0]), torch.tensor([0.5, 0.75]))
     tensor([1.0000, 5.5000])
@@ -344,6 +339,8 @@ def quantile(
             raise RuntimeError(
                 f"quantile() q must be in the range [0, 1] but got {each:g}"
             )
+    if not x._aval.size:
+        raise RuntimeError("quantile() input tensor must be non-empty")
     axis = None if dim is None else axis_of(dim, x._aval.ndim)
     method: Any = interpolation
 

@@ -43,6 +43,30 @@ NOT_NEGATIVE = ("GreaterThanEq(lower_bound=0.0)", lambda x: x >= 0)
 UNIT = ("Interval(lower_bound=0.0, upper_bound=1.0)", unit_interval)
 BOOLEAN = ("Boolean()", lambda x: (x == 0) | (x == 1))
 SIMPLEX = ("Simplex()", simplex)
+
+
+def _positive_definite(x: Any) -> Any:
+    """Whether matrices are symmetric, and their eigenvalues positive."""
+    if x.shape[-1] != x.shape[-2]:
+        return np.zeros(x.shape[:-2], bool)
+    is_symmetric = np.isclose(x, np.swapaxes(x, -1, -2), atol=1e-6).all((-2, -1))
+    if not np.all(is_symmetric):
+        return is_symmetric
+    try:
+        np.linalg.cholesky(x)
+    except np.linalg.LinAlgError:
+        return False
+    return is_symmetric
+
+
+def _lower_cholesky(x: Any) -> Any:
+    """Whether matrices are lower triangles with positive diagonals."""
+    is_lower = np.all(np.tril(x) == x, axis=(-2, -1))
+    return is_lower & np.all(np.diagonal(x, 0, -2, -1) > 0, axis=-1)
+
+
+POSITIVE_DEFINITE = ("PositiveDefinite()", _positive_definite)
+LOWER_CHOLESKY = ("LowerCholesky()", _lower_cholesky)
 COUNT = (
     "IntegerGreaterThan(lower_bound=0)",
     lambda x: (x % 1 == 0) & (x >= 0),
@@ -127,6 +151,12 @@ class Distribution:
             return
         if not isinstance(value, Tensor):
             raise ValueError("The value argument to log_prob must be a Tensor")
+        ndim = len(self._event_shape)
+        if value._aval.shape[value._aval.ndim - ndim :] != self._event_shape:
+            raise ValueError(
+                "The right-most size of value must match event_shape: "
+                f"{value.shape} vs {self._event_shape}."
+            )
         shape = (*self._batch_shape, *self._event_shape)
         pairs = zip(reversed(value._aval.shape), reversed(shape), strict=False)
         if any(n != m and 1 not in (n, m) for n, m in pairs):
@@ -207,7 +237,7 @@ class Distribution:
 def _shown(value: Any) -> str:
     if not isinstance(value, Tensor):
         return str(value)
-    return str(value.item() if value._aval.size == 1 else value.size())
+    return f"{value if value._aval.size == 1 else value.size()}"
 
 
 def drawn(array: Any, like: Any) -> Any:

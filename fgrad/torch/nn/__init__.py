@@ -162,6 +162,7 @@ from fgrad.torch.nn.pooling import (
     Unfold,
     Upsample,
 )
+from fgrad.torch.nn.recurrence import RNNBase
 from fgrad.torch.nn.recurrent import (
     GRU,
     LSTM,
@@ -323,6 +324,7 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNBase",
     "RNNCell",
     "RReLU",
     "ReLU",

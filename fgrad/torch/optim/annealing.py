@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fgrad.torch.optim.schedules import LRScheduler
+from fgrad.torch.optim.scheduler import LRScheduler
 
 
 class PolynomialLR(LRScheduler):
@@ -33,11 +33,17 @@ class PolynomialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        if self.last_epoch == 0 or self.last_epoch > self.total_iters:
+        self._warn_outside_step()
+        if self._is_initial or self.last_epoch > self.total_iters:
             return self._rates()
         now, total = self.last_epoch, self.total_iters
         factor = ((1.0 - now / total) / (1.0 - (now - 1) / total)) ** self.power
         return [rate * factor for rate in self._rates()]
+
+    def _get_closed_form_lr(self) -> list[float]:
+        place = min(self.total_iters, self.last_epoch)
+        factor = (1.0 - place / self.total_iters) ** self.power
+        return [base * factor for base in self.base_lrs]
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -62,16 +68,24 @@ class CosineAnnealingLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        if self.last_epoch == 0:
+        self._warn_outside_step()
+        if self._is_initial:
             return self._rates()
         now, total, low = self.last_epoch, self.T_max, self.eta_min
+        if self._step_count == 1 and now > 0:
+            return self._get_closed_form_lr()
         if (now - 1 - total) % (2 * total) == 0:
-            rise = (1 - math.cos(math.pi / total)) / 2
+            rise = 1 - math.cos(math.pi / total)
             pairs = zip(self._rates(), self.base_lrs, strict=True)
-            return [rate + (base - low) * rise for rate, base in pairs]
+            return [rate + (base - low) * rise / 2 for rate, base in pairs]
         above = 1 + math.cos(math.pi * now / total)
         below = 1 + math.cos(math.pi * (now - 1) / total)
         return [above / below * (rate - low) + low for rate in self._rates()]
+
+    def _get_closed_form_lr(self) -> list[float]:
+        rise = 1 + math.cos(math.pi * self.last_epoch / self.T_max)
+        low = self.eta_min
+        return [low + (base - low) * rise / 2 for base in self.base_lrs]
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
@@ -103,31 +117,53 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             raise ValueError(f"Expected positive integer T_0, but got {T_0}")
         if T_mult < 1 or not isinstance(T_mult, int):
             raise ValueError(f"Expected integer T_mult >= 1, but got {T_mult}")
+        if not isinstance(eta_min, float | int):
+            raise ValueError(
+                f"Expected float or int eta_min, but got {eta_min} of type "
+                f"{type(eta_min)}"
+            )
         self.T_0, self.T_i, self.T_mult = T_0, T_0, T_mult
         self.eta_min, self.T_cur = eta_min, last_epoch
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        share = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
-        return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
+        self._warn_outside_step()
+        rise, low = 1 + math.cos(math.pi * self.T_cur / self.T_i), self.eta_min
+        return [low + (base - low) * rise / 2 for base in self.base_lrs]
 
     def step(self, epoch: float | None = None) -> None:
-        """Set the rates of the next step, or of a fraction of an epoch."""
+        """Set the rates of the next step, or of a fraction of an epoch.
+
+        Raises:
+            ValueError: the epoch is negative.
+        """
+        if epoch is None and self.last_epoch < 0:
+            epoch = 0
         if epoch is None:
-            self._step_count += 1
-            self.last_epoch += 1
-            self.T_cur += 1
-            if self.T_cur >= self.T_i:
-                self.T_cur -= self.T_i
-                self.T_i *= self.T_mult
+            self._advance()
+        elif epoch < 0:
+            raise ValueError(f"Expected non-negative epoch, but got {epoch}")
         else:
             self._go_to(epoch)
-        self._set(self.get_lr())
+        with self._within_step():
+            rates = self.get_lr()
+        self._set(rates)
 
-    def _go_to(self, epoch: float) -> None:
-        length, place = self.T_0, epoch
-        while place >= length:
-            place -= length
-            length *= self.T_mult
-        self.T_cur, self.T_i = place, length  # type: ignore[assignment]
+    def _advance(self) -> None:
+        self.last_epoch += 1
+        self.T_cur += 1
+        if self.T_cur >= self.T_i:
+            self.T_cur %= self.T_i
+            self.T_i *= self.T_mult
+
+    def _go_to(self, epoch: Any) -> None:
         self.last_epoch = math.floor(epoch)
+        first, times = self.T_0, self.T_mult
+        if epoch < first:
+            self.T_i, self.T_cur = first, epoch
+        elif times == 1:
+            self.T_cur = epoch % first
+        else:
+            cycles = int(math.log(epoch / first * (times - 1) + 1, times))
+            self.T_cur = epoch - first * (times**cycles - 1) / (times - 1)
+            self.T_i = first * times**cycles

@@ -6,13 +6,14 @@ from fgrad.torch.optim.annealing import (
     PolynomialLR,
 )
 from fgrad.torch.optim.combined import ChainedScheduler, SequentialLR
-from fgrad.torch.optim.plateau import CyclicLR, OneCycleLR, ReduceLROnPlateau
+from fgrad.torch.optim.cyclic import CyclicLR, OneCycleLR
+from fgrad.torch.optim.plateau import ReduceLROnPlateau
+from fgrad.torch.optim.scheduler import LRScheduler
 from fgrad.torch.optim.schedules import (
     ConstantLR,
     ExponentialLR,
     LambdaLR,
     LinearLR,
-    LRScheduler,
     MultiplicativeLR,
     MultiStepLR,
     StepLR,

@@ -102,6 +102,7 @@ from fgrad.torch.nn.functional.normalization import (
     local_response_norm,
     rms_norm,
 )
+from fgrad.torch.nn.functional.patches import fold, unfold
 from fgrad.torch.nn.functional.pooling import (
     avg_pool1d,
     avg_pool2d,
@@ -150,10 +151,8 @@ from fgrad.torch.nn.functional.unpooling import (
     max_unpool3d,
 )
 from fgrad.torch.nn.functional.vision import (
-    fold,
     interpolate,
     pad,
-    unfold,
 )
 from fgrad.torch.placement import place_functions
 from fgrad.torch.rearranging import pixel_shuffle

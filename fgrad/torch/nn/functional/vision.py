@@ -1,4 +1,4 @@
-"""Padding, resizing, and images as columns of patches."""
+"""Padding and resizing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-import fgrad.numpy
-from fgrad.torch.nn.functional.windows import each, output_length, padded, slices
+from fgrad.torch.nn.functional.windows import each
 from fgrad.torch.recording import one
 from fgrad.torch.tensor import Array, Tensor, require_tensor
 
@@ -197,71 +196,3 @@ def _linear_weights(length: int, count: int, scale: float, aligned: bool) -> Arr
     np.add.at(matrix, (np.arange(count), low), 1 - share)
     np.add.at(matrix, (np.arange(count), high), share)
     return matrix
-
-
-def unfold(
-    input: Tensor,
-    kernel_size: Any,
-    dilation: Any = 1,
-    padding: Any = 0,
-    stride: Any = 1,
-) -> Tensor:
-    """The patches of images ``(N, C, H, W)`` as columns ``(N, C * h * w, L)``.
-
-    ``L`` is the number of windows, as in `conv2d`.
-
-    >>> F.unfold(torch.arange(6.0).reshape(1, 1, 2, 3), 2)
-    tensor([[[0., 1.],
-             [1., 2.],
-             [3., 4.],
-             [4., 5.]]])
-    """
-    x = require_tensor("im2col", input)
-    size, spread, steps = each(kernel_size, 2), each(dilation, 2), each(stride, 2)
-    pads = [(p, p) for p in each(padding, 2)]
-    lengths = [n + 2 * p for n, (p, _) in zip(x._aval.shape[-2:], pads, strict=True)]
-    axes = zip(lengths, size, steps, spread, strict=True)
-    out = tuple(output_length(*axis) for axis in axes)
-    lead = x._aval.shape[:-3]
-    rows = x._aval.shape[-3] * size[0] * size[1]
-
-    def compute(u: Any) -> Any:
-        whole = padded(u, pads)
-        parts = [whole[index] for index in slices(size, steps, spread, out)]
-        return np.stack(parts, -3).reshape(*lead, rows, -1)
-
-    return one("Im2ColBackward0", compute, x)
-
-
-def fold(
-    input: Tensor,
-    output_size: Any,
-    kernel_size: Any,
-    dilation: Any = 1,
-    padding: Any = 0,
-    stride: Any = 1,
-) -> Tensor:
-    """The sum of patches ``(N, C * h * w, L)``: the transpose of `unfold`.
-
-    >>> F.fold(torch.ones(1, 4, 2), (2, 3), 2)
-    tensor([[[[1., 2., 1.],
-              [1., 2., 1.]]]])
-    """
-    x = require_tensor("col2im", input)
-    size, spread, steps = each(kernel_size, 2), each(dilation, 2), each(stride, 2)
-    before, inside = each(padding, 2), each(output_size, 2)
-    full = [n + 2 * p for n, p in zip(inside, before, strict=True)]
-    axes = zip(full, size, steps, spread, strict=True)
-    out = tuple(output_length(*axis) for axis in axes)
-    lead, window = x._aval.shape[:-2], size[0] * size[1]
-    channels = x._aval.shape[-2] // window
-
-    def compute(u: Any) -> Any:
-        parts = u.reshape(*lead, channels, window, *out)
-        whole = fgrad.numpy.zeros((*lead, channels, *full), u.dtype)
-        for k, index in enumerate(slices(size, steps, spread, out)):
-            whole[index] = whole[index] + parts[..., k, :, :]
-        cut = (slice(p, p + n) for p, n in zip(before, inside, strict=True))
-        return whole[(..., *cut)]
-
-    return one("Col2ImBackward0", compute, x)
