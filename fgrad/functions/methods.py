@@ -8,6 +8,7 @@ import numpy as np
 
 from fgrad.fast import bind1, bind2
 from fgrad.functions import elementwise, indexing, shape
+from fgrad.functions.flat import Flat
 from fgrad.functions.protocol import FUNCTIONS, array_function
 from fgrad.inplace import assign, is_mutable
 from fgrad.ops import contract, logic, transcendental
@@ -230,7 +231,7 @@ PROPERTIES: dict[str, property] = {
     "mT": property(lambda self: contract.swap_last(self)),
     "real": property(elementwise.real, _set_part("real")),
     "imag": property(elementwise.imag, _set_part("imag")),
-    "flat": property(indexing.Flat),
+    "flat": property(Flat),
 }
 
 
