@@ -123,9 +123,6 @@ class Substitution:
         return Eqn(eqn.prim, ins, eqn.params, eqn.outs, eqn.site)
 
 
-COMMUTATIVE = frozenset({"add", "multiply"})  # the order of two operands is no matter
-
-
 def cse(program: Program) -> Program:
     """Compute equal expressions once."""
     subst = Substitution()
@@ -137,7 +134,7 @@ def cse(program: Program) -> Program:
             kept.append(eqn)
             continue
         ins: Any = tuple(map(_atom_key, eqn.ins))
-        if eqn.prim.name in COMMUTATIVE:
+        if eqn.prim.commutes:
             ins = frozenset(ins)
         key = (eqn.prim, eqn.params, ins)
         first = seen.setdefault(key, eqn)

@@ -109,6 +109,7 @@ class Primitive:
         has_effect: it does more than compute outputs, so it is never left out, merged
             or moved.
         elementwise: its operands broadcast against each other.
+        commutes: the order of its two operands is no matter, to the last bit.
         moves: it only moves elements of the first operand, so a mask moves with them.
         scales: elementwise: operands that the output is a multiple of, so that a zero
             there is a zero in the output.
@@ -174,6 +175,7 @@ class Primitive:
     calls_user: bool = False
     has_effect: bool = False
     elementwise: bool = False
+    commutes: bool = False
     moves: bool = False
     scales: tuple[int, ...] = ()
     view_step: Rule | None = None

@@ -41,13 +41,15 @@ def is_library_file(file: str) -> bool:
 
 def user_site() -> Site | None:
     """The innermost line of the call stack that lies outside fgrad, NumPy and jax."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not is_library_file(file):
-            return Site(file, frame.f_lineno)
+    frame = _user_frame(sys._getframe(1))
+    return None if frame is None else Site(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _user_frame(frame: FrameType | None) -> FrameType | None:
+    """The frame itself, or the innermost of its callers, that is the user's."""
+    while frame is not None and is_library_file(frame.f_code.co_filename):
         frame = frame.f_back
-    return None
+    return frame
 
 
 Place = tuple[CodeType, int]  # code, and how far it got
@@ -59,13 +61,8 @@ def user_place(skip: int) -> Place | None:
     Args:
         skip: how many callers belong to fgrad for sure.
     """
-    frame: FrameType | None = sys._getframe(skip)
-    while frame is not None:
-        code = frame.f_code
-        if not is_library_file(code.co_filename):
-            return code, frame.f_lasti
-        frame = frame.f_back
-    return None
+    frame = _user_frame(sys._getframe(skip))
+    return None if frame is None else (frame.f_code, frame.f_lasti)
 
 
 def site_of(place: Place) -> Site:

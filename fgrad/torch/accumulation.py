@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fgrad.torch import remote
-from fgrad.torch.devices import CPU, DEVICES
+from fgrad.torch.devices import CPU
 from fgrad.torch.storage import writing
 from fgrad.torch.tensor import Tensor
 
@@ -34,11 +34,7 @@ def accumulate_all(run: Run, leaves: Sequence[Tensor], arrays: Sequence[Any]) ->
     with _ACCUMULATION:
         for leaf, array in zip(leaves, arrays, strict=True):
             if leaf._requires:
-                gradient = run.gradient(array, leaf)
-                if leaf._grad is None and leaf._base is None and not DEVICES.is_on:
-                    leaf._grad = gradient
-                else:
-                    _accumulate(leaf, gradient)
+                _accumulate(leaf, run.gradient(array, leaf))
 
 
 def _accumulate(tensor: Tensor, gradient: Tensor) -> None:

@@ -125,9 +125,7 @@ class Program:
     def __call__(self, values: Values) -> Any:
         """What it gives for the values that entered."""
         run = self.checked if CHECKS else self.run
-        if self.positions is None:
-            return run(*values)
-        return run(*[values[k] for k in self.positions])
+        return run(*self.chosen(values))
 
     def chosen(self, values: Values) -> Values:
         """Those of the values that entered that it takes."""

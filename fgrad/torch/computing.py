@@ -7,6 +7,7 @@ as the operations would have run one by one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +82,8 @@ def evaluate(run: Run, alive: list[Tensor], every: list[Tensor]) -> list[Tensor]
     ends = run.step.ends
     is_second = run.opened is not None and run.opened.is_computed
     patience = 0 if is_second else PATIENCE
-    program = _program(
-        ends, numbers, run, lambda: Forward(structure, numbers), patience
-    )
+    make_program = partial(Forward, structure, numbers)
+    program = _program(ends, numbers, run, make_program, patience)
     if program is None:
         replay(run, every)
         return []
@@ -227,13 +227,7 @@ class Ending:
 
     def program(self, held: tuple[int, ...], run: Run) -> Gradient | None:
         """The program that gives the gradients and the results that are held."""
-        found = self.programs.get(held)
-        if type(found) is Gradient:
-            return found
-
-        def make_program() -> Gradient:
-            return Gradient(self.structure, self.number, held)
-
+        make_program = partial(Gradient, self.structure, self.number, held)
         return _program(self.programs, held, run, make_program, PATIENCE)  # type: ignore[no-any-return]
 
 

@@ -158,12 +158,7 @@ class Run:
                 place = x._place
                 if place is not None and place[0] is self:
                     x._place = None
-                    memory: Any = x._storage.memory
-                    readers = memory.readers
-                    if len(readers) == 1 and readers[0] is self:
-                        readers.clear()
-                    else:
-                        memory.remove_reader(self)
+                    x._storage.memory.remove_reader(self)  # type: ignore[union-attr]
         self.inputs = []
         self.values = []
 

@@ -11,9 +11,9 @@ from fgrad.record import nodes_to
 
 if TYPE_CHECKING:
     from fgrad.path import Path
+    from fgrad.primitive import Primitive
     from fgrad.torch.steps import Structure
 
-_PRODUCTS = frozenset({"matmul", "einsum", "convolve", "correlate_valid"})
 OVERHEAD = 1000  # elements that could be added in the time that a call of NumPy takes
 
 
@@ -33,12 +33,19 @@ def work_of(path: Path) -> float:
                 avals[code].size if type(code) is int else code.size
                 for code in node.codes
             ]
-            is_product = node.prim.name in _PRODUCTS
             work += OVERHEAD
             # (n, k) times (k, m) are n k m multiplications
+            is_product = _is_product(node.prim, len(node.codes))
             work += math.sqrt(math.prod(sizes)) if is_product else sum(sizes)
         avals += node.avals
     return work
+
+
+def _is_product(prim: Primitive, count: int) -> bool:
+    """Whether it sums products of its operands: linear in each of several."""
+    if prim.elementwise or prim.linear is None:
+        return False
+    return len(prim.linear_groups(count)) > 1
 
 
 def is_much_more(
