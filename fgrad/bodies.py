@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from fgrad.ir import PYTHON_NUMBERS, Atom, Eqn, Lit, Program, Var
-from fgrad.passes import Substitution, cse, dce, reads_of, simplify, with_eqns
+from fgrad.passes import Substitution, cse, dce, reads_of, with_eqns
 from fgrad.primitive import Feed, Primitive
+from fgrad.simplification import simplify
 
 WORTHWHILE = 0.9  # what a round leaves of the equations where another one follows
 

@@ -5,15 +5,14 @@ Values of a nested trace are tracers of the enclosing one, which go the same sho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fgrad.ir import PYTHON_AVALS, Aval, Lit, Program, aval_of
+from fgrad.ir import PYTHON_AVALS, Atom, Aval, Lit, Program, aval_of
 from fgrad.path import UNKNOWN, Path
 from fgrad.primitive import Primitive
-from fgrad.trace import Params, Trace, attach_view, bind
+from fgrad.trace import Params, Trace, attach_view, bind, evaluate_eagerly, record
 from fgrad.tracer import Tracer, as_operand, new_tracer, refresh
 
 _new = Tracer.__new__
@@ -100,13 +99,20 @@ def bind2(prim: Primitive, x: Any, y: Any) -> Any:
         b = y.index
         v = y.value
     if not trace.direct:
+        if trace.abstract and prim.on_tape is None and prim.inlines is None:
+            return record(trace, prim, (a, b), (x, y), (), None)
         return bind(prim, (x, y), {})
     child = trace.path.children.get((prim, (), a, b))
     if child is None:
         is_plain = prim.is_constant and not trace.nested
         if is_plain and not trace.policy.constants:
             return prim.evaluate(u, v)
-        return bind(prim, (x, y), {})
+        if prim.on_tape is not None or prim.inlines is not None:
+            return bind(prim, (x, y), {})
+        out = evaluate_eagerly(trace, prim, {}, (u, v))
+        if prim.is_constant and not trace.policy.constants:
+            return out
+        return record(trace, prim, (a, b), (x, y), (), out)
     try:
         if trace.nested and (type(u) is Tracer or type(v) is Tracer):
             out = bind2(prim, u, v)
@@ -183,11 +189,15 @@ def learn_slice(x: Tracer, key: slice, before: Path) -> None:
         before.children[x.index, key.start, key.stop] = child
 
 
-def evaluate_traced(program: Program, args: Sequence[Any]) -> list[Any]:
-    """`fgrad.ir.evaluate` for arguments of which some are traced."""
+def evaluate_traced(program: Program, args: list[Any]) -> list[Any]:
+    """`fgrad.ir.evaluate` for arguments of which some are traced.
+
+    The list of arguments is emptied, so that each is freed after its last use.
+    """
     env: dict[Any, Any] = dict(zip(program.consts, program.values, strict=True))
     env.update(zip(program.ins, args, strict=True))
-    for eqn in program.eqns:
+    args.clear()
+    for eqn, last in zip(program.eqns, _last_reads(program), strict=True):
         prim = eqn.prim
         ins = [a.value if type(a) is Lit else env[a] for a in eqn.ins]
         if eqn.params or not prim.elementwise or len(ins) > 2:
@@ -200,4 +210,17 @@ def evaluate_traced(program: Program, args: Sequence[Any]) -> list[Any]:
             env.update(zip(eqn.outs, out, strict=True))
         else:
             env[eqn.outs[0]] = out
+        for atom in last:
+            env.pop(atom, None)
     return [a.value if type(a) is Lit else env[a] for a in program.outs]
+
+
+def _last_reads(program: Program) -> list[list[Atom]]:
+    """For each equation what is not read after it."""
+    read: set[Atom] = set(program.outs)
+    last: list[list[Atom]] = []
+    for eqn in reversed(program.eqns):
+        last.append([a for a in (*eqn.ins, *eqn.outs) if a not in read])
+        read.update(eqn.ins)
+    last.reverse()
+    return last

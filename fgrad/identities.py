@@ -56,13 +56,8 @@ def _opposite(
         return None
     if eqn.prim.name == "negative":
         return eqn.ins[0], []
-    if uses[atom] > 1 or not depth:
-        return None
-    if _is(eqn, "multiply", "divide"):
-        positions: tuple[int, ...] = (0, 1)
-    elif _is(eqn, "sum", "reshape", "broadcast_to", "transpose"):
-        positions = (0,)
-    else:
+    positions = _CARRY_SIGNS.get(eqn.prim.name)
+    if positions is None or uses[atom] > 1 or not depth:
         return None
     for position in positions:
         found = _opposite(eqn.ins[position], source, uses, depth - 1)
@@ -74,6 +69,12 @@ def _opposite(
             is_same = found[0].aval is eqn.ins[position].aval or _keeps_type(plain)
             return (out, [*found[1], plain]) if is_same else None
     return None
+
+
+_CARRY_SIGNS: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("multiply", "divide"), (0, 1)),
+    **dict.fromkeys(("sum", "reshape", "broadcast_to", "transpose"), (0,)),
+}
 
 
 def _sign(number: Any) -> float:
@@ -115,16 +116,20 @@ def product_of_negatives(eqn: Eqn, source: Source, uses: Uses) -> list[Eqn] | No
     """``-a * -b`` as ``a * b``, and ``-a * 2`` as ``a * -2``."""
     if not eqn.outs[0].aval.is_inexact:
         return None
-    found = [_opposite(atom, source, uses) for atom in eqn.ins]
-    for k, atom in enumerate(eqn.ins):
-        is_number = type(atom) is Lit and type(atom.value) in (int, float)
-        if is_number and found[k] is None:
-            found[k] = (Lit(-atom.value), [])  # type: ignore[union-attr]
-    if found[0] is None or found[1] is None:
+    first = _flipped(eqn.ins[0], source, uses)
+    second = None if first is None else _flipped(eqn.ins[1], source, uses)
+    if first is None or second is None:
         return None
-    ins = (found[0][0], found[1][0])
-    new = Eqn(eqn.prim, ins, eqn.params, eqn.outs, eqn.site)
-    return [*found[0][1], *found[1][1], new] if _keeps_type(new) else None
+    new = Eqn(eqn.prim, (first[0], second[0]), eqn.params, eqn.outs, eqn.site)
+    return [*first[1], *second[1], new] if _keeps_type(new) else None
+
+
+def _flipped(atom: Atom, source: Source, uses: Uses) -> tuple[Atom, list[Eqn]] | None:
+    """The same as `_opposite`, and for any number its negative."""
+    found = _opposite(atom, source, uses)
+    if found is None and type(atom) is Lit and type(atom.value) in (int, float):
+        return Lit(-atom.value), []
+    return found
 
 
 def times_minus_one(eqn: Eqn, source: Source, uses: Uses) -> list[Eqn] | None:
@@ -254,14 +259,16 @@ RULES: dict[str, tuple[Rule, ...]] = {
 
 def rewritten(eqn: Eqn, source: Source, uses: Uses) -> list[Eqn] | None:
     """The equations that the first rule that applies gives."""
-    for rule in RULES.get(eqn.prim.name, ()):
+    if eqn.prim.name not in RULES:
+        return None
+    for rule in RULES[eqn.prim.name]:
         found = rule(eqn, source, uses)
         if found is not None:
             return found
     return None
 
 
-def same_mask(eqn: Eqn) -> Atom | None:
+def same_mask(eqn: Eqn, source: Source) -> Atom | None:
     """The mask that a logical equation leaves as it is."""
     first = eqn.ins[0]
     if first.aval is not eqn.outs[0].aval:

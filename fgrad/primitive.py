@@ -245,8 +245,12 @@ class Primitive:
 
 
 @remembered(4096)
-def _result_dtype(numpy: Rule, dtypes: tuple[Any, ...]) -> Any:
-    """The dtype that NumPy itself gives, by running it on ones."""
+def _result_dtype(numpy: Any, dtypes: tuple[Any, ...]) -> Any:
+    """The dtype that NumPy itself gives: from its table, which has no Python
+    bool, or by running it on ones.
+    """
+    if isinstance(numpy, np.ufunc) and len(dtypes) == numpy.nin and bool not in dtypes:
+        return numpy.resolve_dtypes((*dtypes, *(None,) * numpy.nout))[-1]
     ones = [d(1) if type(d) is type else np.ones((), d)[()] for d in dtypes]
     with np.errstate(all="ignore"):
         return np.asarray(numpy(*ones)).dtype

@@ -18,7 +18,9 @@ def _keep_constants(
     traced: Sequence[bool],
     out_avals: Sequence[Aval],
 ) -> tuple[int, ...]:
-    return tuple(position for position, is_var in enumerate(traced) if not is_var)
+    if all(traced):
+        return ()
+    return tuple([position for position, is_var in enumerate(traced) if not is_var])
 
 
 # Records everything, and saves exactly the operands that are constants. TYPES is the
@@ -53,15 +55,16 @@ def read_path(
     eqns: list[Eqn] = []
     saved: list[Atom] = []
     for node in nodes:
+        codes = node.codes
         operands = tuple(
-            variables[code] if type(code) is int else constant(code)
-            for code in node.codes
+            [variables[c] if type(c) is int else constant(c) for c in codes]
         )
-        outs = tuple(Var(aval) for aval in node.avals)
+        outs = tuple(map(Var, node.avals))
         variables += outs
         eqns.append(Eqn(node.prim, operands, node.params, outs, node.site))
-        atoms = operands + outs
-        saved += [atoms[position] for position in node.keep]
+        if node.keep:
+            atoms = operands + outs
+            saved += [atoms[position] for position in node.keep]
     return ins, eqns, variables, saved
 
 

@@ -201,17 +201,15 @@ class Trace:
     ) -> Path | None:
         """A new child of the path, or None where the operation is not recorded."""
         codes = key[2:]
-        avals = tuple(
-            x.aval if type(code) is int else code
-            for x, code in zip(operands, codes, strict=True)
-        )
+        traced = tuple([type(code) is int for code in codes])
+        known = zip(operands, codes, traced, strict=True)
+        avals = tuple([x.aval if is_var else code for x, code, is_var in known])
         if outs is None:
             out_avals = self._infer(prim, avals, dict(params))
         else:
-            out_avals = tuple(type_of(out) for out in outs)
+            out_avals = tuple(map(type_of, outs))
         if not self.policy.tracks(prim, out_avals):
             return None
-        traced = tuple(type(code) is int for code in codes)
         keep = self.policy.keep(prim, params, avals, traced, out_avals)
         child = Path(self.path, prim, params, codes, out_avals, keep)
         if prim.specialized is not None:

@@ -9,8 +9,9 @@ import fgrad
 from fgrad import identities
 from fgrad.bodies import tighten
 from fgrad.ir import Eqn, Lit, Program, Var, aval_of
-from fgrad.passes import dce, simplify
+from fgrad.passes import dce
 from fgrad.primitive import Primitive
+from fgrad.simplification import simplify
 
 V, M, C = "f64[2]", "f64[2,2]", "f64[2,1]"
 COLUMN, FLAT = "reshape[shape=(2, 1)]", "reshape[shape=(2,)]"

@@ -11,7 +11,8 @@ from fgrad.form import names
 from fgrad.ir import Eqn, Lit, Program, Var
 from fgrad.ops.elementwise import add, multiply
 from fgrad.ops.transcendental import sin
-from fgrad.passes import cse, dce, simplify
+from fgrad.passes import cse, dce
+from fgrad.simplification import simplify
 from fgrad.transforms.sink import sink_selects
 
 

@@ -230,9 +230,12 @@ def test_what_a_guard_saw_is_read_before_buffers_are_given_back() -> None:
 # --- how much
 
 
-def peak(jitted: Any, *args: Any) -> int:
-    """Bytes of a warm call at its height, above what there was before."""
-    for _ in range(3):
+def peak(jitted: Any, *args: Any, calls: int = 3) -> int:
+    """Bytes of a call at its height, above what there was before it.
+
+    ``calls`` so many went before: after three it is warm.
+    """
+    for _ in range(calls):
         jitted(*args)
     tracemalloc.start()
     out = jitted(*args)
@@ -260,6 +263,14 @@ def test_blocks_take_no_more_for_more_equations(monkeypatch: Any) -> None:
     assert all("fused: " in f.explain() for f in jitted)
     assert many < few + 0.05 * x.nbytes
     assert many < 1.5 * x.nbytes  # the result, and blocks
+
+
+def test_the_first_call_frees_what_it_needs_no_more() -> None:
+    """The backward pass holds residuals until they are read, and few cotangents."""
+    x = np.linspace(0.0, 1.0, 100_000)
+    gradient = fgrad.grad(lambda x: np.sum(long(10)(x)))
+    first = peak(fgrad.jit(gradient), x, calls=0)
+    assert first < 1.1 * peak(gradient, x, calls=2)
 
 
 @pytest.mark.parametrize("name", ["chain", "value and gradient", "products", "updates"])

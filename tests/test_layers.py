@@ -17,7 +17,7 @@ LAYERS = [  # lower layers first; a module may import from its own layer and bel
     ["trace"],
     ["fast"],
     ["identities"],
-    ["passes", "bodies"],
+    ["passes", "simplification", "bodies"],
     ["rewrites"],
     ["record"],
     ["ops"],

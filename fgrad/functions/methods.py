@@ -44,13 +44,16 @@ def _as_number(out: Any) -> Any:
     return out if kind is None else ops.number(out, kind=kind)
 
 
+_times = _binary(ops.multiply)[1]
+
+
 def _multiplied(self: Tracer, other: Any) -> Any:
     """``other * self``, which repeats a sequence where self is a count."""
     is_count = not self.aval.ndim and self.aval.numpy_dtype.kind in "iu"
     if is_count and isinstance(other, tuple | list | str):
         count: Any = self
         return other * operator.index(count)
-    return _binary(ops.multiply)[1](self, other)
+    return _times(self, other)
 
 
 def _unary(prim: Primitive) -> Callable[[Tracer], Any]:

@@ -1,5 +1,6 @@
 """Run programs on NumPy: interpreted the first time, compiled from the second on."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from fgrad.checks import Check, active_check
 from fgrad.fast import evaluate_traced
 from fgrad.ir import Atom, Lit, Program
 from fgrad.lower.blocks import find_runs
-from fgrad.lower.plan import make_plan
+from fgrad.lower.plan import Plan, make_plan
 from fgrad.lower.source import compile_program
 
 COMPILE_LIMIT = 20_000  # equations; a longer program stays interpreted
@@ -25,9 +26,13 @@ class Executable:
     def __init__(self, program: Program, donated: Sequence[int] = ()) -> None:
         self.program = program
         self._donated = donated
-        self._plan = make_plan(program, donated)
         self._compiled: Callable[[list[Any]], list[Any]] | None = None
         self._calls = 0
+
+    @functools.cached_property
+    def _plan(self) -> Plan:
+        """Where results go; on traced arguments the program runs without."""
+        return make_plan(self.program, self._donated)
 
     def __call__(self, arguments: list[Any]) -> list[Any]:
         """One result for each output; floating-point warnings are the caller's.

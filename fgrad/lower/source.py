@@ -3,6 +3,7 @@
 import itertools
 import keyword
 import linecache
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ _numbers = itertools.count()
 # Files of functions that are gone. They leave `linecache` when the next one is defined,
 # and not when they are collected: that may be while `linecache` goes through its files.
 _GONE: deque[str] = deque()
+_LEAVING = threading.Lock()
 RESERVED = frozenset({*keyword.kwlist, "np"})
 
 
@@ -209,8 +211,9 @@ def execute(lines: Sequence[str], known: Globals, name: str) -> Callable[..., An
     scope = known.values
     file = f"<fgrad program {next(_numbers)}>"
     shown = source.splitlines(keepends=True)
-    while _GONE:
-        linecache.cache.pop(_GONE.popleft(), None)
+    with _LEAVING:
+        while _GONE:
+            linecache.cache.pop(_GONE.popleft(), None)
     linecache.cache[file] = (len(source), None, shown, file)
     exec(compile(source, file, "exec"), scope)
     function: Callable[..., Any] = scope[name]

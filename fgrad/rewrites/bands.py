@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fgrad.ir import Atom, Eqn, Lit, Program, Var
-from fgrad.passes import cse, dce, simplify
+from fgrad.passes import cse, dce
 from fgrad.rewrites.facts import WHOLE, apply
+from fgrad.simplification import simplify
 
 MOST = 8  # bands of a matrix; more are written out
 DIAGONAL = ("diagonal", (("subscripts", "aa->a"),))

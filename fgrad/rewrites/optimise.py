@@ -7,10 +7,11 @@ costs one dict look-up for each equation that no rule is for.
 from collections.abc import Sequence
 
 from fgrad.ir import Atom, Eqn, Program
-from fgrad.passes import Substitution, cse, dce, simpler
+from fgrad.passes import Substitution, cse, dce
 from fgrad.rewrites import constants, factors, few, products, shapes, slots, sums
 from fgrad.rewrites.facts import Facts, Outcome, Rules
 from fgrad.rewrites.steps import joined_steps
+from fgrad.simplification import simpler
 
 ROUNDS = 8  # more than any program has needed
 

@@ -11,9 +11,10 @@ from fgrad.caches import remembered
 from fgrad.errors import DerivativeError
 from fgrad.ir import Atom, Aval, Eqn, Program, Var
 from fgrad.ops.structure import astype, broadcast_to, zeros_in
-from fgrad.passes import Emitter, cse, dce, simplify
+from fgrad.passes import Emitter, cse, dce
 from fgrad.primitive import Primitive
 from fgrad.record import trace_program
+from fgrad.simplification import simplify
 from fgrad.trace import Params, type_of
 
 Flags = tuple[bool, ...]
@@ -141,7 +142,7 @@ def forward(program: Program, wrt: Sequence[Var]) -> tuple[Program, Flags]:
 
 def types_of(eqn: Eqn) -> tuple[Avals, Avals]:
     """Types of the operands and of the outputs of an equation."""
-    return tuple(a.aval for a in eqn.ins), tuple(var.aval for var in eqn.outs)
+    return tuple([a.aval for a in eqn.ins]), tuple([var.aval for var in eqn.outs])
 
 
 def bound_variables(program: Program) -> list[Var]:

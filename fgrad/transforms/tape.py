@@ -53,11 +53,12 @@ def _keep_residuals(
     if not any(active):
         return ()
     present = tuple(aval.is_inexact for aval in out_avals)
-    tangent, _ = tangent_program(prim, params, avals, out_avals, active)
     count = len(avals) + len(out_avals)
-    read = _used(tangent, count)
     pullback, _ = pullback_program(prim, params, avals, out_avals, active, present)
-    read |= _used(pullback, count)
+    read = _used(pullback, count)
+    if prim.derivs is None:  # else both come from the same maps and read the same
+        tangent, _ = tangent_program(prim, params, avals, out_avals, active)
+        read |= _used(tangent, count)
     return tuple(sorted(read))
 
 

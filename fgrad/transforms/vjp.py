@@ -14,9 +14,10 @@ from fgrad.errors import DerivativeError
 from fgrad.ir import Atom, Aval, Eqn, Program, Var, evaluate
 from fgrad.ops.elementwise import add
 from fgrad.ops.structure import conform_to, full
-from fgrad.passes import Emitter, cse, dce, simplify
+from fgrad.passes import Emitter, cse, dce
 from fgrad.primitive import Primitive
 from fgrad.record import trace_program
+from fgrad.simplification import simplify
 from fgrad.trace import Params, type_of
 from fgrad.transforms.jvp import (
     Avals,
@@ -173,10 +174,8 @@ def reverse(
             if atom in varying:
                 cotangents.add(atom, seed)
     for eqn in reversed(program.eqns):
-        cts = [cotangents.take(var) for var in eqn.outs]
-        active = tuple(atom in varying for atom in eqn.ins)
-        if any(ct is not None for ct in cts) and any(active):
-            _pull_back_eqn(eqn, cts, active, cotangents)
+        if not varying.isdisjoint(eqn.ins):
+            _pull_back_eqn(eqn, varying, cotangents)
     results = [cotangents.take(var) for var in wrt]
     given = tuple(ct is not None for ct in results)
     primals = [*program.consts, *program.ins, *bound_variables(program)]
@@ -210,16 +209,18 @@ def dependents(program: Program, wrt: Sequence[Var]) -> set[Atom]:
     """The floating-point variables that depend on ``wrt``."""
     varying: set[Atom] = set(wrt)
     for eqn in program.eqns:
-        if not eqn.prim.is_constant and any(atom in varying for atom in eqn.ins):
-            varying.update(var for var in eqn.outs if var.aval.is_inexact)
+        if not eqn.prim.is_constant and not varying.isdisjoint(eqn.ins):
+            varying.update([var for var in eqn.outs if var.aval.is_inexact])
     return varying
 
 
-def _pull_back_eqn(
-    eqn: Eqn, cts: Sequence[Atom | None], active: Flags, cotangents: "_Cotangents"
-) -> None:
+def _pull_back_eqn(eqn: Eqn, varying: set[Atom], cotangents: "_Cotangents") -> None:
+    cts = list(map(cotangents.take, eqn.outs))
+    present = tuple([ct is not None for ct in cts])
+    if not any(present):
+        return
+    active = tuple([atom in varying for atom in eqn.ins])
     avals, out_avals = types_of(eqn)
-    present = tuple(ct is not None for ct in cts)
     template, given = pullback_program(
         eqn.prim, eqn.params, avals, out_avals, active, present
     )
