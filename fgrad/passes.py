@@ -143,5 +143,19 @@ def cse(program: Program) -> Program:
     return with_eqns(program, kept, [subst(atom) for atom in program.outs])
 
 
+def uncut(program: Program) -> Program:
+    """The program without ``stop_gradient``: to run it, not to derive from it."""
+    if all(eqn.prim.name != "stop_gradient" for eqn in program.eqns):
+        return program
+    subst = Substitution()
+    kept: list[Eqn] = []
+    for eqn in map(subst.eqn, program.eqns):
+        if eqn.prim.name == "stop_gradient" and eqn.ins[0].aval is eqn.outs[0].aval:
+            subst.replace(eqn.outs[0], eqn.ins[0])
+        else:
+            kept.append(eqn)
+    return with_eqns(program, kept, [subst(atom) for atom in program.outs])
+
+
 def _atom_key(atom: Atom) -> Any:
     return (type(atom.value), repr(atom.value)) if type(atom) is Lit else atom

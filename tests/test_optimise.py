@@ -11,7 +11,7 @@ from test_random_programs import INPUTS, ROUNDED, play, programs
 import fgrad
 from benchmarks.peers import _fgrad_derived
 from benchmarks.workload import find_workloads
-from fgrad.ir import Program
+from fgrad.ir import Program, aval_of
 from fgrad.rewrites import (
     constants,
     factors,
@@ -31,7 +31,7 @@ TYPES = {
     "row": "f64[500]", "two": "f64[2,600,500]", "i": "i64[6]", "x0": "f64[4,3]",
     "y0": "f64[5]", "y1": "f64[5]", "y2": "f64[5]", "y3": "f64[5]",
     "z2": "f64[4,2]", "u0": "f64[1]", "one": "f64[1,1]", "wide": "f64[3,9,9]",
-    "n90": "f64[90]",
+    "n90": "f64[90]", "tall": "f64[6,4]",
 }  # fmt: skip
 CONSTANTS = {
     "C": np.arange(6.0) - 2.5, "HALF": np.full(6, 0.5), "ZERO": np.zeros(6),
@@ -39,12 +39,15 @@ CONSTANTS = {
     "SINC": np.sin(np.arange(6.0) - 2.5), "GRIDT": np.arange(24.0).reshape(4, 6).T,
     "LONG": np.arange(6300.0),
     "ONES4": np.ones(4), "ONES6": np.ones(6), "ONES9": np.ones(9),
-    "ONES12": np.ones(12),
+    "ONES12": np.ones(12), "ROWS": np.arange(6),
+    "SWAPPED": np.array([1, 0, 2, 3, 4, 5]),
 }  # fmt: skip
 V, M = "f64[6]", "f64[4,6]"
 WHOLE = "(None, None, None)"
 HEAD, TAIL = "at=((None, -1, None),)", "at=((1, None, None),)"
 AXES3 = "(None, None, None), (None, None, None)"
+PICK = "at=('$', '$')"
+INTO_ROWS = f"scatter[shape=(6, 4), dtype='float64', {PICK}]"
 GRID_SCATTER = f"scatter[shape=(4, 6), dtype='float64', at=({WHOLE}"
 SCATTER = f"scatter[shape=(6,), dtype='float64', {HEAD}]"
 EXACT = {
@@ -79,6 +82,19 @@ EXACT = {
         (f"c:{V} = {SCATTER} u; d:{V} = index_add[{TAIL}] c u", None),
         (f"c:{V} = {SCATTER} u; d:{V} = index_add[at=((5, 6, None),)] c w; "
          f"e:{V} = sin c; g:{V} = add d e", None),
+    ],
+    "sum_of_scattered": [
+        (f"c:f64[6,4] = {INTO_ROWS} a ROWS i; d:{V} = sum[axis=(1,)] c; "
+         f"e:{V} = index[{PICK}] tall ROWS i; f:{V} = add d e",
+         f"e:{V} = index[{PICK}] tall ROWS i; f:{V} = add a e"),
+        # nothing else would say that an index is out of range
+        (f"c:f64[6,4] = {INTO_ROWS} a ROWS i; d:{V} = sum[axis=(1,)] c", None),
+        (f"c:f64[6,4] = {INTO_ROWS} a SWAPPED i; d:{V} = sum[axis=(1,)] c; "
+         f"e:{V} = index[{PICK}] tall SWAPPED i; f:{V} = add d e", None),
+        (f"c:f64[6,4] = {INTO_ROWS} a ROWS i; d:f64[4] = sum[axis=(0,)] c; "
+         f"e:{V} = index[{PICK}] tall ROWS i; "
+         f"f:f64[6,4] = index_add[{PICK}] tall e ROWS i; "
+         "h:f64[6,4] = add d f", None),
     ],
     "logaddexp_slope_of_number": [
         (f"c:{V} = logaddexp_slope a 0.0",
@@ -304,8 +320,7 @@ def program_of(lines, inputs):
     body = lines.replace("; ", "\n")
     out = body.splitlines()[-1].split(":")[0].strip()
     consts = [name for name in CONSTANTS if name in words(lines)]
-    types = (f"f64[{','.join(map(str, CONSTANTS[k].shape))}]" for k in consts)
-    head = " ".join(f"{k}:{kind}" for k, kind in zip(consts, types, strict=True))
+    head = " ".join(f"{k}:{aval_of(CONSTANTS[k])}" for k in consts)
     ins = " ".join(f"{name}:{TYPES[name]}" for name in inputs)
     text = f"{{ lambda {head} ; {ins} . let\n{body}\nin ({out},) }}"
     found = fgrad.parse(text)

@@ -20,6 +20,7 @@ from fgrad.lower.quiet import quiet_lines
 from fgrad.lower.results import unshared
 from fgrad.lower.source import FunctionWriter, run_lines
 from fgrad.lower.statements import Globals
+from fgrad.passes import uncut
 from fgrad.primitive import Body
 
 Lines = list[str]
@@ -62,7 +63,7 @@ def lay_out(program: Program, donated: Sequence[int] = ()) -> Layout:
     Inputs at the positions ``donated`` may be overwritten and returned, unless a guard
     may need them for another path.
     """
-    ordered, runs = find_runs(program, sums=True)
+    ordered, runs = find_runs(uncut(program), sums=True)
     has_guards = any(eqn.prim.name == "guard" for eqn in program.eqns)
     given = () if has_guards else donated
     plan = make_lasting_plan(ordered, given)

@@ -22,6 +22,7 @@ class Facts:
 
     Attributes:
         source: the equation that binds a variable.
+        eqns: those of the program, as they were at the beginning of a round.
         uses: how often a variable is read. It may be out of date, so that it tells what
             pays, but never what is right.
         outs: what the program returns.
@@ -42,6 +43,7 @@ class Facts:
 
     def look_at(self, program: Program) -> None:
         """Count uses anew."""
+        self.eqns = program.eqns
         self.uses = Counter(a for eqn in program.eqns for a in eqn.ins)
         self.uses.update(program.outs)
         self.outs = set(program.outs)

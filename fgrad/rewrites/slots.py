@@ -1,11 +1,14 @@
 """Rules for slots of an array that are filled one after the other.
 
 The gradient of an array that is read in parts is such an array. The parts are slices,
-or numbers of elements, that have nothing in common.
+or numbers of elements, that have nothing in common. Where one element of each row was
+read, as a loss of classes does, sums over rows are known.
 """
 
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from fgrad.ir import Atom, Eqn
 from fgrad.rewrites.facts import Facts, Outcome, Rules, apply, finish
@@ -104,4 +107,34 @@ def _bounds(entry: Any, length: int) -> tuple[int, int]:
     return start, stop
 
 
-EXACT: Rules = {"index_add": (add_beside,)}
+def sum_of_scattered(eqn: Eqn, facts: Facts) -> Outcome:
+    """The sum over the rows of a ``scatter`` to one element of each: what it scatters,
+    where another index by the same arrays stays, which raises where they are out of
+    range.
+    """
+    scattered = facts.before(eqn.ins[0], "scatter")
+    if scattered is None or len(scattered.ins) != 3:
+        return None
+    x, *arrays = scattered.ins
+    params = dict(scattered.params)
+    rows = facts.values.get(arrays[0])
+    is_last = dict(eqn.params)["axis"] == (1,) and eqn.ins[0].aval.ndim == 2
+    if not is_last or params["at"] != ("$", "$") or params.get("path"):
+        return None
+    if x.aval is not eqn.outs[0].aval or arrays[1].aval.shape != x.aval.shape:
+        return None
+    if type(rows) is not np.ndarray or not np.array_equal(rows, np.arange(x.aval.size)):
+        return None
+    shape = eqn.ins[0].aval.shape
+    is_read = any(_reads(other, arrays, shape) for other in facts.eqns)
+    return x if is_read else None
+
+
+def _reads(eqn: Eqn, arrays: Sequence[Atom], shape: Sequence[int]) -> bool:
+    """Whether an equation takes these arrays as indices of an array of this shape."""
+    if eqn.prim.name not in ("index", "index_add") or eqn.ins[0].aval.shape != shape:
+        return False
+    return list(eqn.ins[-len(arrays) :]) == list(arrays)
+
+
+EXACT: Rules = {"index_add": (add_beside,), "sum": (sum_of_scattered,)}

@@ -33,8 +33,14 @@ def accumulate_all(run: Run, leaves: Sequence[Tensor], arrays: Sequence[Any]) ->
     """As `accumulate`, with the gradients that a program of a run computed."""
     with _ACCUMULATION:
         for leaf, array in zip(leaves, arrays, strict=True):
-            if leaf._requires:
-                _accumulate(leaf, run.gradient(array, leaf))
+            if not leaf._requires:
+                continue
+            gradient = run.gradient(array, leaf)
+            is_first = leaf._grad is None and leaf._base is None
+            if is_first and leaf._device is gradient._device:
+                leaf._grad = gradient
+            else:
+                _accumulate(leaf, gradient)
 
 
 def _accumulate(tensor: Tensor, gradient: Tensor) -> None:

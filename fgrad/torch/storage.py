@@ -65,8 +65,11 @@ class Memory:
 
     def remove_reader(self, run: Run) -> None:
         """A run was computed."""
-        if run in self.readers:
-            self.readers.remove(run)
+        readers = self.readers
+        if readers and readers[-1] is run:
+            readers.pop()
+        elif run in readers:
+            readers.remove(run)
 
     def settle(self) -> None:
         """Have all that reads the memory computed: it is about to change."""
