@@ -9,8 +9,8 @@ from fgrad.lower.blocks import BLOCK, WORK, WORK_FOR_THREADS
 from fgrad.lower.buffers import KEPT
 from fgrad.lower.numpy import COMPILE_LIMIT
 from fgrad.lower.scalars import is_scalar, why_not_scalar
-from fgrad.lower.threads import thread_count
 from fgrad.sites import at_site
+from fgrad.threads import thread_count
 
 
 def explain(name: str, signatures: list[Signature]) -> str:

@@ -132,7 +132,8 @@ class Primitive:
         calm: a condition on floats under which the ufunc gives no warning.
         augmented: the same for `in_place`, such as ``{0} += {1}``.
         into: ``into(*avals)``: format of the source that computes into a buffer
-            ``{out}`` in C order, such as ``np.dot({0}, {1}, {out})``, or None.
+            ``{out}`` in C order, such as ``np.dot({0}, {1}, {out})``, or a function
+            of the operands and, optionally, ``out`` that does; or None.
         takes_out: `numpy` takes an array for the result, which is none of its operands,
             as ``out``.
         slot: for what writes to a slot of an array: the position of the operand that

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import fgrad
-from fgrad.lower import blocks, threads
+from fgrad import threads
+from fgrad.lower import blocks
 from fgrad.lower.blocks import find_runs
 from fgrad.lower.numpy import Executable
 from fgrad.lower.plan import make_plan

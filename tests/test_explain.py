@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fgrad
-from fgrad.lower import threads
+from fgrad import threads
 
 X = np.linspace(0.1, 1.0, 20_000)
 LONG = np.linspace(0.1, 1.0, 300_000)

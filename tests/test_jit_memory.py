@@ -256,7 +256,7 @@ def long(length: int) -> Callable[..., Any]:
 
 
 def test_blocks_take_no_more_for_more_equations(monkeypatch: Any) -> None:
-    monkeypatch.setattr("fgrad.lower.threads.thread_count", lambda: 1)
+    monkeypatch.setattr("fgrad.threads.thread_count", lambda: 1)
     x = np.linspace(0.0, 1.0, 300_000)
     jitted = [fgrad.jit(long(length)) for length in (10, 40)]
     few, many = (peak(f, x) for f in jitted)

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "fgrad"
 LAYERS = [  # lower layers first; a module may import from its own layer and below
-    ["sites", "caches", "checks"],
+    ["sites", "caches", "checks", "threads"],
     ["errors", "form", "draw"],
     ["tree"],
     ["ir"],

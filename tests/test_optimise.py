@@ -31,7 +31,7 @@ TYPES = {
     "row": "f64[500]", "two": "f64[2,600,500]", "i": "i64[6]", "x0": "f64[4,3]",
     "y0": "f64[5]", "y1": "f64[5]", "y2": "f64[5]", "y3": "f64[5]",
     "z2": "f64[4,2]", "u0": "f64[1]", "one": "f64[1,1]", "wide": "f64[3,9,9]",
-    "n90": "f64[90]", "tall": "f64[6,4]",
+    "n90": "f64[90]", "tall": "f64[6,4]", "pair": "f64[2]",
 }  # fmt: skip
 CONSTANTS = {
     "C": np.arange(6.0) - 2.5, "HALF": np.full(6, 0.5), "ZERO": np.zeros(6),
@@ -79,6 +79,12 @@ EXACT = {
          f"d:{M} = index_add[at=({WHOLE}, (None, 1, None))] c col; "
          f"e:{M} = index_add[at=({WHOLE}, (1, 4, None))] d x0",
          f"e:{M} = concatenate[axis=1] col x0 z2"),
+        (f"c:{V} = scatter[shape=(6,), dtype='float64', at=((0, 5, 4),)] pair; "
+         f"d:{V} = index_add[at=((1, 6, 4),)] c pair",
+         f"c:{V} = scatter[shape=(6,), dtype='float64', at=((0, 5, 4),)] pair; "
+         f"d:{V} = index_update[at=((1, 6, 4),)] c pair"),
+        (f"c:{V} = scatter[shape=(6,), dtype='float64', at=((0, 5, 4),)] pair; "
+         f"d:{V} = index_add[at=((0, 4, 3),)] c pair", None),
         (f"c:{V} = {SCATTER} u; d:{V} = index_add[{TAIL}] c u", None),
         (f"c:{V} = {SCATTER} u; d:{V} = index_add[at=((5, 6, None),)] c w; "
          f"e:{V} = sin c; g:{V} = add d e", None),

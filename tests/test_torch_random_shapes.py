@@ -44,12 +44,13 @@ def draw(shape: tuple[int, ...], seed: int = 0) -> Any:
 
 @given(st.data())
 def test_convolutions(data: st.DataObject) -> None:
-    ndim, groups = data.draw(st.integers(1, 2)), data.draw(small)
+    ndim, groups = data.draw(st.integers(1, 3)), data.draw(small)
     channels, out = groups * data.draw(small), groups * data.draw(small)
     pair = st.tuples(*[small] * ndim)
-    size, stride, dilation = data.draw(pair), data.draw(pair), data.draw(pair)
+    size, dilation = data.draw(pair), data.draw(pair)
+    stride = data.draw(st.just((1,) * ndim) | pair)
     padding = data.draw(st.tuples(*[st.integers(0, 2)] * ndim))
-    lengths = data.draw(st.tuples(*[st.integers(1, 6)] * ndim))
+    lengths = data.draw(st.tuples(*[st.integers(1, 9 - ndim)] * ndim))
     x = draw((2, channels, *lengths))
     weight = draw((out, channels // groups, *size), 1)
 

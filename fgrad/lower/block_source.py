@@ -7,7 +7,7 @@ from fgrad.lower.blocks import BLOCK, Run, is_sliced
 from fgrad.lower.plan import Plan
 from fgrad.lower.results import take_blocks
 from fgrad.lower.statements import Statements, fills, fills_in_place
-from fgrad.lower.threads import run_parts
+from fgrad.threads import run_parts
 
 DOT = BLOCK // 2  # elements of a product: for more, BLAS starts threads of its own
 

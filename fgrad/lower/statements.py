@@ -87,6 +87,9 @@ class Statements:
         avals = [atom.aval for atom in eqn.ins]
         if buffer is not None and prim.slot is None:
             return [f"{outs} = {self._into(eqn, names, avals, buffer)}"]
+        into = None if prim.into is None else prim.into(*avals)
+        if callable(into):
+            return [f"{outs} = {self._call(into, names)}"]
         if prim.statements is not None:
             found = prim.statements(outs, names, avals, params, in_place is not None)
             if found is not None and buffer is not None:
@@ -150,7 +153,14 @@ class Statements:
             given = ", ".join([*names, *params])
             return f"{self.function(eqn)}({given}, out={buffer})"
         assert eqn.prim.into is not None
-        return str(eqn.prim.into(*avals).format(*names, out=buffer, **dict(eqn.params)))
+        into = eqn.prim.into(*avals)
+        if isinstance(into, str):
+            return into.format(*names, out=buffer, **dict(eqn.params))
+        return self._call(into, [*names, f"out={buffer}"])
+
+    def _call(self, function: Callable[..., Any], arguments: Sequence[str]) -> str:
+        self.globals.values[function.__name__] = function
+        return f"{function.__name__}({', '.join(arguments)})"
 
     def _operands(self, eqn: Eqn) -> list[str]:
         out = eqn.outs[0].aval if eqn.outs else None

@@ -2,7 +2,7 @@
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from fgrad.ir import Aval
 from fgrad.ops.batching import aligned, move_axis, rank_of
 from fgrad.ops.structure import reshape, transpose
 from fgrad.primitive import Primitive, Sample
+from fgrad.threads import run_parts
 from fgrad.trace import type_of
 
 
@@ -104,12 +105,45 @@ def _is_one_call(x: Aval, y: Aval) -> bool:
     return is_plain and x.dtype == y.dtype and x.is_inexact
 
 
-def _matmul_into(x: Aval, y: Aval) -> str | None:
+ONE_THREAD = 1 << 18  # multiplications of a product up to which BLAS does it alone
+WORK_FOR_THREADS = 1 << 22  # of a stack from which a second thread pays
+
+
+def _matmul_into(x: Aval, y: Aval) -> str | Callable[..., Any] | None:
     if x.ndim == y.ndim == 1:
         return None
     if _is_one_call(x, y):
         return "{0}.dot({1}, out={out})"
-    return "np.matmul({0}, {1}, out={out})" if x.dtype == y.dtype else None
+    if x.dtype != y.dtype:
+        return None
+    return stacked_products if _is_shared(x, y) else "np.matmul({0}, {1}, out={out})"
+
+
+def _is_shared(x: Aval, y: Aval) -> bool:
+    """Whether products of a stack are done on several threads."""
+    out = _matmul_aval(x, y)
+    if min(x.ndim, y.ndim) < 2 or out.ndim < 3 or not out.size:
+        return False
+    work = out.size * x.shape[-1]
+    one = work // math.prod(out.shape[:-2])
+    return one <= ONE_THREAD and work >= WORK_FOR_THREADS
+
+
+def stacked_products(x: Any, y: Any, out: Any = None) -> Any:
+    """``np.matmul`` of stacks of matrices, parts of a stack on several threads."""
+    if out is None:
+        stack = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        out = np.empty((*stack, x.shape[-2], y.shape[-1]), x.dtype)
+
+    def part(first: int, last: int) -> None:
+        a, b = (z[first:last] if _leads(z) else z for z in (x, y))
+        np.matmul(a, b, out=out[first:last])
+
+    def _leads(z: Any) -> bool:
+        return bool(z.ndim == out.ndim and len(z) > 1)
+
+    run_parts(part, len(out), 1)
+    return out
 
 
 def matmul_batch(size: int, mapped: Any, x: Any, y: Any) -> Any:

@@ -17,8 +17,12 @@ def _where_numpy(condition: Any, x: Any, y: Any, out: Any = None) -> Any:
     if type(condition) is np.ndarray and condition.size >= UNPREDICTABLE:
         dtype = _dtype_of_bits(condition, x, y)
         if dtype is not None:
-            out = np.empty(condition.shape, dtype) if out is None else out
-            return _select(condition, x, y, dtype, out)
+            is_whole = out is not None and out.flags.c_contiguous
+            place = out if is_whole else np.empty(condition.shape, dtype)
+            chosen = _select(condition, x, y, dtype, place)
+            if out is not None and not is_whole:  # several passes over its gaps
+                out[...] = chosen
+            return chosen if out is None else out
     chosen = np.where(condition, x, y)[()]
     if out is None:
         return chosen

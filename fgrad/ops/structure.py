@@ -208,7 +208,10 @@ astype: Primitive = linear(
 )
 
 
-def _copy_numpy(x: Any, *, as_array: bool = False) -> Any:
+def _copy_numpy(x: Any, *, as_array: bool = False, out: Any = None) -> Any:
+    if out is not None:
+        np.copyto(out, x)
+        return out
     if as_array:
         return np.array(x)
     return x.copy() if hasattr(x, "copy") else np.asarray(x)[()]
@@ -223,6 +226,7 @@ copy: Primitive = linear(
     elementwise=True,
     jax=lambda xla, x, **params: x,
     scales=(0,),
+    takes_out=True,
     scalar=lambda as_array=False: None if as_array else "{0}",
     samples=lambda: [_sample(2, 3), _sample()],
 )

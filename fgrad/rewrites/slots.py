@@ -52,8 +52,13 @@ def _filled_by(eqn: Eqn, count: int) -> tuple[At, Atom] | None:
     at: At = params["at"]
     if len(eqn.ins) != count or params.get("path"):
         return None
-    is_plain = all(type(e) is int or (type(e) is tuple and e[2] is None) for e in at)
+    is_plain = all(type(e) is int or _is_upward(e) for e in at)
     return (at, eqn.ins[count - 1]) if is_plain else None
+
+
+def _is_upward(entry: Any) -> bool:
+    """Whether an entry of an index is a slice without a negative step."""
+    return type(entry) is tuple and (entry[2] is None or entry[2] > 0)
 
 
 def _updated(eqn: Eqn, at: At) -> Outcome:
@@ -67,19 +72,20 @@ def _joined(eqn: Eqn, filled: Filled) -> Outcome:
     if aval.size > JOINED:
         return None
     for axis in range(aval.ndim):
-        parts = sorted(
-            (_bounds(at[axis], aval.shape[axis]), k)
-            for k, (at, _) in enumerate(filled)
-            if axis < len(at)
-        )
-        ends = [0, *(bounds[1] for bounds, _ in parts)]
-        starts = [*(bounds[0] for bounds, _ in parts), aval.shape[axis]]
-        if len(parts) < len(filled) or ends != starts:
+        places = [
+            _places(at[axis], aval.shape[axis]) for at, _ in filled if axis < len(at)
+        ]
+        if len(places) < len(filled) or any(part.step > 1 for part in places):
             continue
-        values = tuple(filled[k][1] for _, k in parts)
+        order = sorted(range(len(places)), key=lambda k: places[k].start)
+        parts = [places[k] for k in order]
+        ends = [0, *(part.stop for part in parts)]
+        starts = [*(part.start for part in parts), aval.shape[axis]]
+        if ends != starts:
+            continue
+        values = tuple(filled[k][1] for k in order)
         shapes = [
-            (*aval.shape[:axis], stop - start, *aval.shape[axis + 1 :])
-            for (start, stop), _ in parts
+            (*aval.shape[:axis], len(part), *aval.shape[axis + 1 :]) for part in parts
         ]
         if [value.aval.shape for value in values] != shapes:
             return None
@@ -91,20 +97,20 @@ def _joined(eqn: Eqn, filled: Filled) -> Outcome:
 def _is_apart(one: At, other: At, shape: Sequence[int]) -> bool:
     """Whether two slots have no element in common."""
     for length, a, b in zip(shape, one, other, strict=False):
-        first, last = _bounds(a, length)
-        start, stop = _bounds(b, length)
-        if last <= start or stop <= first:
+        p, q = _places(a, length), _places(b, length)
+        if not p or not q or p[-1] < q[0] or q[-1] < p[0]:
+            return True
+        if p.step == q.step and (p.start - q.start) % p.step:
             return True
     return False
 
 
-def _bounds(entry: Any, length: int) -> tuple[int, int]:
-    """Where an entry of an index begins and ends."""
+def _places(entry: Any, length: int) -> range:
+    """What an entry of an index selects."""
     if type(entry) is int:
-        place: int = entry % length
-        return place, place + 1
-    start, stop, _ = slice(*entry).indices(length)
-    return start, stop
+        place = entry % length
+        return range(place, place + 1)
+    return range(*slice(*entry).indices(length))
 
 
 def sum_of_scattered(eqn: Eqn, facts: Facts) -> Outcome:

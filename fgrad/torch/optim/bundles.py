@@ -17,7 +17,7 @@ from weakref import getweakrefcount
 import numpy as np
 
 from fgrad.lower.blocks import WORK_FOR_THREADS
-from fgrad.lower.threads import run_parts, thread_count
+from fgrad.threads import run_parts, thread_count
 from fgrad.torch.optim.rule import Rule, compiled
 from fgrad.torch.storage import writing
 from fgrad.torch.tensor import Array, Tensor, make, set_array

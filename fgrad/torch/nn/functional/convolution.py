@@ -1,8 +1,4 @@
-"""Convolutions, as matrix products of weights with windows.
-
-The windows of a sample are gathered to a matrix, ``(channels * window, positions)``, so
-that a convolution, forward and backward, is a product of matrices.
-"""
+"""Convolutions and transposed convolutions."""
 
 from __future__ import annotations
 
@@ -14,7 +10,8 @@ from typing import Any
 import numpy as np
 
 import fgrad.numpy
-from fgrad.torch.nn.functional.windows import each, output_length, padded, slices
+from fgrad.torch.nn.functional.correlation import correlated
+from fgrad.torch.nn.functional.windows import each, slices
 from fgrad.torch.recording import one
 from fgrad.torch.tensor import Tensor, require_tensor
 
@@ -23,29 +20,6 @@ UNEVEN = (
     "Using padding='same' with even kernel lengths and odd dilation may require a "
     "zero-padded copy of the input be created"
 )
-
-
-def _gathered(x: Any, size: Sizes, stride: Sizes, dilation: Sizes, out: Sizes) -> Any:
-    """The windows of ``(N, C, ...)``: ``(N, C * window, positions)``."""
-    batch, channels = x.shape[:2]
-    if math.prod(size) == 1 and set(stride) == {1}:
-        return x.reshape(batch, channels, -1)
-    parts = [x[index] for index in slices(size, stride, dilation, out)]
-    return np.stack(parts, 2).reshape(batch, channels * len(parts), -1)
-
-
-def _convolved(x: Any, weight: Any, stride: Sizes, dilation: Sizes, groups: int) -> Any:
-    size = weight.shape[2:]
-    lengths = zip(x.shape[2:], size, stride, dilation, strict=True)
-    out = tuple(output_length(*axis) for axis in lengths)
-    batch, channels = x.shape[0], weight.shape[0]
-    columns = _gathered(x, size, stride, dilation, out)
-    if groups == 1:
-        product = weight.reshape(channels, -1) @ columns
-    else:
-        rows = weight.reshape(groups, channels // groups, -1)
-        product = rows @ columns.reshape(batch, groups, -1, columns.shape[-1])
-    return product.reshape(batch, channels, *out)
 
 
 def _check(name: str, x: Tensor, weight: Tensor, ndim: int, groups: int) -> None:
@@ -95,7 +69,7 @@ def _paddings(
 
 
 def _recorded(
-    convolve: Callable[[Any, Any], Any],
+    convolve: Callable[[Any, Any, Any], Any],
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -103,10 +77,8 @@ def _recorded(
 ) -> Tensor:
     """A convolution of a batch, or of one sample, plus each channel's bias."""
 
-    def compute(u: Any, w: Any, *rest: Any) -> Any:
-        out = convolve(u[None] if is_single else u, w)
-        if rest:
-            out = out + rest[0].reshape(-1, *(1,) * (w.ndim - 2))
+    def compute(u: Any, w: Any, b: Any = None) -> Any:
+        out = convolve(u[None] if is_single else u, w, b)
         return out[0] if is_single else out
 
     biases = () if bias is None else (bias,)
@@ -142,8 +114,8 @@ def _convolution(
             f"({outer}). Kernel size can't be greater than actual input size"
         )
 
-    def convolve(u: Any, w: Any) -> Any:
-        return _convolved(padded(u, pads), w, steps, spread, groups)
+    def convolve(u: Any, w: Any, b: Any) -> Any:
+        return correlated(u, w, b, pads, steps, spread, groups)
 
     return _recorded(convolve, x, weight, bias, is_single)
 
@@ -226,7 +198,7 @@ def conv3d(
 def _spread_out(
     x: Any, weight: Any, stride: Sizes, dilation: Sizes, groups: int, full: Sizes
 ) -> Any:
-    """The transpose of `_convolved`: each element adds its window to the output."""
+    """The transpose of `correlated`: each element adds its window to the output."""
     batch, channels, *lengths = x.shape
     size = weight.shape[2:]
     rows = weight.reshape(groups, channels // groups, -1)
@@ -298,8 +270,9 @@ def _transposed(
             f"channel: ({found}). Output size is too small"
         )
 
-    def convolve(u: Any, w: Any) -> Any:
-        return _spread_out(u, w, steps, spread, groups, full)[(..., *inside)]
+    def convolve(u: Any, w: Any, b: Any) -> Any:
+        out = _spread_out(u, w, steps, spread, groups, full)[(..., *inside)]
+        return out if b is None else out + b.reshape(-1, *(1,) * ndim)
 
     return _recorded(convolve, x, weight, bias, is_single)
 

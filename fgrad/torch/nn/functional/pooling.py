@@ -124,9 +124,9 @@ def _largest_of(
 
     def compute(u: Any) -> Any:
         u = padded(u, pads, lowest)
-        best = u[indices[0]]
+        best = u[indices[0]].copy()
         for index in indices[1:]:
-            part = u[index]
+            part = u[index].copy()  # it is read several times, with gaps
             best = np.where((part > best) | (part != part), part, best)
         return best
 

@@ -1,4 +1,4 @@
-"""Parts of a loop over blocks on several threads: ufuncs release the interpreter lock.
+"""Parts of a loop on several threads: NumPy's loops release the interpreter lock.
 
 The number of threads is the environment's ``FGRAD_NUM_THREADS``, else the number of
 cores that the process may use.
