@@ -216,7 +216,8 @@ def _as_argument(leaf: Any) -> Any:
     except TypeError as error:
         raise TypeError(
             f"an argument of a jitted function is no array or number: {error}; name it "
-            "in static_argnums or static_argnames if it is to be part of the program"
+            "in static_argnums or static_argnames if it is to be part of the program "
+            "(the self of a method: @fgrad.jit(static_argnums=0))"
         ) from error
 
 

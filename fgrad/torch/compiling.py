@@ -19,6 +19,7 @@ from fgrad.jitting import jit
 from fgrad.lower.quiet import quietly
 from fgrad.torch.graph import Traced, trace_operation
 from fgrad.torch.guards import RESULT, is_guarded
+from fgrad.torch.in_order import reordered
 from fgrad.torch.steps import Fragment, Reach, Structure, arguments
 from fgrad.trace import Tracer, refresh
 from fgrad.tracer import is_dynamic
@@ -46,10 +47,12 @@ class Results(NamedTuple):
     Attributes:
         computed: their numbers; those that somebody holds, and the owners of views.
         views: are taken from these, or from what entered, afterwards.
+        orders: of the axes of each of these in memory, see `Step`.
     """
 
     computed: tuple[int, ...]
     views: tuple[View, ...]
+    orders: tuple[tuple[int, ...] | None, ...]
 
 
 def results_of(structure: Structure, numbers: tuple[int, ...]) -> Results:
@@ -62,7 +65,13 @@ def results_of(structure: Structure, numbers: tuple[int, ...]) -> Results:
             views.append(view)
         if view.base not in structure.position:
             computed[view.base] = None
-    return Results(tuple(computed), tuple(views))
+    orders = [_order(structure, number) for number in computed]
+    return Results(tuple(computed), tuple(views), tuple(orders))
+
+
+def _order(structure: Structure, number: int) -> tuple[int, ...] | None:
+    step = structure.steps[structure.maker[number]]
+    return step.orders[number - step.first]
 
 
 def _view(structure: Structure, number: int) -> View:
@@ -97,6 +106,8 @@ class Program:
         self.positions = None if len(reach.values) == count else reach.values
         self.run: Callable[..., Any] = _not_compiled
         self.checked: Callable[..., Any] = _not_compiled
+        self._has_order = self._backend != "numpy"  # results are as they should be
+        self._is_steady = structure.enters_in_order
 
     def compile(self, function: Callable[..., Any], given: Values) -> bool:
         """Compile a function; false if it depends on more than types."""
@@ -126,6 +137,18 @@ class Program:
         """What it gives for the values that entered."""
         run = self.checked if CHECKS else self.run
         return run(*self.chosen(values))
+
+    def laid_out(self, arrays: Sequence[Any]) -> Sequence[Any]:
+        """Results with their axes in memory as they were when each operation ran alone.
+
+        Where all that enters lies in order, the first call says how it always is.
+        """
+        if self._has_order:
+            return arrays
+        found = list(map(reordered, arrays, self.results.orders))
+        is_same = all(new is old for new, old in zip(found, arrays, strict=True))
+        self._has_order = is_same and self._is_steady
+        return found
 
     def chosen(self, values: Values) -> Values:
         """Those of the values that entered that it takes."""

@@ -99,9 +99,9 @@ def _fill(
     run: Run, program: Program, tensors: dict[int, Tensor], arrays: Sequence[Any]
 ) -> None:
     """Give pending tensors their values."""
-    computed, views = program.results
+    computed, views, _ = program.results
     hold = run.hold
-    for number, array in zip(computed, arrays, strict=True):
+    for number, array in zip(computed, program.laid_out(arrays), strict=True):
         tensor = tensors.get(number)
         if tensor is None:  # only views of it are held
             tensor = tensors[number] = _result(run, number)

@@ -42,7 +42,7 @@ class DeviceRun(Run):
         x._node  # noqa: B018  # of the run that it came from
         x._storage.remember().add_reader(self)
         x._place = (self, self.count, None)
-        parts.append((x._aval, x._requires, True))
+        parts.append((x._aval, x._requires, None))
         self.inputs.append(x)
         self.values.append(remote)
         self.count += 1

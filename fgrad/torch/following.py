@@ -52,7 +52,7 @@ RESULT = Kind(
 )
 
 ENTERING = Kind(
-    ("aval", "requires", "is_contiguous", "number"),
+    ("aval", "requires", "strides", "number"),
     """\
         if x_._aval is not aval_ or x_._requires is not requires_:
             return None
@@ -66,7 +66,7 @@ ENTERING = Kind(
         array_ = x_._array
         if type(array_) is not ndarray or x_._device is not CPU:
             return None
-        if array_.flags.c_contiguous is not is_contiguous_:
+        if array_.strides != strides_:
             return None
         node = x_._node  # that of a result of another run is made now
 """,
@@ -201,7 +201,7 @@ def follower(
         kinds.append(kind)
         known.append(type(x))
         if kind is ENTERING:
-            known += [x._aval, x._requires, x._array.flags.c_contiguous]
+            known += [x._aval, x._requires, x._array.strides]
         if kind is RESULT or kind is ENTERING:
             known.append(x._place[1])
         elif kind is FIXED:

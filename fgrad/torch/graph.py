@@ -21,6 +21,7 @@ from fgrad.torch import complaints
 from fgrad.torch.cuts import cut_off
 from fgrad.torch.guards import RESULT, Guard, guarding
 from fgrad.torch.hooks import Hooked, Hooks, hooks_of
+from fgrad.torch.in_order import in_order
 from fgrad.torch.modes import STATE
 from fgrad.torch.noting import check_forward, note
 from fgrad.torch.ordering import serial_now
@@ -229,7 +230,7 @@ def record(
     results = [
         view_of(value, operands[0], function, number, name, True)
         if view
-        else make(value)
+        else make(in_order(name, value))
         for number, value in zip(numbers, traced.values, strict=True)
     ]
     outs = traced.outs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fgrad.torch.in_order import order_of
 from fgrad.torch.known import is_traced
 from fgrad.torch.tensor import Tensor
 
@@ -32,8 +33,14 @@ def part_of(run: Run, step: Step, number: int) -> Tensor:
     return tensor
 
 
+def order_of_axes(tensor: Tensor) -> tuple[int, ...] | None:
+    """The order of the axes in memory; None for C order."""
+    if tensor._pending:
+        _, number, step = tensor._place
+        return step.orders[number - step.first]  # type: ignore[no-any-return]
+    return None if is_traced(tensor._array) else order_of(tensor._array)
+
+
 def lies_in_order(tensor: Tensor) -> bool:
     """Whether the elements lie in memory in order."""
-    if tensor._pending:
-        return tensor._place[2].is_contiguous  # type: ignore[no-any-return]
-    return is_traced(tensor._array) or tensor._array.flags.c_contiguous
+    return order_of_axes(tensor) is None

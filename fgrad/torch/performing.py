@@ -7,6 +7,7 @@ from typing import Any
 
 from fgrad.lower.quiet import quietly
 from fgrad.torch.cuts import Cut
+from fgrad.torch.in_order import in_order
 from fgrad.torch.noting import check_forward
 from fgrad.torch.tensor import Tensor, make
 from fgrad.torch.views import view_of
@@ -40,7 +41,7 @@ def perform(
             number = k if is_several else None
             result = view_of(array, operands[0], function, number, name, False)
         else:
-            result = make(array)
+            result = make(in_order(name, array))
         result._cut = cut
         results.append(result)
     found: Any = tuple(results) if is_several else results[0]

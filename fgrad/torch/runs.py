@@ -25,6 +25,7 @@ from fgrad.sites import Place, Site, site_of
 from fgrad.torch.computing import evaluate, needed, replay
 from fgrad.torch.devices import CPU, device
 from fgrad.torch.graph import Edge, edge_of
+from fgrad.torch.in_order import order_of
 from fgrad.torch.keys import Lifted
 from fgrad.torch.modes import STATE
 from fgrad.torch.opening import Opened
@@ -230,8 +231,7 @@ class Run:
             else:
                 memory.add_reader(self)
                 x._place = (self, self.count, None)
-            is_contiguous = array.flags.c_contiguous
-            parts.append((x._aval, x._requires, is_contiguous))
+            parts.append((x._aval, x._requires, order_of(array)))
         elif type(x) in PYTHON_AVALS:
             array = x
             parts.append(type(x))

@@ -17,6 +17,7 @@ from fgrad.ops.cut import stop_gradient
 from fgrad.path import Path
 from fgrad.sites import user_site
 from fgrad.torch.graph import Node
+from fgrad.torch.in_order import order_of
 from fgrad.torch.reads import reads_of
 from fgrad.torch.tensor import Tensor
 from fgrad.torch.work import is_much_more, work_of
@@ -72,7 +73,7 @@ class Step:
         count: how many numbers there are after it.
         avals: the types of the results; `aval` is that of the only one.
         requires: whether each result requires a gradient.
-        is_contiguous: the results lie in memory in order.
+        orders: of the axes of each result in memory; None for C order.
         is_full: a run ends here.
         shortcuts: children by calls of functions that lead to them, with the positions
             of the arguments that enter. See `repeating`.
@@ -107,7 +108,7 @@ class Step:
         self.aval: Any = None if is_tuple or parent is None else self.avals[0]
         self.requires = tuple(x._requires for x in results)
         self.is_required = bool(self.requires) and self.requires[0]
-        self.is_contiguous = all(x._array.flags.c_contiguous for x in results)
+        self.orders = tuple(order_of(x._array) for x in results)
         before = 0 if parent is None else parent.count
         self.first: int = before + len(sources)
         self.count: int = self.first + len(results)
@@ -192,6 +193,12 @@ class Structure:
         }
         self._reaches: dict[tuple[int, ...], Reach] = {}
         self._parted: dict[tuple[int, tuple[int, ...]], bool] = {}
+
+    @cached_property
+    def enters_in_order(self) -> bool:
+        """Whether all tensors that enter lie in memory in order."""
+        keys = [key for step in self.steps for key in step.parts]
+        return all(key[2] is None for key in keys if type(key) is tuple)
 
     def reach(self, numbers: tuple[int, ...]) -> Reach:
         """What results depend on."""

@@ -9,10 +9,10 @@ from typing import Any
 from fgrad.torch.accumulation import accumulate
 from fgrad.torch.backward import pull_back
 from fgrad.torch.computing import differentiate
-from fgrad.torch.creation import zeros_like
 from fgrad.torch.cuts import explain_cut
 from fgrad.torch.graph import edge_of
 from fgrad.torch.hooks import accumulate_at
+from fgrad.torch.likes import zeros_like
 from fgrad.torch.modes import STATE
 from fgrad.torch.registry import method
 from fgrad.torch.remote import seen_from

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch import elementary, pointwise, random
+from fgrad.torch import elementary, likes, pointwise
 from fgrad.torch.inplace import in_place
 from fgrad.torch.recording import one
 from fgrad.torch.special import erf_of
@@ -165,7 +165,7 @@ def rrelu(
     """
     slope: Any = (lower + upper) / 2
     if training:
-        draws = random.rand_like(input)._array
+        draws = likes.rand_like(input)._array
         slope = (lower + (upper - lower) * draws).astype(input._aval.dtype)
 
     def compute(u: Any) -> Any:

@@ -146,4 +146,5 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = int(classes.max()) + 1
     if seen.size and seen.max() >= num_classes:
         raise RuntimeError("Class values must be smaller than num_classes.")
-    return make((classes[..., None] == np.arange(num_classes)).astype(np.int64))
+    found = classes[..., None] == np.arange(num_classes)
+    return make(found.astype(np.int64, order="C"))

@@ -1,0 +1,83 @@
+"""Results whose elements lie in memory in order, whatever the order of the operands'.
+
+An elementwise operation on a transposed tensor gives one whose axes lie in memory as
+the operand's, in PyTorch as in NumPy. PyTorch's other operations make a new tensor in C
+order, which `view` then takes in any shape; NumPy's often keep the operand's order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_REDUCTIONS = """
+    Amax Amin Logsumexp LinalgVectorNorm Mean Nansum Norm Prod Std StdMean Sum Var
+    VarMean
+"""
+_MOVES = """
+    Cat ConstantPadNd IndexSelect MaskedFill ReflectionPad1D ReflectionPad2D
+    ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D Roll Stack Tril
+    Triu UpsampleBicubic2D UpsampleBilinear2D UpsampleLinear1D UpsampleNearest1D
+    UpsampleNearest2D UpsampleNearest3D UpsampleTrilinear3D
+"""
+_OTHERS = """
+    Cdist Cummax Cummin Cumprod Cumsum LogSoftmax Logcumsumexp NativeBatchNorm
+    NativeGroupNorm NativeLayerNorm Softmax
+"""
+NAMES = frozenset(
+    f"{name}Backward{number}"
+    for name in (_REDUCTIONS + _MOVES + _OTHERS).split()
+    for number in range(3)
+)
+
+
+def in_order(name: str, array: Any) -> Any:
+    """The result of an operation, by the name of its node, as PyTorch lays it out."""
+    if name not in NAMES or type(array) is not np.ndarray or array.flags.c_contiguous:
+        return array
+    return np.ascontiguousarray(array)
+
+
+def order_of(array: Any) -> tuple[int, ...] | None:
+    """The order of the axes of an array in memory; None for C order."""
+    return None if array.flags.c_contiguous else order_in_memory(array)
+
+
+def reordered(array: Any, order: tuple[int, ...] | None) -> Any:
+    """An array with its axes in an order in memory: itself, or a copy."""
+    if order is None:
+        return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+    turned = np.transpose(array, order)
+    if turned.flags.c_contiguous:
+        return array
+    back = sorted(range(array.ndim), key=order.__getitem__)
+    return np.transpose(np.ascontiguousarray(turned), back)
+
+
+def order_in_memory(array: Any) -> tuple[int, ...]:
+    """The axes of an array, from the one with the longest steps to that with the least.
+
+    As PyTorch's ``infer_dense_strides``: an axis without steps stays where it is.
+    """
+    order = list(range(array.ndim))[::-1]
+    for end in range(1, array.ndim):
+        place = end
+        for k in reversed(range(end)):
+            how = _is_longer(array, order[k], order[place])
+            if how > 0:
+                order[k], order[place] = order[place], order[k]
+                place = k
+            elif how < 0:
+                break
+    return tuple(reversed(order))
+
+
+def _is_longer(array: Any, first: int, second: int) -> int:
+    """Whether the steps of one axis are longer (1) than another's, or shorter (-1)."""
+    steps = array.strides[first], array.strides[second]
+    if 0 in steps:
+        return 0
+    if steps[0] != steps[1]:
+        return 1 if steps[0] > steps[1] else -1
+    return int(array.shape[first] > array.shape[second])
