@@ -61,6 +61,30 @@ _SAVES_NO_OPERAND = {
     f"{name}Backward0" for name in ("Softmax", "LogSoftmax", "NllLoss")
 }
 _SAVES_NO_OPERAND |= {"CopysignBackward0", "UnsafeViewBackward0"}
+# Those whose first operands PyTorch saves, though the formulas here may read something
+# else, and how many of them
+_SAVED_OPERANDS = {
+    1: "Abs Angle AvgPool2D Celu Cummax Cummin Digamma Elu Gather Gelu Hardsigmoid "
+    "Hardtanh LeakyRelu Lgamma LinalgMatrixExp LogSigmoid Logit MaxPool2DWithIndices "
+    "Median MultiMarginLoss MultilabelMarginLoss NanToNum Nansum NativeBatchNorm "
+    "NativeGroupNorm NativeLayerNorm Pdist Polygamma RreluWithNoise Sgn Sinc "
+    "SoftMarginLoss Softplus SpecialErfcx SpecialI0E SpecialI1 SpecialI1E "
+    "SpecialLogNdtr Std StdMean Threshold Var VarMean",
+    2: "BinaryCrossEntropyWithLogits Cdist Dist HuberLoss MseLoss PreluKernel "
+    "SmoothL1Loss",
+}
+_SAVED_FIRST = {
+    f"{name}Backward0": count
+    for count, names in _SAVED_OPERANDS.items()
+    for name in names.split()
+}
+
+
+def is_kept(node: str, position: int) -> bool:
+    """Whether PyTorch saves an operand, or the only result (RESULT), in any case."""
+    if position == RESULT:
+        return node in _SAVES_RESULTS
+    return position < _SAVED_FIRST.get(node, 0)
 
 
 def is_guarded(node: str, number: int | None) -> bool:
@@ -144,16 +168,20 @@ def guarding(
     """The tensors whose memory a fragment saved, of its operands and results."""
     reads: Reads = reads_of(path)
     found = Guarding(node)
-    if not reads.owners and not reads.constants:
-        return found
     for number, x in enumerate(inputs):
-        if number in reads.owners:
+        if number in reads.owners or is_kept(node, _position_of(x, operands)):
             found.add(x, number)
+    is_only = len(outs) == 1 and is_kept(node, RESULT)
     for variable, result in zip(outs, results, strict=True):
-        if variable in reads.owners and result._aval.ndim:
+        if is_only or variable in reads.owners:
             found.add(result, RESULT)
     if reads.constants:
         for x in operands:
             if isinstance(x, Tensor) and not x._requires:
                 found.add(x, None)
     return found
+
+
+def _position_of(tensor: Tensor, operands: Sequence[Any]) -> int:
+    """The first position of an operand."""
+    return next(k for k, x in enumerate(operands) if x is tensor)

@@ -160,7 +160,9 @@ def tensor_backward(
     >>> x.grad
     tensor([2., 4.])
     """
-    is_plain = gradient is None and inputs is None and self._aval.size == 1
+    aval = self._aval
+    is_plain = gradient is None and inputs is None and aval.size == 1
+    is_plain = is_plain and aval.dtype.kind != "c"
     is_plain = is_plain and not (retain_graph or create_graph or WATCH.anomaly)
     if is_plain and self._pending and differentiate(self):
         return
