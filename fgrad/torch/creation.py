@@ -23,7 +23,6 @@ from fgrad.torch.tensor import (
     Tensor,
     make,
     new_storage,
-    require_tensor,
     set_array,
 )
 from fgrad.trace import active_trace
@@ -271,10 +270,10 @@ def full(
     value = plain(fill_value)
     wanted = of_number(value) if dtype is None else as_dtype(dtype)
     shape = size_arguments("full", (size,))
-    return finish(_filled(shape, value, wanted.numpy), requires_grad, device)
+    return finish(filled(shape, value, wanted.numpy), requires_grad, device)
 
 
-def _filled(shape: Any, value: Any, wanted: Any) -> Any:
+def filled(shape: Any, value: Any, wanted: Any) -> Any:
     if type(value) is complex and wanted.kind != "c":
         name = dtypes.of_numpy(wanted).cpp
         raise RuntimeError(f"value cannot be converted to type {name} without overflow")
@@ -297,69 +296,6 @@ def eye(
             [0., 1., 0.]])
     """
     return finish(np.eye(n, m, dtype=dtype_or_default(dtype)), requires_grad, device)
-
-
-def _like(name: str, input: Any, dtype: Any) -> tuple[Tensor, Any]:
-    x = require_tensor(name, input)
-    return x, x._aval.dtype if dtype is None else as_dtype(dtype).numpy
-
-
-@function("ones_like")
-def ones_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """Ones in the shape and dtype of another tensor.
-
-    >>> torch.ones_like(torch.tensor([5, 6]))
-    tensor([1, 1])
-    """
-    x, wanted = _like("ones_like", input, dtype)
-    return finish(fnp.ones(x._aval.shape, wanted), requires_grad, device)
-
-
-@function("zeros_like")
-def zeros_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """Zeros in the shape and dtype of another tensor.
-
-    >>> torch.zeros_like(torch.tensor([5.0, 6.0]))
-    tensor([0., 0.])
-    """
-    x, wanted = _like("zeros_like", input, dtype)
-    return finish(fnp.zeros(x._aval.shape, wanted), requires_grad, device)
-
-
-@function("empty_like")
-def empty_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """A tensor to be filled, in the shape and dtype of another; zeros.
-
-    >>> torch.empty_like(torch.ones(2, 3)).shape
-    torch.Size([2, 3])
-    """
-    x, wanted = _like("empty_like", input, dtype)
-    return finish(fnp.zeros(x._aval.shape, wanted), requires_grad, device)
-
-
-@function("full_like")
-def full_like(
-    input: Tensor,
-    fill_value: Any,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """One value in the shape and dtype of another tensor.
-
-    >>> torch.full_like(torch.ones(2), 7)
-    tensor([7., 7.])
-    """
-    x, wanted = _like("full_like", input, dtype)
-    array = _filled(x._aval.shape, plain(fill_value), wanted)
-    return finish(array, requires_grad, device)
 
 
 @function("scalar_tensor")

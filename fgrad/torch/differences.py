@@ -11,8 +11,8 @@ import numpy as np
 
 from fgrad.torch.autograd import grad
 from fgrad.torch.forward import push_forward
+from fgrad.torch.likes import randn_like
 from fgrad.torch.modes import enable_grad
-from fgrad.torch.random import randn_like
 from fgrad.torch.storage import writing
 from fgrad.torch.tensor import Array, Tensor, make
 

@@ -14,10 +14,10 @@ from typing import Any
 from fgrad import tree
 from fgrad.torch import jacobians
 from fgrad.torch.autograd import grad as gradients_of
-from fgrad.torch.creation import zeros_like
 from fgrad.torch.directional import entered, jvp, leaves_of, linearize
 from fgrad.torch.func_jacobians import hessian, jacfwd, jacrev
 from fgrad.torch.leaves import has_other_leaves, left
+from fgrad.torch.likes import zeros_like
 from fgrad.torch.mapping import vmap
 from fgrad.torch.modes import enable_grad
 from fgrad.torch.stateless import functional_call, stack_module_state

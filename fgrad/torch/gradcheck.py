@@ -18,8 +18,8 @@ from fgrad.torch.differences import (
     Tolerance,
     differentiable,
 )
+from fgrad.torch.likes import randn_like
 from fgrad.torch.modes import enable_grad
-from fgrad.torch.random import randn_like
 from fgrad.torch.tensor import Tensor
 
 NOT_DOUBLE = (

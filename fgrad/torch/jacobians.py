@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fgrad.torch.autograd import grad
-from fgrad.torch.creation import ones_like, zeros_like
 from fgrad.torch.joining import stack
+from fgrad.torch.likes import ones_like, zeros_like
 from fgrad.torch.modes import enable_grad
 from fgrad.torch.tensor import Tensor
 

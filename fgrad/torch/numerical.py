@@ -11,8 +11,9 @@ import numpy as np
 from fgrad.torch import dtypes, return_types, special
 from fgrad.torch.comparison import eq, ge, gt, le, lt, ne
 from fgrad.torch.conversion import convert
-from fgrad.torch.creation import dtype_or_default, finish, full_like
+from fgrad.torch.creation import dtype_or_default, finish
 from fgrad.torch.inplace import variant_of
+from fgrad.torch.likes import full_like
 from fgrad.torch.recording import one
 from fgrad.torch.registry import FUNCTIONS, METHODS, function, operation
 from fgrad.torch.size import axes_of, axis_of

@@ -77,11 +77,11 @@ def manual_seed(seed: int) -> Generator:
     return default_generator.manual_seed(seed)
 
 
-def _draw(
+def drawn(
     name: str, shape: tuple[int, ...], wanted: dtype, generator: Generator | None
 ) -> Any:
     if wanted.is_complex:
-        pair = _draw(name, (*shape, 2), wanted.to_real(), generator)
+        pair = drawn(name, (*shape, 2), wanted.to_real(), generator)
         scale = 1 if name == "rand" else math.sqrt(0.5)  # a variance of one
         return np.asarray((pair * scale).astype(pair.dtype)).view(wanted.numpy)[..., 0]
     if not wanted.is_floating_point:
@@ -113,7 +113,7 @@ def rand(
     """
     shape = size_arguments("rand", size, named.get("size"))
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return finish(_draw("rand", shape, wanted, generator), requires_grad, device)
+    return finish(drawn("rand", shape, wanted, generator), requires_grad, device)
 
 
 @function("randn")
@@ -133,35 +133,7 @@ def randn(
     """
     shape = size_arguments("randn", size, named.get("size"))
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return finish(_draw("randn", shape, wanted, generator), requires_grad, device)
-
-
-@function("rand_like")
-def rand_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """As `rand`, in the shape and dtype of another tensor.
-
-    >>> torch.rand_like(torch.ones(2, 3, dtype=torch.float64)).dtype
-    torch.float64
-    """
-    x = require_tensor("rand_like", input)
-    wanted = x.dtype if dtype is None else as_dtype(dtype)
-    return finish(_draw("rand", x.shape, wanted, None), requires_grad, device)
-
-
-@function("randn_like")
-def randn_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """As `randn`, in the shape and dtype of another tensor.
-
-    >>> torch.randn_like(torch.ones(2, 3)).shape
-    torch.Size([2, 3])
-    """
-    x = require_tensor("randn_like", input)
-    wanted = x.dtype if dtype is None else as_dtype(dtype)
-    return finish(_draw("randn", x.shape, wanted, None), requires_grad, device)
+    return finish(drawn("randn", shape, wanted, generator), requires_grad, device)
 
 
 def _source(generator: Generator | None) -> np.random.Generator:
@@ -210,20 +182,6 @@ def randint(
     values = _source(generator).integers(int(low), int(high), shape)
     wanted = np.dtype(np.int64) if dtype is None else as_dtype(dtype).numpy
     return finish(np.asarray(values).astype(wanted), requires_grad, device)
-
-
-@function("randint_like")
-def randint_like(
-    input: Tensor, *bounds: int, dtype: Any = None, **named: Any
-) -> Tensor:
-    """As `randint`, in the shape and dtype of another tensor.
-
-    >>> torch.randint_like(torch.zeros(2), 5, 6)
-    tensor([5., 5.])
-    """
-    x = require_tensor("randint_like", input)
-    wanted = x.dtype if dtype is None else dtype
-    return randint(*bounds, size=tuple(x.shape), dtype=wanted, **named)
 
 
 @function("randperm")
@@ -280,7 +238,7 @@ def normal(
     tensors = [z for z in (mean, std) if isinstance(z, Tensor)]
     wanted = tensors[0].dtype if tensors else get_default_dtype()
     wanted = wanted if dtype is None else as_dtype(dtype)
-    values = _draw("randn", shape, wanted, generator) * spread + centre
+    values = drawn("randn", shape, wanted, generator) * spread + centre
     return finish(np.asarray(values).astype(wanted.numpy), requires_grad, device)
 
 

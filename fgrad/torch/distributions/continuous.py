@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from fgrad.torch.creation import full_like, zeros
+from fgrad.torch.creation import zeros
 from fgrad.torch.distributions.base import (
     NOT_NEGATIVE,
     POSITIVE,
@@ -15,6 +15,7 @@ from fgrad.torch.distributions.base import (
     drawn,
     together,
 )
+from fgrad.torch.likes import full_like
 from fgrad.torch.random import default_generator, rand, randn
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)

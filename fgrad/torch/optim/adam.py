@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fgrad.torch.creation import tensor, zeros_like
+from fgrad.torch.creation import tensor
+from fgrad.torch.likes import zeros_like
 from fgrad.torch.optim.optimizer import (
     Optimizer,
     at_least_zero,

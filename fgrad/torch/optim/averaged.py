@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fgrad.torch.creation import ones, tensor, zeros, zeros_like
+from fgrad.torch.creation import ones, tensor, zeros
+from fgrad.torch.likes import zeros_like
 from fgrad.torch.optim.optimizer import Optimizer, at_least_zero, decayed
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from fgrad.lower.quiet import quietly
-from fgrad.torch.creation import tensor, zeros_like
+from fgrad.torch.creation import tensor
 from fgrad.torch.devices import CPU, DEVICES
 from fgrad.torch.history import check_writable
+from fgrad.torch.likes import zeros_like
 from fgrad.torch.optim.bundles import STEP, Bundle, bundles_of
 from fgrad.torch.optim.optimizer import Optimizer
 from fgrad.torch.optim.remote_steps import step_on_device

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fgrad.torch.creation import full_like, tensor
+from fgrad.torch.creation import tensor
+from fgrad.torch.likes import full_like
 from fgrad.torch.optim.adam import count_step
 from fgrad.torch.optim.optimizer import Optimizer, at_least_zero, decayed
 from fgrad.torch.optim.rule import Rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from fgrad.torch.creation import ones_like, zeros_like
+from fgrad.torch.likes import ones_like, zeros_like
 from fgrad.torch.nn.parameter import Parameter
 
 __all__ = [

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fgrad.torch.arithmetic import add
-from fgrad.torch.creation import eye, zeros_like
+from fgrad.torch.creation import eye
 from fgrad.torch.decompositions import matrix_exp
 from fgrad.torch.joining import cat
 from fgrad.torch.lengths import norm_except_dim, scaled_to
+from fgrad.torch.likes import zeros_like
 from fgrad.torch.limits import finfo
 from fgrad.torch.linalg import solve
 from fgrad.torch.modes import no_grad

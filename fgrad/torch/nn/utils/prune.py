@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fgrad.torch.creation import ones_like
 from fgrad.torch.joining import cat
+from fgrad.torch.likes import ones_like
 from fgrad.torch.nn.utils.pruning import (
     BasePruningMethod,
     CustomFromMask,

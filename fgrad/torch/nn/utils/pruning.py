@@ -11,8 +11,8 @@ import numbers
 from collections.abc import Iterator
 from typing import Any
 
-from fgrad.torch.creation import ones_like, zeros_like
-from fgrad.torch.random import rand, rand_like
+from fgrad.torch.likes import ones_like, rand_like, zeros_like
+from fgrad.torch.random import rand
 
 
 def _check_amount(amount: Any) -> Any:
