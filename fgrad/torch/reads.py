@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fgrad.ir import Aval
-from fgrad.path import Path
 from fgrad.ops.structure import transpose
+from fgrad.path import Path
 from fgrad.record import nodes_to
 
 
