@@ -258,7 +258,7 @@ def _middle(array: Array, axis: int, ignore_nan: bool) -> Array:
 def _shared(x: Any, place: int, ties: Array) -> Any:
     """An element that others equal, which get as much of the gradient."""
     value = fgrad.stop_gradient(x)
-    share = np.sum(np.where(ties, x - value, 0)) / np.count_nonzero(ties)
+    share = np.sum(np.where(ties, x - value, 0.0)) / np.count_nonzero(ties)
     return np.ravel(value)[place] + share  # which is exactly 0
 
 

@@ -54,7 +54,7 @@ def _fmin(x: Any, y: Any) -> Any:
 
 def _angle(y: Any, x: Any) -> Any:
     is_origin = (x == 0) & (y == 0)
-    angle = np.arctan2(y, np.where(is_origin, 1, x))
+    angle = np.arctan2(y, np.where(is_origin, 1.0, x))
     return np.where(is_origin, fgrad.stop_gradient(np.arctan2(y, x)), angle)
 
 
