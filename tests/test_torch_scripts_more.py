@@ -12,13 +12,15 @@ import io
 import random
 import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
-from torch_oracle import SNIPPETS, masked, torch
+from torch_oracle import masked, torch
 
 import fgrad.torch
 
+SCRIPTS = Path(__file__).parent / "torch_scripts.txt"
 PRELUDE = """
 import math
 import torch
@@ -48,7 +50,7 @@ NUMBER = re.compile(r"[-+]?\s*(?:\d+\.\d*|\.\d+|\d+(?=e))(?:e[-+]?\d+)?")
 
 def scripts() -> list[Any]:
     """The scripts of the file; each begins with its title."""
-    text = (SNIPPETS / "scripts_more.txt").read_text()
+    text = SCRIPTS.read_text()
     _, *parts = re.split(r"^### (.*)\n", text, flags=re.M)
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return [pytest.param(source, id=title) for title, source in pairs]

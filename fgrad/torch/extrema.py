@@ -255,10 +255,10 @@ def _middle(array: Array, axis: int, ignore_nan: bool) -> Array:
     return np.squeeze(indices, axis)
 
 
-def _shared(x: Any, place: int, ties: Array) -> Any:
+def _shared(x: Any, place: int, ties: Array, count: int) -> Any:
     """An element that others equal, which get as much of the gradient."""
     value = fgrad.stop_gradient(x)
-    share = np.sum(np.where(ties, x - value, 0.0)) / np.count_nonzero(ties)
+    share = np.sum(np.where(ties, x - value, 0.0)) / count
     return np.ravel(value)[place] + share  # which is exactly 0
 
 
@@ -275,8 +275,9 @@ def _median(name: str, ignore_nan: bool) -> Any:
             place = int(_middle(x._array.ravel(), 0, ignore_nan))
             node = f"{kind}Backward0"
             ties = x._array == x._array.ravel()[place]
-            if np.count_nonzero(ties) > 1:
-                return one(node, lambda u: _shared(u, place, ties), x)
+            count = int(np.count_nonzero(ties))
+            if count > 1:
+                return one(node, lambda u: _shared(u, place, ties, count), x)
             return one(node, lambda u: np.ravel(u)[place], x)
         axis = check_axis(name, x, dim)
         indices = _middle(x._array, axis, ignore_nan) if x._aval.ndim else np.asarray(0)
