@@ -1,6 +1,6 @@
-"""What operations saved is written to: the gradient is right, or `backward` refuses.
+"""What operations saved is written to: `backward` refuses where PyTorch's does.
 
-It may refuse only where PyTorch refuses: its formulas read other memory.
+Elsewhere the gradient is right.
 """
 
 from __future__ import annotations
@@ -52,7 +52,60 @@ F.linear(x, c.view(1, 3))
 F.cross_entropy(x.view(1, 3), torch.tensor([1]))
 F.mse_loss(x, c)
 F.scaled_dot_product_attention(x.view(1, 1, 3), x.view(1, 1, 3), c.view(1, 1, 3))
+x.abs()
+x.angle()
+x.cummax(0)[0]
+x.digamma()
+x.lgamma()
+x.log()
+x.logcumsumexp(0)
+x.logit()
+x.logsumexp(0)
+x.nansum()
+x.nan_to_num()
+x.norm()
+x.prod()
+x.sin()
+x.sinc()
+x.std()
+x.sum()
+x.var()
+x.gather(0, torch.tensor([1, 0]))
+torch.cdist(x.view(3, 1), c.view(3, 1))
+torch.dist(x, c)
+torch.linalg.det(x.view(3, 1)[:1])
+torch.matrix_exp(x.expand(3, 3))
+torch.special.i0e(x)
+torch.special.i1(x)
+torch.special.log_ndtr(x)
+F.avg_pool2d(x.view(1, 1, 3), 1)
+F.binary_cross_entropy_with_logits(x, c)
+F.celu(x, 1.5)
+F.hardsigmoid(x)
+F.hardtanh(x)
+F.huber_loss(x, c)
+F.logsigmoid(x)
+F.max_pool2d(x.view(1, 1, 3), 1)
+F.mish(x)
+F.pairwise_distance(x, c)
+F.prelu(x, c[:1])
+F.relu6(x)
+F.selu(x)
+F.smooth_l1_loss(x, c)
+F.threshold(x, 0.2, 0.0)
 """.strip().splitlines()
+
+# where PyTorch refuses and the gradient is right here, or the sentence is about a view
+ELSEWISE = [
+    ("x / c", "x"),
+    ("c / x", "c"),
+    ("x.copysign(c)", "x"),
+    ("torch.addcdiv(x, x, c)", "x"),
+    ("F.instance_norm(x.view(1, 1, 3))", "x"),
+    ("F.linear(x, c.view(1, 3))", "x"),
+    ("F.linear(x, c.view(1, 3))", "c"),
+    (next(text for text in EXPRESSIONS if "scaled_dot" in text), "c"),
+]
 
 
 def run(library: Any, expression: str, written: str) -> Any:
@@ -73,10 +126,13 @@ def run(library: Any, expression: str, written: str) -> Any:
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_writes_after_an_operation(expression: str, written: str) -> None:
     expected = run(torch, expression, written)
-    if isinstance(expected, str):
+    if isinstance(expected, str) and (expression, written) in ELSEWISE:
         return
     for time in range(4):  # learnt, replayed, compiled
         found = run(fgrad.torch, expression, written)
+        if isinstance(expected, str):
+            assert str(found).startswith(expected), time
+            continue
         assert not isinstance(found, str), found
         for ours, theirs in zip(found, expected, strict=True):
             assert (ours is None) == (theirs is None), time

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.torch.layouts import is_in_format
 from fgrad.torch.memory import places_of
 from fgrad.torch.parting import tensor_split
-from fgrad.torch.pending import lies_in_order
 from fgrad.torch.reductions import sum as sum_of
 from fgrad.torch.registry import METHODS, function, method, operation
 from fgrad.torch.shapes import reshape
@@ -29,13 +29,13 @@ def stride(self: Tensor, dim: int | None = None) -> Any:
 
 
 @method("is_contiguous")
-def is_contiguous(self: Tensor) -> bool:
-    """Whether the elements are in C order in memory.
+def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
+    """Whether the elements are in C order in memory, or in that of a format.
 
     >>> torch.ones(2, 3).is_contiguous(), torch.ones(2, 3).t().is_contiguous()
     (True, False)
     """
-    return lies_in_order(self)
+    return is_in_format(self, memory_format)
 
 
 @method("data_ptr")

@@ -191,7 +191,9 @@ class Gradient(Program):
 
             primals = [known[number] for number in leaves]
             _, pullback, held = vjp(outputs, *primals, has_aux=True)
-            return held, pullback(unit)
+            cotangents = pullback(unit)
+            # PyTorch's gradients are conjugates of cotangents
+            return held, [np.conj(x) if x.dtype.kind == "c" else x for x in cotangents]
 
         return self.compile(gradient, self.chosen(values))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from fgrad.torch.recording import apply
 from fgrad.torch.registry import function
 from fgrad.torch.statistics import vector_norm
 from fgrad.torch.tensor import Tensor
+
+LETTERS = ascii_letters[26:] + ascii_letters[:26]  # of the axes 0 to 51
 
 
 @function("tensordot")
@@ -26,8 +29,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
 
 
 @function("einsum")
-def einsum(equation: str, *operands: Any) -> Tensor:
+def einsum(equation: Any, *operands: Any) -> Tensor:
     """Sums of products by Einstein's convention.
+
+    ``einsum(x, [0, 1], y, [1, 2], [0, 2])`` has numbers in place of letters.
 
     Raises:
         RuntimeError: the equation does not fit the operands.
@@ -35,6 +40,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     >>> torch.einsum("ij,j->i", torch.eye(2), torch.tensor([3.0, 4.0]))
     tensor([3., 4.])
     """
+    if not isinstance(equation, str):
+        equation, operands = _of_lists((equation, *operands))
     is_list = len(operands) == 1 and isinstance(operands[0], list | tuple)
     given = operands[0] if is_list else operands
     names = equation.replace(" ", "").split("->")[0].split(",")
@@ -50,11 +57,48 @@ def einsum(equation: str, *operands: Any) -> Tensor:
                 f"({len(subscripts)}) does not match the number of dimensions "
                 f"({x._aval.ndim}) for operand {k} and no ellipsis was given"
             )
+    _check_letters(equation.replace(" ", ""), names, given)
     node = _einsum_node(equation, names)
     try:
         return apply(node, lambda *us: np.einsum(equation, *us), *given)  # type: ignore[no-any-return]
     except ValueError as error:
         raise RuntimeError(f"einsum(): {error}") from error
+
+
+def _check_letters(equation: str, names: list[str], given: Any) -> None:
+    """Check that axes of one letter are of one length, and those of the result known.
+
+    Raises:
+        RuntimeError: they are not.
+    """
+    for letter in equation.split("->")[1] if "->" in equation else "":
+        if letter != "." and not any(letter in subscripts for subscripts in names):
+            raise RuntimeError(
+                f"einsum(): output subscript {letter} does not appear in the equation "
+                "for any input operand"
+            )
+    seen: dict[str, int] = {}
+    for k, (subscripts, x) in enumerate(zip(names, given, strict=True)):
+        if "." in subscripts:
+            continue
+        for letter, length in zip(subscripts, x._aval.shape, strict=True):
+            if length != 1 and seen.setdefault(letter, length) != length:
+                raise RuntimeError(
+                    f"einsum(): subscript {letter} has size {length} for operand {k} "
+                    "which does not broadcast with previously seen size "
+                    f"{seen[letter]}"
+                )
+
+
+def _of_lists(given: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    """The equation and the operands of tensors that alternate with lists of axes."""
+    *lists, last = [
+        "".join("..." if axis is ... else LETTERS[axis] for axis in axes)
+        for axes in (given[1::2] if len(given) % 2 == 0 else [*given[1::2], given[-1]])
+    ]
+    if len(given) % 2 == 0:
+        return ",".join([*lists, last]), given[::2]
+    return f"{','.join(lists)}->{last}", given[:-1:2]
 
 
 def _einsum_node(equation: str, names: list[str]) -> str:

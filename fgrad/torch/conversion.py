@@ -13,6 +13,7 @@ from fgrad.torch.cuts import cut_off, entering, leaving
 from fgrad.torch.devices import CPU
 from fgrad.torch.dtypes import as_dtype, dtype
 from fgrad.torch.known import is_traced
+from fgrad.torch.layouts import in_format
 from fgrad.torch.modes import STATE
 from fgrad.torch.recording import apply
 from fgrad.torch.registry import METHODS, function, method, operation
@@ -269,18 +270,18 @@ def _real_part(input: Tensor, target: dtype) -> Tensor:
 
 
 @method("type")
-def type_(self: Tensor, target: Any = None) -> Any:
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     """The legacy name of the type, such as ``torch.FloatTensor``; or as `to`.
 
     >>> torch.ones(1).type(), torch.ones(1).type(torch.int64)
     ('torch.FloatTensor', tensor([1]))
     """
-    if isinstance(target, str | type):
-        name = target if isinstance(target, str) else target.__name__
+    if isinstance(dtype, str | type):
+        name = dtype if isinstance(dtype, str) else dtype.__name__
         kinds: Any = {f"{each.kind}Tensor": each for each in dtypes.ALL}
-        return convert(self, kinds.get(name.removeprefix("torch."), target))
-    if target is not None:
-        return convert(self, as_dtype(target))
+        return convert(self, kinds.get(name.removeprefix("torch."), dtype))
+    if dtype is not None:
+        return convert(self, as_dtype(dtype))
     return f"torch.{self.dtype.kind}Tensor"
 
 
@@ -310,8 +311,8 @@ _CASTS = {
 
 
 def _cast(name: str, target: dtype) -> None:
-    def cast(self: Tensor) -> Tensor:
-        return convert(self, target)
+    def cast(self: Tensor, memory_format: Any = None) -> Tensor:
+        return in_format(convert(self, target), memory_format)
 
     cast.__name__ = name
     cast.__doc__ = f"""Converted to ``{target}``; the tensor itself where it has it.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import fgrad
 from fgrad.torch import return_types
 from fgrad.torch.cuts import cut_off
 from fgrad.torch.known import integers
@@ -254,6 +255,13 @@ def _middle(array: Array, axis: int, ignore_nan: bool) -> Array:
     return np.squeeze(indices, axis)
 
 
+def _shared(x: Any, place: int, ties: Array, count: int) -> Any:
+    """An element that others equal, which get as much of the gradient."""
+    value = fgrad.stop_gradient(x)
+    share = np.sum(np.where(ties, x - value, 0.0)) / count
+    return np.ravel(value)[place] + share  # which is exactly 0
+
+
 def _median(name: str, ignore_nan: bool) -> Any:
     kind = name.capitalize()
 
@@ -264,8 +272,13 @@ def _median(name: str, ignore_nan: bool) -> Any:
         if dim is _ALL:
             if not x._aval.size:
                 return x.sum() * float("nan")
-            place = _middle(x._array.ravel(), 0, ignore_nan)
-            return one(f"{kind}Backward0", lambda u: np.ravel(u)[int(place)], x)
+            place = int(_middle(x._array.ravel(), 0, ignore_nan))
+            node = f"{kind}Backward0"
+            ties = x._array == x._array.ravel()[place]
+            count = int(np.count_nonzero(ties))
+            if count > 1:
+                return one(node, lambda u: _shared(u, place, ties, count), x)
+            return one(node, lambda u: np.ravel(u)[place], x)
         axis = check_axis(name, x, dim)
         indices = _middle(x._array, axis, ignore_nan) if x._aval.ndim else np.asarray(0)
         types = getattr(return_types, name)

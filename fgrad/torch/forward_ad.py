@@ -7,11 +7,13 @@ through that. Operations inside ``no_grad`` are not recorded, and have no tangen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fgrad.torch.dtypes import dtype
 from fgrad.torch.forward import push_forward
 from fgrad.torch.leaves import has_other_leaves
+from fgrad.torch.likes import zeros_like
 from fgrad.torch.modes import STATE
 from fgrad.torch.tensor import Tensor
 
@@ -75,6 +77,36 @@ class Level:
         (found,) = push_forward([tensor], self.duals, self.tangents, keep)
         self.unpacked.append(found)
         return found
+
+    def add(self, tensor: Tensor, tangent: Tensor) -> Tensor:
+        """A dual tensor; a leaf if the tensor depends on duals alone."""
+        is_leaf = not tensor._requires or not self.has_others(tensor)
+        dual = tensor.detach().requires_grad_() if is_leaf else tensor.view_as(tensor)
+        self.duals.append(dual)
+        self.tangents.append(tangent)
+        return dual
+
+    def passed(self, push: Any, args: Sequence[Any], results: list[Any]) -> list[Any]:
+        """The results of a function that has a rule, as dual tensors.
+
+        Args:
+            push: gives their tangents, for those of the arguments.
+            args: what the function was called with.
+            results: what it gave.
+        """
+        known = [self.tangent_of(x) if isinstance(x, Tensor) else None for x in args]
+        if all(tangent is None for tangent in known):
+            return results
+        given = [
+            zeros_like(x) if tangent is None and isinstance(x, Tensor) else tangent
+            for x, tangent in zip(args, known, strict=True)
+        ]
+        found = push(*given)
+        tangents = found if isinstance(found, tuple) else (found,)
+        return [
+            self.add(x, zeros_like(x) if tangent is None else tangent)
+            for x, tangent in zip(results, tangents, strict=True)
+        ]
 
     def _reaches(self, tensor: Tensor) -> bool:
         """Whether a tensor depends on a dual."""
@@ -183,10 +215,7 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
             "Making a dual Tensor based on a Tensor that already has a forward "
             "gradient at the same level 0 is not supported."
         )
-    is_leaf = not tensor._requires
-    dual = tensor.detach().requires_grad_() if is_leaf else tensor.view_as(tensor)
-    state.duals.append(dual)
-    state.tangents.append(tangent)
+    dual: Tensor = state.add(tensor, tangent)
     return dual
 
 

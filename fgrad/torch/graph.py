@@ -130,6 +130,8 @@ class Node(Hooked):
         name = self.name() if number == RESULT else storage.writer
         if number is not None and number >= 0:
             parent = self.edges[number][0]
+            if is_view and isinstance(parent, Tensor) and parent._base is None:
+                return "AsStridedBackward0"  # the transpose of a layer's weight
             name = "" if isinstance(parent, Tensor) else name or parent.name()
         return "AsStridedBackward0" if name and is_view else name
 

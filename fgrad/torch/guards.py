@@ -61,6 +61,42 @@ _SAVES_NO_OPERAND = {
     f"{name}Backward0" for name in ("Softmax", "LogSoftmax", "NllLoss")
 }
 _SAVES_NO_OPERAND |= {"CopysignBackward0", "UnsafeViewBackward0"}
+# Those whose first operands PyTorch saves, though the formulas here may read something
+# else, and how many of them
+_SAVED_OPERANDS = {
+    1: "Abs Angle AvgPool2D Celu Cummax Cummin Digamma Elu Gather Gelu Hardsigmoid "
+    "Hardtanh LeakyRelu Lgamma LinalgMatrixExp LogSigmoid Logit MaxPool2DWithIndices "
+    "Median MultiMarginLoss MultilabelMarginLoss NanToNum Nansum NativeBatchNorm "
+    "NativeGroupNorm NativeLayerNorm Pdist Polygamma RreluWithNoise Sgn Sinc "
+    "SoftMarginLoss Softplus SpecialErfcx SpecialI0E SpecialI1 SpecialI1E "
+    "SpecialLogNdtr Std StdMean Threshold Var VarMean",
+    2: "BinaryCrossEntropyWithLogits Cdist Dist Fmax Fmin HuberLoss MseLoss "
+    "PreluKernel SmoothL1Loss",
+}
+_SAVED_FIRST = {
+    f"{name}Backward0": count
+    for count, names in _SAVED_OPERANDS.items()
+    for name in names.split()
+}
+
+
+# Layers, whose weights PyTorch transposes by an operation of its own
+_TURNING = {"AddmmBackward0", "MmBackward0", "UnsafeViewBackward0", "ViewBackward0"}
+
+
+def seen(guard: Guard, node: str, reads: Reads, number: int | None) -> Guard:
+    """A guard with the type of what PyTorch saves: a layer's weight is transposed."""
+    turned = reads.turned.get(number) if number is not None else None
+    if turned is None or node not in _TURNING:
+        return guard
+    return (*guard[:2], turned, guard[3], True)
+
+
+def is_kept(node: str, position: int) -> bool:
+    """Whether PyTorch saves an operand, or the only result (RESULT), in any case."""
+    if position == RESULT:
+        return node in _SAVES_RESULTS
+    return position < _SAVED_FIRST.get(node, 0)
 
 
 def is_guarded(node: str, number: int | None) -> bool:
@@ -85,7 +121,7 @@ class Guarding:
         self.guards: list[Guard] = []
         self.lent: list[Tensor] = []
 
-    def add(self, tensor: Tensor, number: int | None) -> None:
+    def add(self, tensor: Tensor, number: int | None, reads: Reads) -> None:
         """Note a tensor: an operand by the number of its edge, or RESULT, or None.
 
         Raises:
@@ -99,7 +135,8 @@ class Guarding:
             return
         storage.written_at = NOT_YET
         is_view = tensor._base is not None
-        self.guards.append((storage, storage.version, tensor._aval, number, is_view))
+        guard = storage, storage.version, tensor._aval, number, is_view
+        self.guards.append(seen(guard, self._node, reads, number))
 
     def lend(self, node: Node) -> None:
         """Have the node copy what was lent to it before that is written to."""
@@ -144,16 +181,20 @@ def guarding(
     """The tensors whose memory a fragment saved, of its operands and results."""
     reads: Reads = reads_of(path)
     found = Guarding(node)
-    if not reads.owners and not reads.constants:
-        return found
     for number, x in enumerate(inputs):
-        if number in reads.owners:
-            found.add(x, number)
+        if number in reads.owners or is_kept(node, _position_of(x, operands)):
+            found.add(x, number, reads)
+    is_only = len(outs) == 1 and is_kept(node, RESULT)
     for variable, result in zip(outs, results, strict=True):
-        if variable in reads.owners and result._aval.ndim:
-            found.add(result, RESULT)
+        if is_only or variable in reads.owners:
+            found.add(result, RESULT, reads)
     if reads.constants:
         for x in operands:
             if isinstance(x, Tensor) and not x._requires:
-                found.add(x, None)
+                found.add(x, None, reads)
     return found
+
+
+def _position_of(tensor: Tensor, operands: Sequence[Any]) -> int:
+    """The first position of an operand."""
+    return next(k for k, x in enumerate(operands) if x is tensor)

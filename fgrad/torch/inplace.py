@@ -131,7 +131,7 @@ def fill_(self: Tensor, value: Any, node: str = "FillBackward2") -> Tensor:
 
 
 @method("copy_")
-def copy_(self: Tensor, src: Tensor) -> Tensor:
+def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Copy the elements of another tensor, broadcast to this one's shape.
 
     They are converted to this one's dtype.

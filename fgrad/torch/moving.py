@@ -8,7 +8,7 @@ from fgrad.torch.conversion import convert
 from fgrad.torch.devices import CPU, device, found
 from fgrad.torch.dtypes import as_dtype
 from fgrad.torch.graph import record
-from fgrad.torch.layouts import clone, copied
+from fgrad.torch.layouts import clone, copied, in_format
 from fgrad.torch.modes import STATE
 from fgrad.torch.performing import perform
 from fgrad.torch.registry import method
@@ -39,7 +39,8 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             target = given
     result = self if target is None else convert(self, as_dtype(target))
     result = result if where is None else moved(result, found(where))
-    return clone(self) if kwargs.get("copy") and result is self else result
+    result = clone(self) if kwargs.get("copy") and result is self else result
+    return in_format(result, kwargs.get("memory_format"))
 
 
 def moved(tensor: Tensor, where: device) -> Tensor:
@@ -54,13 +55,13 @@ def moved(tensor: Tensor, where: device) -> Tensor:
 
 
 @method("cpu")
-def cpu(self: Tensor) -> Tensor:
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
     """The tensor in the memory of the CPU; a copy if it is elsewhere.
 
     >>> torch.ones(2).cpu()
     tensor([1., 1.])
     """
-    return moved(self, CPU)
+    return in_format(moved(self, CPU), memory_format)
 
 
 @method("cuda")

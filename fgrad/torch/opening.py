@@ -15,7 +15,7 @@ from fgrad.torch.graph import (
     Node,
     node_type,
 )
-from fgrad.torch.guards import RESULT, Guard, is_guarded
+from fgrad.torch.guards import RESULT, Guard, is_guarded, is_kept, seen
 from fgrad.torch.ordering import give_serial
 from fgrad.torch.reads import reads_of
 from fgrad.torch.steps import Fragment, Step, Structure
@@ -214,12 +214,17 @@ class Opened:
             operand = step.operands[position]
             guard = self._guard_of(operand) if type(operand) is int else None
             is_saved = reads.constants if number is None else number in reads.owners
+            is_saved = is_saved or (number is not None and is_kept(step.name, position))
             if guard is not None and is_saved and is_guarded(step.name, number):
-                guards.append((*guard[:3], number, guard[4]))
+                guards.append(
+                    seen((*guard[:3], number, guard[4]), step.name, reads, number)
+                )
+        is_only = len(fragment.outs) == 1
         for number, variable in enumerate(fragment.outs, step.first):
             if not is_guarded(step.name, RESULT):
                 break
-            if variable in reads.owners and number in self._guarded:
+            is_saved = is_only or variable in reads.owners
+            if is_saved and number in self._guarded:
                 guard = self._guarded[number]
                 guards.append((*guard[:3], RESULT, guard[4]))
         return tuple(guards)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import fgrad
 from fgrad.torch import dtypes
 from fgrad.torch.arithmetic import (
     Operand,
@@ -43,6 +44,20 @@ def _logaddexp2(x: Any, y: Any) -> Any:
     return np.logaddexp2(x, y)
 
 
+def _fmax(x: Any, y: Any) -> Any:
+    return np.where((x >= y) | (y != y), x, y)
+
+
+def _fmin(x: Any, y: Any) -> Any:
+    return np.where((x <= y) | (y != y), x, y)
+
+
+def _angle(y: Any, x: Any) -> Any:
+    is_origin = (x == 0) & (y == 0)
+    angle = np.arctan2(y, np.where(is_origin, 1.0, x))
+    return np.where(is_origin, fgrad.stop_gradient(np.arctan2(y, x)), angle)
+
+
 maximum = _smooth(
     "maximum",
     "MaximumBackward0",
@@ -72,8 +87,10 @@ minimum = _smooth(
 fmax = _smooth(
     "fmax",
     "FmaxBackward0",
-    np.fmax,
+    _fmax,
     """The larger of two elements; the other one where one is NaN.
+
+    Where they tie the first has the gradient.
 
     >>> torch.fmax(torch.tensor([1.0, 5.0]), torch.tensor([3.0, float("nan")]))
     tensor([3., 5.])
@@ -83,8 +100,10 @@ fmax = _smooth(
 fmin = _smooth(
     "fmin",
     "FminBackward0",
-    np.fmin,
+    _fmin,
     """The smaller of two elements; the other one where one is NaN.
+
+    Where they tie the first has the gradient.
 
     >>> torch.fmin(torch.tensor([1.0, 5.0]), torch.tensor([3.0, float("nan")]))
     tensor([1., 5.])
@@ -94,8 +113,10 @@ fmin = _smooth(
 atan2 = _smooth(
     "atan2",
     "Atan2Backward0",
-    np.arctan2,
+    _angle,
     """The angle in radians of the point ``(other, input)``: that is ``(x, y)``.
+
+    Its slopes at the origin are 0.
 
     >>> torch.atan2(torch.tensor([1.0, 0.0]), torch.tensor([0.0, -1.0]))
     tensor([1.5708, 3.1416])

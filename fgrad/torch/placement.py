@@ -11,10 +11,12 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from types import FunctionType
 from typing import Any
 
 from fgrad.torch.devices import CPU, DEVICES, device
+from fgrad.torch.outputs import call_into
 from fgrad.torch.tensor import Tensor
 
 Function = Callable[..., Any]
@@ -50,18 +52,35 @@ _STATE = _State()
 
 
 def placed(function: Any) -> Any:
-    """A function whose results live where its operands do."""
+    """A function whose results live where its operands do, or go to ``out``."""
     if isinstance(function, property):
         return property(placed(function.fget), function.fset, function.fdel)
     if type(function) is not FunctionType or hasattr(function, "places"):
         return function
-    if function.__name__ in _CALLING_USERS or function.__name__ in _MAKING:
+    if function.__name__ in _CALLING_USERS or "out" in signature(function).parameters:
         return function
+    if function.__name__ in _MAKING:
+        return _filling(function)
 
     @functools.wraps(function)
     def call(*args: Any, **named: Any) -> Any:
+        if named and "out" in named:
+            return call_into(call, args, named)
         if DEVICES.is_on and not _STATE.is_inside:
             return call_on_device(function, args, named)
+        return function(*args, **named)
+
+    call.places = True  # type: ignore[attr-defined]
+    return call
+
+
+def _filling(function: Function) -> Function:
+    """A function without operands, whose result may go to ``out``."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **named: Any) -> Any:
+        if named and "out" in named:
+            return call_into(function, args, named)
         return function(*args, **named)
 
     call.places = True  # type: ignore[attr-defined]

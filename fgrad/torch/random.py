@@ -77,11 +77,11 @@ def manual_seed(seed: int) -> Generator:
     return default_generator.manual_seed(seed)
 
 
-def draw(
+def drawn(
     name: str, shape: tuple[int, ...], wanted: dtype, generator: Generator | None
 ) -> Any:
     if wanted.is_complex:
-        pair = draw(name, (*shape, 2), wanted.to_real(), generator)
+        pair = drawn(name, (*shape, 2), wanted.to_real(), generator)
         scale = 1 if name == "rand" else math.sqrt(0.5)  # a variance of one
         return np.asarray((pair * scale).astype(pair.dtype)).view(wanted.numpy)[..., 0]
     if not wanted.is_floating_point:
@@ -113,7 +113,7 @@ def rand(
     """
     shape = size_arguments("rand", size, named.get("size"))
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return finish(draw("rand", shape, wanted, generator), requires_grad, device)
+    return finish(drawn("rand", shape, wanted, generator), requires_grad, device)
 
 
 @function("randn")
@@ -133,7 +133,7 @@ def randn(
     """
     shape = size_arguments("randn", size, named.get("size"))
     wanted = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return finish(draw("randn", shape, wanted, generator), requires_grad, device)
+    return finish(drawn("randn", shape, wanted, generator), requires_grad, device)
 
 
 def _source(generator: Generator | None) -> np.random.Generator:
@@ -238,7 +238,7 @@ def normal(
     tensors = [z for z in (mean, std) if isinstance(z, Tensor)]
     wanted = tensors[0].dtype if tensors else get_default_dtype()
     wanted = wanted if dtype is None else as_dtype(dtype)
-    values = draw("randn", shape, wanted, generator) * spread + centre
+    values = drawn("randn", shape, wanted, generator) * spread + centre
     return finish(np.asarray(values).astype(wanted.numpy), requires_grad, device)
 
 

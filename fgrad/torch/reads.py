@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fgrad.ir import Aval
+from fgrad.ops.structure import transpose
 from fgrad.path import Path
 from fgrad.record import nodes_to
 
@@ -16,11 +17,13 @@ class Reads(NamedTuple):
         numbers: for each saved value its variable, None for a constant.
         owners: the variables whose memory saved values may share.
         constants: whether a constant is among them.
+        turned: the types of inputs that are saved transposed, by variable.
     """
 
     numbers: tuple[int | None, ...]
     owners: frozenset[int]
     constants: bool
+    turned: dict[int, Aval]
 
 
 def reads_of(path: Path) -> Reads:
@@ -46,4 +49,9 @@ def _derive_reads(path: Path) -> Reads:
             numbers.append(code if type(code) is int else None)
             has_constants |= isinstance(code, Aval) and not code.is_python
     owners = frozenset(owner[number] for number in numbers if number is not None)
-    return Reads(tuple(numbers), owners, has_constants)
+    turned = {
+        step.codes[0]: step.avals[0]
+        for step in steps
+        if step.prim is transpose and step.index in numbers
+    }
+    return Reads(tuple(numbers), owners, has_constants, turned)

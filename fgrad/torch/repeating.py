@@ -16,6 +16,7 @@ from fgrad.torch.devices import DEVICES
 from fgrad.torch.following import follower
 from fgrad.torch.keys import UNKEYED, part_key
 from fgrad.torch.modes import STATE
+from fgrad.torch.outputs import call_into
 from fgrad.torch.placement import call_on_device, is_elsewhere
 from fgrad.torch.runs import Run, begin_run
 from fgrad.torch.steps import STEPS, Step
@@ -83,6 +84,8 @@ def repeated(function: Function) -> Function:
             result = _again(function, args)
             if result is not None:
                 return result
+        elif "out" in named:
+            return call_into(call, args, named)
         if DEVICES.is_on and is_elsewhere((*args, *named.values())):
             return call_on_device(function, args, named)
         if named or WATCH.active or not STATE.enabled:

@@ -22,6 +22,14 @@ def _type(name: str, fields: str) -> Any:
     return type(name, (base,), {"__repr__": _show, "__slots__": ()})
 
 
+def of_outputs(results: Any, outputs: Any) -> Any:
+    """The outputs that results were written to, as a tuple with the same names."""
+    kind = type(results)
+    if kind is tuple:
+        return tuple(outputs)
+    return _type(f"{kind.__name__}_out", " ".join(kind._fields))(*outputs)
+
+
 max = _type("max", "values indices")
 min = _type("min", "values indices")
 sort = _type("sort", "values indices")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.torch.dtypes import dtype
-from fgrad.torch.known import is_traced, share_memory
+from fgrad.torch.known import share_memory
 from fgrad.torch.pending import lies_in_order
 from fgrad.torch.recording import apply
 from fgrad.torch.registry import method, operation
@@ -267,20 +267,6 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
         )
     where = (*(slice(None),) * axis, index)
     return apply("SelectBackward0", lambda u: u[(*where, ...)], x, view=True)  # type: ignore[no-any-return]
-
-
-@method("contiguous")
-def contiguous(self: Tensor) -> Tensor:
-    """The elements in C order in memory; itself where they are.
-
-    >>> torch.ones(2, 3).t().contiguous().stride()
-    (2, 1)
-    """
-    if self._pending and lies_in_order(self):
-        return self
-    if not is_traced(self._array) and self._array.flags.c_contiguous:
-        return self
-    return apply("CloneBackward0", lambda x: x.copy(order="C"), self)  # type: ignore[no-any-return]
 
 
 @operation("squeeze")

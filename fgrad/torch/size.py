@@ -60,6 +60,8 @@ def size_arguments(function: str, size: Sequence[Any], given: Any = None) -> Siz
             f"{type(found).__name__}"
         ) from None
     for length in lengths:
+        if length < 0 and function == "zeros":
+            raise RuntimeError("zeros: Dimension size must be non-negative.")
         if length < 0:
             raise RuntimeError(
                 f"Trying to create tensor with negative dimension {length}: "

@@ -298,7 +298,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 
     def compute(u: Any) -> Any:
         inside = u if eps is None else np.clip(u, eps, 1 - eps)
-        return np.log(inside / (1 - inside))
+        return np.log(inside) - np.log1p(-inside)
 
     return one("LogitBackward0", compute, x)
 

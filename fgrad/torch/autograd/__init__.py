@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from fgrad.torch.aliases import add_modules
 from fgrad.torch.autograd import anomaly_mode, function, grad_mode, graph
 from fgrad.torch.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from fgrad.torch.autograd.function import Function
@@ -38,11 +39,13 @@ __all__ = [
     "set_grad_enabled",
 ]
 _LAZY = {  # where names are that are imported when they are first used
-    "forward_ad": ("forward_ad", ""),
+    "forward_ad": ("autograd.forward_ad", ""),
     "functional": ("autograd.functional", ""),
     "gradcheck": ("gradcheck", "gradcheck"),
     "gradgradcheck": ("gradcheck", "gradgradcheck"),
 }
+
+add_modules("autograd", "gradcheck variable")
 
 
 def __getattr__(name: str) -> Any:

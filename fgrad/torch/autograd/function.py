@@ -221,7 +221,7 @@ class Function(FunctionCtx):
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
-        """The derivative in forward mode, which nothing here asks for."""
+        """The tangents of the results, for those of the arguments."""
         raise NotImplementedError(NO_JVP)
 
     @classmethod
@@ -252,11 +252,27 @@ class Function(FunctionCtx):
             node = cls._node_type(cls, ctx, args, results.numbers(), given)
             ctx._node = weakref.ref(node)
             shown = results.recorded(node)
+            if STATE.level is not None:
+                shown = cls._with_tangents(ctx, args, shown)
             ctx._saved = Saved.all_of(ctx.to_save, shown)
         else:
             shown = results.plain()
         ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ()
         return tuple(shown) if isinstance(output, tuple) else shown[0]
+
+    @classmethod
+    def _with_tangents(
+        cls, ctx: FunctionCtx, args: tuple[Any, ...], results: list[Any]
+    ) -> list[Any]:
+        """The results as dual tensors, where an argument is one."""
+        ctx._saved = Saved.all_of(ctx.saved_for_forward, results)
+
+        def push(*tangents: Any) -> Any:
+            with in_mode(False):
+                return cls.jvp(ctx, *tangents)
+
+        found: list[Any] = STATE.level.passed(push, args, results)
+        return found
 
 
 _signature = functools.lru_cache(1024)(inspect.signature)

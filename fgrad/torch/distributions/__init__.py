@@ -4,6 +4,7 @@ Plain code on tensors. Samples are drawn by NumPy's generators: the same seed gi
 same numbers, but not PyTorch's.
 """
 
+from fgrad.torch.aliases import add_modules
 from fgrad.torch.distributions.base import Distribution
 from fgrad.torch.distributions.composed import Independent, MultivariateNormal
 from fgrad.torch.distributions.continuous import (
@@ -46,3 +47,9 @@ __all__ = [
     "Uniform",
     "kl_divergence",
 ]
+add_modules(
+    "distributions",
+    "bernoulli beta binomial categorical dirichlet distribution exponential gamma "
+    "geometric half_normal independent kl laplace log_normal multinomial "
+    "multivariate_normal normal one_hot_categorical poisson uniform",
+)

@@ -83,6 +83,12 @@ class Sequential(Module):
             self.append(module)
         return self
 
+    def pop(self, key: Any) -> Any:
+        """Take a module out."""
+        module = self[key]
+        del self[key]
+        return module
+
     def insert(self, index: int, module: Module) -> Self:
         """Add a module before another one."""
         modules = list(self._modules.values())
@@ -303,7 +309,7 @@ class ParameterDict(Module):
         return self._parameters[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.register_parameter(key, _as_parameter(value))
+        setattr(self, key, _as_parameter(value))
 
     def __delitem__(self, key: str) -> None:
         del self._parameters[key]
@@ -328,6 +334,20 @@ class ParameterDict(Module):
     def values(self) -> Iterable[Any]:
         """The parameters."""
         return self._parameters.values()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A parameter, or what is given."""
+        return self._parameters.get(key, default)
+
+    def pop(self, key: str) -> Any:
+        """Take a parameter out."""
+        return self._parameters.pop(key)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """A parameter, which is added where it is not there."""
+        if key not in self:
+            self[key] = default
+        return self[key]
 
     def update(self, parameters: Any) -> None:
         """Add parameters of another dictionary, or of pairs."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from fgrad.torch.devices import CPU, found
 from fgrad.torch.devices import device as device_of
-from fgrad.torch.dtypes import bfloat16, float16, float32, float64
+from fgrad.torch.dtypes import as_dtype, bfloat16, float16, float32, float64
 from fgrad.torch.dtypes import dtype as dtype_of
 from fgrad.torch.modes import no_grad
 from fgrad.torch.nn.parameter import is_lazy
@@ -25,7 +25,7 @@ def _held(module: Any) -> list[Any]:
 class WithConversions:
     """The part of a module that converts what it holds."""
 
-    def modules(self) -> Iterator[Any]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Any]:
         """The module itself and all modules in it; `Module` defines it."""
         raise NotImplementedError
 
@@ -40,6 +40,19 @@ class WithConversions:
                         set_array(value, value._array.astype(target.numpy, copy=False))
                         if value._grad is not None:
                             value._grad = value._grad.to(target)
+        return self
+
+    def type(self, dst_type: Any) -> Self:
+        """Convert all parameters and buffers, in place."""
+        target = as_dtype(dst_type)
+        with no_grad():
+            for module in self.modules():
+                for value in _held(module):
+                    set_array(value, value._array.astype(target.numpy, copy=False))
+        return self
+
+    def share_memory(self) -> Self:
+        """The module itself: threads share memory anyway."""
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:

@@ -106,8 +106,8 @@ class _Watched:
         """The arguments, watched."""
         self._inputs = _are_tensors(args)
         passed, node = _passed(args)
+        self._sees_inputs = node is not None
         if node is not None and self._hooks:
-            self._sees_inputs = True
             node.register_hook(self._on_inputs)
         return tuple(passed)
 
@@ -135,7 +135,7 @@ class _Watched:
                 name = "Backward pre hook"
                 given = _replaced(name, "grad_output", found, len(given))
         self._given = given
-        if not self._sees_inputs and self._hooks:
+        if not self._sees_inputs:
             self._call_without_inputs()
         return _picked(given, self._outputs)
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+from fgrad.torch.environment import typename
 from fgrad.torch.nn import state
 from fgrad.torch.nn.conversions import WithConversions
 from fgrad.torch.nn.everywhere import (
@@ -17,6 +18,7 @@ from fgrad.torch.nn.everywhere import (
     registered,
 )
 from fgrad.torch.nn.hooks import WithHooks
+from fgrad.torch.nn.names import check_buffer, check_name, check_parameter
 from fgrad.torch.nn.parameter import Buffer, Parameter, UninitializedBuffer
 from fgrad.torch.nn.state_hooks import WithStateHooks
 from fgrad.torch.tensor import Tensor
@@ -104,7 +106,8 @@ class Module(WithConversions, WithHooks, WithStateHooks):
 
     def _require_initialised(self, kind: str) -> None:
         if kind not in self.__dict__:
-            what = "parameters" if kind == "_parameters" else "module"
+            kinds = {"_parameters": "parameters", "_buffers": "buffer"}
+            what = kinds.get(kind, "module")
             raise AttributeError(f"cannot assign {what} before Module.__init__() call")
 
     def _replace(self, known: str, name: str, value: Any) -> None:
@@ -115,7 +118,7 @@ class Module(WithConversions, WithHooks, WithStateHooks):
         what, wanted = {
             "_parameters": ("parameter", "torch.nn.Parameter"),
             "_modules": ("child module", "torch.nn.Module"),
-            "_buffers": ("buffer", "torch.Tensor"),
+            "_buffers": ("buffer", "torch.nn.Buffer, torch.Tensor"),
         }[known]
         found = type(value)
         module = "" if found.__module__ == "builtins" else f"{found.__module__}."
@@ -151,10 +154,17 @@ class Module(WithConversions, WithHooks, WithStateHooks):
         return sorted({*object.__dir__(self), *names})
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter (or None) under a name."""
+        """Add a parameter (or None) under a name.
+
+        Raises:
+            KeyError: the name is empty, has a dot, or is that of something else.
+            TypeError: it is no parameter.
+        """
         self._require_initialised("_parameters")
-        self.__dict__.pop(name, None)
+        check_name(self, "_parameters", name)
+        self.__dict__.pop(name, None)  # which is None
         if param is not None:
+            check_parameter(name, param)
             param = registered("_parameters", self, name, param)
         self._parameters[name] = param
 
@@ -168,6 +178,9 @@ class Module(WithConversions, WithHooks, WithStateHooks):
         >>> layer.state_dict()
         OrderedDict([('count', tensor([0.]))])
         """
+        self._require_initialised("_buffers")
+        check_name(self, "_buffers", name)
+        check_buffer(name, tensor)
         self._buffers[name] = registered("_buffers", self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
@@ -177,7 +190,8 @@ class Module(WithConversions, WithHooks, WithStateHooks):
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a child module under a name."""
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+            raise TypeError(f"{typename(module)} is not a Module subclass")
+        check_name(self, "_modules", name)
         self._modules[name] = registered("_modules", self, name, module)
 
     register_module = add_module
@@ -196,9 +210,10 @@ class Module(WithConversions, WithHooks, WithStateHooks):
                 inner = f"{prefix}.{name}" if prefix else name
                 yield from child.named_modules(seen, inner, remove_duplicate)
 
-    def modules(self) -> Iterator[Any]:
+    def modules(self, remove_duplicate: bool = True) -> Iterator[Any]:
         """The module itself and all modules in it."""
-        return (module for _, module in self.named_modules())
+        found = self.named_modules(remove_duplicate=remove_duplicate)
+        return (module for _, module in found)
 
     def named_children(self) -> Iterator[tuple[str, Any]]:
         """The modules that are held directly, with names."""
@@ -264,10 +279,27 @@ class Module(WithConversions, WithHooks, WithStateHooks):
             found = child
         return found
 
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module in the place of a dotted name.
+
+        Raises:
+            ValueError: the name is empty.
+            AttributeError: there is no place for it; with ``strict``, no module there.
+        """
+        if not target:
+            raise ValueError("Cannot set the submodule without a target name!")
+        if strict:
+            self.get_submodule(target)
+        place, _, name = target.rpartition(".")
+        setattr(self.get_submodule(place), name, module)
+
     def get_parameter(self, target: str) -> Any:
         """The parameter of a dotted name."""
         place, _, name = target.rpartition(".")
-        return getattr(self.get_submodule(place), name)
+        module = self.get_submodule(place)
+        if name not in dir(module):
+            raise AttributeError(f"{module._get_name()} has no attribute `{name}`")
+        return getattr(module, name)
 
     get_buffer = get_parameter
 
@@ -328,6 +360,9 @@ class Module(WithConversions, WithHooks, WithStateHooks):
         <All keys matched successfully>
         """
         return state.load(self, state_dict, strict, assign)
+
+    get_extra_state = state.get_extra_state
+    set_extra_state = state.set_extra_state
 
     def extra_repr(self) -> str:
         """What `repr` shows in the parentheses; a subclass may define it."""

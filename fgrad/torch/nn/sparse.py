@@ -70,7 +70,11 @@ class Embedding(Module):
 
     @classmethod
     def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        **options: Any,
     ) -> Embedding:
         """An embedding of a table, which is not trained if ``freeze``.
 
@@ -79,7 +83,8 @@ class Embedding(Module):
                 [1., 0., 0.]])
         """
         rows, columns = embeddings.shape
-        return cls(rows, columns, padding_idx, _weight=embeddings, _freeze=freeze)
+        given = {"_weight": embeddings, "_freeze": freeze, **options}
+        return cls(rows, columns, padding_idx, **given)
 
     def forward(self, input: Tensor) -> Tensor:
         rest = (self.max_norm, self.norm_type, self.scale_grad_by_freq)
@@ -91,30 +96,116 @@ class Embedding(Module):
             text += f", padding_idx={self.padding_idx}"
         if self.max_norm is not None:
             text += f", max_norm={self.max_norm}"
+        if self.norm_type != 2:
+            text += f", norm_type={self.norm_type}"
+        if self.scale_grad_by_freq:
+            text += f", scale_grad_by_freq={self.scale_grad_by_freq}"
         return text
 
 
 class EmbeddingBag(Module):
     """The mean, sum or largest of rows of a table, for each bag.
 
+    Args:
+        num_embeddings: the number of rows.
+        embedding_dim: their length.
+        max_norm: longer rows are shortened when they are used.
+        norm_type: the norm that is meant.
+        scale_grad_by_freq: not supported.
+        mode: ``"mean"``, ``"sum"`` or ``"max"``.
+        sparse: gradients are dense all the same.
+        include_last_offset: the last offset is where the last bag ends.
+        padding_idx: a row of zeros that is left out.
+        device: where the table lives.
+        dtype: its dtype.
+
     >>> nn.EmbeddingBag(10, 3)(torch.tensor([[1, 2], [4, 5]])).shape
     torch.Size([2, 3])
     """
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, mode: str = "mean"
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
-        self.mode = mode
-        self.weight = Parameter(empty(num_embeddings, embedding_dim))
-        init.normal_(self.weight)
+        self.max_norm, self.norm_type = max_norm, norm_type
+        self.scale_grad_by_freq = scale_grad_by_freq
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise AssertionError("padding_idx must be within num_embeddings")
+            padding_idx %= num_embeddings
+        self.padding_idx, self.mode, self.sparse = padding_idx, mode, sparse
+        self.include_last_offset = include_last_offset
+        given = empty(num_embeddings, embedding_dim, device=device, dtype=dtype)
+        self.weight = Parameter(given if _weight is None else _weight)
+        if _weight is None:
+            self.reset_parameters()
 
-    def forward(self, input: Tensor, offsets: Tensor | None = None) -> Tensor:
-        return F.embedding_bag(input, self.weight, offsets, self.mode)
+    def reset_parameters(self) -> None:
+        """Draw the table anew."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            init.zeros_(self.weight.detach()[self.padding_idx])  # type: ignore[index]
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, **options: Any
+    ) -> EmbeddingBag:
+        """Bags of rows of a table, which is not trained if ``freeze``.
+
+        >>> bags = nn.EmbeddingBag.from_pretrained(torch.eye(3), mode="sum")
+        >>> bags(torch.tensor([[2, 0]]))
+        tensor([[1., 0., 1.]])
+        """
+        rows, columns = embeddings.shape
+        found = cls(rows, columns, _weight=embeddings, **options)
+        found.weight.requires_grad = not freeze
+        return found
+
+    def forward(
+        self,
+        input: Tensor,
+        offsets: Tensor | None = None,
+        per_sample_weights: Tensor | None = None,
+    ) -> Tensor:
+        return F.embedding_bag(
+            input,
+            self.weight,
+            offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.mode,
+            self.sparse,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )
 
     def extra_repr(self) -> str:
-        return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}"
+        text = f"{self.num_embeddings}, {self.embedding_dim}"
+        if self.max_norm is not None:
+            text += f", max_norm={self.max_norm}"
+        if self.norm_type != 2:
+            text += f", norm_type={self.norm_type}"
+        if self.scale_grad_by_freq:
+            text += f", scale_grad_by_freq={self.scale_grad_by_freq}"
+        text += f", mode={self.mode!r}"
+        if self.padding_idx is not None:
+            text += f", padding_idx={self.padding_idx}"
+        return text
 
 
 class _Dropout(Module):

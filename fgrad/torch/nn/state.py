@@ -13,6 +13,30 @@ if TYPE_CHECKING:
     from fgrad.torch.nn.module import Module
 
 
+EXTRA = "_extra_state"
+_NO_EXTRA = (
+    "Reached a code path in Module.{}_extra_state() that should never be called. "
+    "Please file an issue at "
+    "https://github.com/pytorch/pytorch/issues/new?template=bug-report.yml "
+    "to report this bug."
+)
+
+
+def get_extra_state(self: Any) -> Any:
+    """What ``state_dict`` holds besides tensors; a subclass may define it."""
+    raise RuntimeError(_NO_EXTRA.format("get"))
+
+
+def set_extra_state(self: Any, state: Any) -> None:
+    """Take over what `get_extra_state` gave; a subclass may define it."""
+    raise RuntimeError(_NO_EXTRA.format("set"))
+
+
+def has_extra_state(module: Module) -> bool:
+    """Whether the class of a module defines it."""
+    return type(module).get_extra_state is not get_extra_state
+
+
 class IncompatibleKeys(
     namedtuple("_IncompatibleKeys", ["missing_keys", "unexpected_keys"])
 ):
@@ -37,6 +61,8 @@ def collect(
         hook(module, prefix, keep_vars)
     for name, value in own_entries(module).items():
         found[prefix + name] = value if keep_vars else value.detach()
+    if has_extra_state(module):
+        found[prefix + EXTRA] = module.get_extra_state()
     for name, child in module._modules.items():
         if child is not None:
             child.state_dict(
@@ -111,7 +137,14 @@ def _load_into(
             missing.append(key)
         else:
             _load_one(module, name, key, target, state[key], assign, errors)
+    has_extra = has_extra_state(module)
+    if has_extra and lead + EXTRA in state:
+        module.set_extra_state(state[lead + EXTRA])
+    elif has_extra:
+        missing.append(lead + EXTRA)
     for key in state:
+        if has_extra and key == lead + EXTRA:
+            continue
         first, dot, _ = key.removeprefix(lead).partition(".")
         if first not in (module._modules if dot else own):
             unexpected.append(key)

@@ -4,6 +4,7 @@ The updates of the common optimisers are rules, plain NumPy code that runs compi
 (`ruled`); those of the others are plain Python over tensors.
 """
 
+from fgrad.torch.aliases import add_modules
 from fgrad.torch.optim import lr_scheduler as lr_scheduler
 from fgrad.torch.optim import swa_utils as swa_utils
 from fgrad.torch.optim.adam import Adam, Adamax, AdamW, NAdam
@@ -31,6 +32,8 @@ __all__ = [
     "lr_scheduler",
     "swa_utils",
 ]
+
+add_modules("optim", "adadelta adagrad adamax adamw asgd nadam radam rmsprop rprop")
 
 
 def __dir__() -> list[str]:

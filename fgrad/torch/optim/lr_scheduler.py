@@ -19,6 +19,11 @@ from fgrad.torch.optim.schedules import (
     StepLR,
 )
 
+
+class _LRScheduler(LRScheduler):
+    """The older name of the base, for schedulers of users."""
+
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",

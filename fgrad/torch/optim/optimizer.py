@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from fgrad.torch.environment import typename
 from fgrad.torch.handles import RemovableHandle
 from fgrad.torch.modes import STATE, enable_grad, no_grad
 from fgrad.torch.tensor import Tensor
+
+UNORDERED = (
+    "optimizer parameters need to be organized in ordered collections, but the "
+    "ordering of tensors in sets will change between runs. Please use a list instead."
+)
+MIXED = (
+    "all optimizer params should be with/without names. Some param names are missing"
+)
+MIXED_GROUPS = (
+    "all optimizer param groups should be with/without names. cannot add param group "
+    "with{} names to the optimizer"
+)
+REPEATED = (
+    "optimizer contains a parameter group with duplicate parameters; in future, this "
+    "will cause an error; see github.com/pytorch/pytorch/issues/40967 for more "
+    "information"
+)
 
 
 def at_least_zero(**values: float) -> None:
@@ -71,6 +90,7 @@ class Optimizer:
         self.step_count = 0
         self._before: OrderedDict[int, Any] = OrderedDict()
         self._after: OrderedDict[int, Any] = OrderedDict()
+        self._state_hooks: dict[str, OrderedDict[int, Any]] = {}
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
@@ -86,22 +106,29 @@ class Optimizer:
             TypeError: what is given is no tensor.
             ValueError: one is no leaf, or is there already.
         """
-        given = param_group["params"]
-        params = [given] if isinstance(given, Tensor) else list(given)
-        params = [x[1] if isinstance(x, tuple) else x for x in params]
+        if not isinstance(param_group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        group = {**param_group, **_named(param_group["params"])}
+        params = group["params"]
         for x in params:
             if not isinstance(x, Tensor):
                 raise TypeError(
                     "optimizer can only optimize Tensors, but one of the params is "
-                    f"{type(x).__name__}"
+                    f"{typename(x)}"
                 )
             if not x.is_leaf and not x._retains:
                 raise ValueError("can't optimize a non-leaf Tensor")
-        known = {id(x) for group in self.param_groups for x in group["params"]}
+        if len({id(x) for x in params}) < len(params):
+            warnings.warn(REPEATED, UserWarning, stacklevel=3)
+        has_names = "param_names" in group
+        for other in self.param_groups:
+            if has_names != ("param_names" in other):
+                raise ValueError(MIXED_GROUPS.format("" if has_names else "out"))
+        known = {id(x) for other in self.param_groups for x in other["params"]}
         if known & {id(x) for x in params}:
             raise ValueError("some parameters appear in more than one parameter group")
-        rest = {name: x for name, x in param_group.items() if name != "params"}
-        self.param_groups.append({"params": params, **self.defaults, **rest})
+        missing = {name: x for name, x in self.defaults.items() if name not in group}
+        self.param_groups.append({**group, **missing})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set them to zero.
@@ -135,8 +162,9 @@ class Optimizer:
         tensor([-1.], requires_grad=True)
         """
         self.step_count += 1
+        given = (self,) if closure is None else (self, closure)
         for hook in list(self._before.values()):
-            hook(self, (closure,), {})
+            hook(self, given, {})
         loss = None
         if closure is not None:
             with enable_grad():
@@ -147,7 +175,7 @@ class Optimizer:
         for number, group in enumerate(self.param_groups):
             self._update_group(number, group)
         for hook in list(self._after.values()):
-            hook(self, (closure,), {})
+            hook(self, given, {})
         return loss
 
     def _update_group(self, number: int, group: dict[str, Any]) -> None:
@@ -198,14 +226,20 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """The state and the options, with numbers in place of parameters."""
+        for hook in self._hooks_of("before saving"):
+            hook(self)
         numbers = self._numbers()
         groups = []
         for group in self.param_groups:
             packed = {name: x for name, x in group.items() if name != "params"}
             packed["params"] = [numbers[id(x)] for x in group["params"]]
             groups.append(packed)
-        state = {numbers[id(x)]: value for x, value in self.state.items()}
-        return {"state": state, "param_groups": groups}
+        state = {numbers.get(id(x), x): value for x, value in self.state.items()}
+        found = {"state": state, "param_groups": groups}
+        for hook in self._hooks_of("after saving"):
+            changed = hook(self, found)
+            found = found if changed is None else changed
+        return found
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a copy of what `state_dict` gave.
@@ -219,6 +253,10 @@ class Optimizer:
         >>> new.param_groups[0]["lr"]
         0.5
         """
+        state_dict = dict(state_dict)
+        for hook in self._hooks_of("before loading"):
+            changed = hook(self, state_dict)
+            state_dict = state_dict if changed is None else changed
         groups = copy.deepcopy(state_dict["param_groups"])
         if len(groups) != len(self.param_groups):
             raise ValueError(
@@ -236,10 +274,53 @@ class Optimizer:
             own.update({name: x for name, x in new.items() if name != "params"})
         self.state = defaultdict(dict)
         for number, value in copy.deepcopy(state_dict["state"]).items():
-            x = by_number[int(number)]
-            self.state[x] = {
-                name: _fitting(name, entry, x) for name, entry in value.items()
-            }
+            x = by_number.get(number)
+            self.state[number if x is None else x] = (
+                value
+                if x is None
+                else {name: _fitting(name, entry, x) for name, entry in value.items()}
+            )
+        self.__setstate__({})
+        for hook in self._hooks_of("after loading"):
+            hook(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Called when a state was loaded; a subclass may add options that are new."""
+        self.__dict__.update(state)
+
+    def _hooks_of(self, moment: str) -> list[Any]:
+        return list(self._state_hooks.get(moment, {}).values())
+
+    def _add_state_hook(self, moment: str, hook: Any, prepend: bool) -> RemovableHandle:
+        hooks = self._state_hooks.setdefault(moment, OrderedDict())
+        handle = RemovableHandle(hooks, hook)
+        if prepend:
+            hooks.move_to_end(handle.id, last=False)
+        return handle
+
+    def register_state_dict_pre_hook(
+        self, hook: Any, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer)`` before each `state_dict`."""
+        return self._add_state_hook("before saving", hook, prepend)
+
+    def register_state_dict_post_hook(
+        self, hook: Any, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` after it; it may give another one."""
+        return self._add_state_hook("after saving", hook, prepend)
+
+    def register_load_state_dict_pre_hook(
+        self, hook: Any, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer, state_dict)`` before each `load_state_dict`."""
+        return self._add_state_hook("before loading", hook, prepend)
+
+    def register_load_state_dict_post_hook(
+        self, hook: Any, prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(optimizer)`` after it."""
+        return self._add_state_hook("after loading", hook, prepend)
 
     def __repr__(self) -> str:
         text = f"{type(self).__name__} ("
@@ -248,6 +329,24 @@ class Optimizer:
             names = sorted(name for name in group if name != "params")
             text += "".join(f"    {name}: {group[name]}\n" for name in names)
         return text + ")"
+
+
+def _named(given: Any) -> dict[str, Any]:
+    """The parameters of a group, and their names if they have some.
+
+    Raises:
+        TypeError: they have no order.
+        ValueError: some have names.
+    """
+    if isinstance(given, set):
+        raise TypeError(UNORDERED)
+    found: list[Any] = [given] if isinstance(given, Tensor) else list(given)
+    names = [x[0] for x in found if isinstance(x, tuple)]
+    if names and len(names) < len(found):
+        raise ValueError(MIXED)
+    if names:
+        return {"params": [x[1] for x in found], "param_names": names}
+    return {"params": found}
 
 
 def _fitting(name: str, value: Any, x: Any) -> Any:

@@ -42,6 +42,7 @@ from fgrad.torch.nn.functional.adaptive import (
 from fgrad.torch.nn.functional.attention import (
     scaled_dot_product_attention,
 )
+from fgrad.torch.nn.functional.bags import embedding_bag
 from fgrad.torch.nn.functional.classification import (
     cross_entropy,
     multi_margin_loss,
@@ -139,7 +140,6 @@ from fgrad.torch.nn.functional.softmax import (
 )
 from fgrad.torch.nn.functional.sparse import (
     embedding,
-    embedding_bag,
     one_hot,
 )
 from fgrad.torch.nn.functional.unpooling import (

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch import elementary, likes, pointwise
+from fgrad.torch import elementary, pointwise
 from fgrad.torch.inplace import in_place
+from fgrad.torch.likes import rand_like
 from fgrad.torch.recording import one
 from fgrad.torch.special import erf_of
 from fgrad.torch.tensor import Tensor, require_tensor
@@ -165,7 +166,7 @@ def rrelu(
     """
     slope: Any = (lower + upper) / 2
     if training:
-        draws = likes.rand_like(input)._array
+        draws = rand_like(input)._array
         slope = (lower + (upper - lower) * draws).astype(input._aval.dtype)
 
     def compute(u: Any) -> Any:

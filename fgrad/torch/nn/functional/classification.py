@@ -36,6 +36,15 @@ def _classes(
         raise RuntimeError(
             f"expected target dtype to be Long or Byte, but got {target.dtype.kind}"
         )
+    if len(shape) == 2 and classes.ndim > 1:
+        raise RuntimeError(
+            "0D or 1D target tensor expected, multi-target not supported"
+        )
+    if len(shape) == 4 and classes.ndim != 3:
+        raise RuntimeError(
+            "only batches of spatial targets supported (3D tensors) but got targets of "
+            f"dimension: {classes.ndim}"
+        )
     if classes.shape != (*lead, *shape[2:]):
         raise RuntimeError(
             f"Expected target size {[*lead, *shape[2:]]}, got {list(classes.shape)}"

@@ -97,7 +97,7 @@ def hinge_embedding_loss(
     """
 
     def compute(u: Any, v: Any) -> Any:
-        far = np.where(v == 1, 0.0, np.maximum(margin - u, 0.0))
+        far = np.where((v == 1) | (u > margin), 0.0, margin - u)
         return reduced(far + np.where(v == -1, 0.0, u), reduction)
 
     node = node_of("hinge", check_reduction(reduction), "AddBackward0")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch import elementary, likes, softmaxes
+from fgrad.torch import elementary, softmaxes
+from fgrad.torch.likes import rand_like
 from fgrad.torch.recording import one
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
@@ -102,7 +103,7 @@ def gumbel_softmax(
     >>> F.gumbel_softmax(torch.tensor([0.0, 100.0]), hard=True)
     tensor([0., 1.])
     """
-    noise = -likes.rand_like(logits).clamp_min(1e-30).log()
+    noise = -rand_like(logits).clamp_min(1e-30).log()
     soft = ((logits - noise.log()) / tau).softmax(dim)
     if not hard:
         return soft  # type: ignore[no-any-return]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -59,7 +58,7 @@ def embedding(
     if seen.size and not (seen.min() >= 0 and seen.max() < count):
         raise IndexError("index out of range in self")
     if max_norm is not None:
-        _shorten(weight, np.unique(rows), max_norm, norm_type)
+        shorten(weight, np.unique(rows), max_norm, norm_type)
     padding = None if padding_idx is None else padding_idx % count
 
     def compute(table: Any) -> Any:
@@ -72,50 +71,14 @@ def embedding(
     return one("EmbeddingBackward0", compute, weight)
 
 
-def _shorten(weight: Tensor, rows: Any, max_norm: float, order: float) -> None:
+def shorten(weight: Tensor, rows: Any, max_norm: float, order: float) -> None:
+    """Scale rows of a table that are longer than ``max_norm``, in place."""
     writing(weight)
     table = weight._array
     norms = np.linalg.norm(table[rows], order, axis=1, keepdims=True)
     scale = np.where(norms > max_norm, max_norm / (norms + 1e-7), 1.0)
     table[rows] = table[rows] * scale.astype(table.dtype)
     weight._storage.changed()
-
-
-def embedding_bag(
-    input: Tensor, weight: Tensor, offsets: Any = None, mode: str = "mean"
-) -> Tensor:
-    """The mean, sum or largest of the rows of each bag, ``(bags, width)``.
-
-    Args:
-        input: numbers of rows: ``(bags, length)``, or ``(numbers,)`` with offsets.
-        weight: the table, ``(rows, width)``.
-        offsets: where each bag begins in ``input``.
-        mode: ``"mean"``, ``"sum"`` or ``"max"``.
-
-    >>> table = torch.tensor([[1.0], [2.0], [4.0]])
-    >>> F.embedding_bag(torch.tensor([0, 1, 2]), table, torch.tensor([0, 1]))
-    tensor([[1.],
-            [3.]])
-    """
-    rows = input._array
-    ends: Any = None
-    if rows.ndim == 1:
-        ends = [*offsets._array.tolist(), rows.size]
-
-    def reduce(found: Any, axis: int) -> Any:
-        if mode == "max":
-            return np.max(found, axis=axis)
-        total = np.sum(found, axis=axis)
-        return total / found.shape[axis] if mode == "mean" else total
-
-    def compute(table: Any) -> Any:
-        found = entered(table, (rows,))[rows]
-        if ends is None:
-            return reduce(found, 1)
-        bounds = itertools.pairwise(ends)
-        return np.stack([reduce(found[start:end], 0) for start, end in bounds])
-
-    return one("EmbeddingBagBackward0", compute, weight)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.torch.aliases import add_modules
 from fgrad.torch.history import check_writable
 from fgrad.torch.joining import cat
 from fgrad.torch.modes import no_grad
@@ -145,7 +146,9 @@ _LAZY = {  # where names are that need modules, which need this package
     **dict.fromkeys(["fuse_conv_bn_eval", "fuse_conv_bn_weights"], "fusion"),
     **dict.fromkeys(["fuse_linear_bn_eval", "fuse_linear_bn_weights"], "fusion"),
     "skip_init": "skipping",
+    "stateless": "",
 }
+add_modules("nn.utils", "clip_grad convert_parameters init spectral_norm weight_norm")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,6 @@
 """``torch.utils.data``: data sets, samplers, and the loader that makes batches."""
 
+from fgrad.torch.aliases import add_modules
 from fgrad.torch.utils.data.dataset import (
     ChainDataset,
     ConcatDataset,
@@ -38,3 +39,4 @@ __all__ = [
     "default_collate",
     "random_split",
 ]
+add_modules("utils.data", "dataloader")
