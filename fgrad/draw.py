@@ -1,7 +1,6 @@
 """Programs as pictures: HTML for notebooks, DOT text, SVG where graphviz is there."""
 
-import html as _html
-import subprocess
+import importlib
 from typing import Any
 
 from fgrad.form import format_lines, plain_params, programs_in
@@ -9,12 +8,13 @@ from fgrad.form import format_lines, plain_params, programs_in
 
 def html(program: Any) -> str:
     """The text form as a preformatted block; the user's line shows as a tooltip."""
+    escape = importlib.import_module("html").escape  # costs 2 ms: on first use
     rows = []
     for line, eqn in format_lines(program):
-        text = _html.escape(line)
+        text = escape(line)
         if eqn is not None:
             title = f"{eqn.site}: {eqn.site.text}" if eqn.site else ""
-            text = f'<span title="{_html.escape(title)}">{text}</span>'
+            text = f'<span title="{escape(title)}">{text}</span>'
         rows.append(text)
     return '<pre style="line-height:1.3">' + "\n".join(rows) + "</pre>"
 
@@ -77,7 +77,8 @@ def _equation(eqn: Any, name: str) -> list[str]:
 def svg(program: Any) -> str:
     """Run graphviz' ``dot`` on the program's graph."""
     command = ["dot", "-Tsvg"]
+    subprocess = importlib.import_module("subprocess")  # costs 6 ms: on first use
     done = subprocess.run(
         command, input=dot(program), capture_output=True, text=True, check=True
     )
-    return done.stdout
+    return str(done.stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Sequence
@@ -27,12 +28,16 @@ class Generator:
 
     def __init__(self, device: Any = "cpu") -> None:
         self._seed = 67280421310721  # PyTorch's own default
-        self.numpy = np.random.default_rng(self._seed)
+
+    @functools.cached_property
+    def numpy(self) -> np.random.Generator:
+        """NumPy's generator; its module takes 13 ms to import."""
+        return np.random.default_rng(self._seed % 2**64)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start over from a seed."""
         self._seed = int(seed)
-        self.numpy = np.random.default_rng(self._seed % 2**64)
+        self.__dict__.pop("numpy", None)
         return self
 
     def seed(self) -> int:
