@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+import fgrad.functions.fourier  # noqa: F401  (otherwise imported on first use)
 from fgrad import errors, identities
 from fgrad.functions.protocol import FUNCTIONS, PRIMITIVES, UFUNCS
 from fgrad.primitive import Primitive
@@ -61,10 +62,11 @@ def operations():
 
 def numpy_names():
     """Names of the NumPy functions that work on traced values, by module."""
-    names = {"numpy": set(), "numpy.linalg": set()}
+    modules = {"numpy": np, "numpy.linalg": np.linalg, "numpy.fft": np.fft}
+    names = {name: set() for name in modules}
     for function in (*FUNCTIONS, *UFUNCS, *PRIMITIVES):
         name = getattr(function, "__name__", "")
-        for module, known in ((np, "numpy"), (np.linalg, "numpy.linalg")):
+        for known, module in modules.items():
             if getattr(module, name, None) is function:
                 names[known].add(name)
     return names

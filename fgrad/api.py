@@ -44,7 +44,9 @@ def value_and_grad(
 
     Returns:
         A function of ``f``'s arguments. The gradient has the structure, shapes and
-        dtypes of the chosen argument, a tuple of those for several.
+        dtypes of the chosen argument, a tuple of those for several. A chosen Python
+        float counts as a float64, so that its product with a float32 array is one: pass
+        ``np.float32(x)`` where the value is to be a float32.
 
     Raises:
         NonScalarOutputError: ``f`` returns more than one number.

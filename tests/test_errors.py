@@ -125,8 +125,8 @@ def test_integer_inputs_name_the_leaf():
 
 
 def test_unsupported_function_names_near_ones():
-    text = raised(errors.UnsupportedFunctionError, gradient, np.fft.fft)
-    assert "numpy.fft.fft" in text and "stop_gradient" in text
+    text = raised(errors.UnsupportedFunctionError, gradient, np.linalg.eig)
+    assert "numpy.linalg.eig" in text and "stop_gradient" in text
     text = raised(
         errors.UnsupportedFunctionError, gradient, lambda x: np.linalg.eigvals(x)
     )

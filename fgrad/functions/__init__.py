@@ -2,7 +2,7 @@
 
 One file per family. A function that is a composition of primitives is written here
 under ``@implements(np.the_function)``; importing this package teaches tracers all of
-them.
+them, but for ``fourier``, which is imported when one of ``np.fft`` is called.
 """
 
 from fgrad.functions import (

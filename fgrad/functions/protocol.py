@@ -1,6 +1,7 @@
 """How plain NumPy calls reach fgrad: ufuncs, functions, conversions to numbers."""
 
 import difflib
+import importlib
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +24,7 @@ from fgrad.tracer import is_mapped
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 UFUNCS: dict[Any, Callable[..., Any]] = {}
+LATER = {"numpy.fft": "fgrad.functions.fourier"}  # rules that are imported on first use
 REDUCTIONS: dict[Any, Any] = {}
 ACCUMULATIONS: dict[Any, Any] = {}
 PRIMITIVES: dict[Any, Primitive] = {
@@ -82,9 +84,18 @@ def apply_ufunc(ufunc: Any, operands: list[Any]) -> Any:
     return bind(prim, [as_operand(x) for x in operands], {})
 
 
+def implementation_of(function: Any) -> Callable[..., Any] | None:
+    """What a NumPy function (other than a ufunc) does on tracers, if it has a rule."""
+    if function not in FUNCTIONS:
+        later = LATER.get(getattr(function, "__module__", ""))
+        if later is not None:
+            importlib.import_module(later)
+    return FUNCTIONS.get(function)
+
+
 def is_supported(function: Any) -> bool:
     """Whether a NumPy function (other than a ufunc) has a rule for traced values."""
-    return callable(function) and function in FUNCTIONS
+    return callable(function) and implementation_of(function) is not None
 
 
 def cast(x: Any, dtype: Any) -> Any:
@@ -189,7 +200,7 @@ def array_function(
     if function in COUNTING:
         args = (*args[:1], *map(_counted, args[1:]))
         kwargs = {name: _counted(value) for name, value in kwargs.items()}
-    implementation = FUNCTIONS.get(function)
+    implementation = implementation_of(function)
     if implementation is None:
         module = getattr(function, "__module__", "numpy") or "numpy"
         name = getattr(function, "__name__", str(function))

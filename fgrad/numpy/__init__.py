@@ -5,6 +5,7 @@ receive traced values. Functions that have a rule also take lists of traced numb
 Everything else is NumPy's own.
 """
 
+import importlib
 from typing import Any
 
 import numpy as _np
@@ -47,6 +48,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "fft":  # imported on first use, as by NumPy
+        return importlib.import_module("fgrad.numpy.fft")
     found = getattr(_np, name)
     return joining(found) if is_supported(found) else found
 
