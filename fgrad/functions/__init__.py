@@ -6,6 +6,7 @@ them, but for ``fourier``, which is imported when one of ``np.fft`` is called.
 """
 
 from fgrad.functions import (
+    applying,
     calculus,
     creation,
     diagonals,
@@ -19,6 +20,7 @@ from fgrad.functions import (
     norms,
     products,
     protocol,
+    queries,
     reduction,
     scan,
     shape,
@@ -26,6 +28,7 @@ from fgrad.functions import (
 )
 
 __all__ = [
+    "applying",
     "calculus",
     "creation",
     "diagonals",
@@ -39,6 +42,7 @@ __all__ = [
     "norms",
     "products",
     "protocol",
+    "queries",
     "reduction",
     "scan",
     "shape",

@@ -239,7 +239,12 @@ def real_if_close(a: Any, tol: float = 100) -> Any:
 
 
 @implements(np.isclose)
-def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, **kw: Any) -> Any:
+def isclose(
+    a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
     """Whether elements are equal within tolerances; not differentiated."""
-    a, b = (stop(x) if type(x) is Tracer else x for x in (a, b))
-    return abs(a - b) <= atol + rtol * abs(b)
+    a, b = (stop(x) if type(x) is Tracer else as_operand(x) for x in (a, b))
+    with np.errstate(invalid="ignore"):
+        is_near = abs(a - b) <= atol + rtol * abs(b)
+        close = (is_near & np.isfinite(b)) | (a == b)
+    return close | (np.isnan(a) & np.isnan(b)) if equal_nan else close
