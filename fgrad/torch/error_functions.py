@@ -13,7 +13,8 @@ from fgrad.torch import dtypes, special
 from fgrad.torch.arithmetic import binary, result_type
 from fgrad.torch.conversion import convert
 from fgrad.torch.recording import one
-from fgrad.torch.special import _FAR, _MIDDLE, _NEAR, _ratio
+from fgrad.torch.registry import publish
+from fgrad.torch.special import FAR, MIDDLE, NEAR, ratio_of
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
 Function = Callable[[Any], Any]
@@ -29,8 +30,7 @@ def _example(says: str, call: str, printed: str) -> str:
 
 def _add(name: str, function: Any) -> Any:
     function.__name__ = function.__qualname__ = name
-    setattr(special, name, function)
-    special.__all__.append(name)
+    publish(special, function)
     return function
 
 
@@ -60,12 +60,12 @@ def _erfcx_of(x: Any) -> Any:
     """``exp(x**2) * erfc(x)``, by the rational functions of `special`."""
     size = np.abs(x)
     near = np.where(size <= 0.46875, x, 0.0)
-    inside = np.exp(near * near) * (1 - near * _ratio(_NEAR, near * near))
+    inside = np.exp(near * near) * (1 - near * ratio_of(NEAR, near * near))
     middle = np.where((size > 0.46) & (size <= 4.0), size, 1.0)
     far = np.where(size > 4.0, size, 5.0)
     square = 1 / (far * far)
-    series = (1 / math.sqrt(math.pi) - square * _ratio(_FAR, square)) / far
-    tail = np.where(size <= 4.0, _ratio(_MIDDLE, middle), series)
+    series = (1 / math.sqrt(math.pi) - square * ratio_of(FAR, square)) / far
+    tail = np.where(size <= 4.0, ratio_of(MIDDLE, middle), series)
     low = np.where(x < 0, x, 0.0)
     outside = np.where(x < 0, 2 * np.exp(low * low) - tail, tail)
     return np.where(size <= 0.46875, inside, np.where(x == x, outside, x))
