@@ -82,6 +82,7 @@ from fgrad.torch.nn.functional.dropout import (
     feature_alpha_dropout,
 )
 from fgrad.torch.nn.functional.grids import affine_grid, grid_sample
+from fgrad.torch.nn.functional.heads import multi_head_attention_forward
 from fgrad.torch.nn.functional.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -239,6 +240,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
