@@ -62,6 +62,7 @@ from fgrad.torch.nn.convolution import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from fgrad.torch.nn.fractional import FractionalMaxPool2d, FractionalMaxPool3d
 from fgrad.torch.nn.lazy import (
     LazyBatchNorm1d,
     LazyBatchNorm2d,
@@ -259,6 +260,8 @@ __all__ = [
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",

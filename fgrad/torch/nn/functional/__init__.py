@@ -81,6 +81,12 @@ from fgrad.torch.nn.functional.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from fgrad.torch.nn.functional.fractional import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
 from fgrad.torch.nn.functional.grids import affine_grid, grid_sample
 from fgrad.torch.nn.functional.heads import multi_head_attention_forward
 from fgrad.torch.nn.functional.losses import (
@@ -201,6 +207,10 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
