@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fgrad.torch import axes, complex_numbers, parting, shapes, strides, triangles
+from fgrad.torch.dtypes import dtype
 from fgrad.torch.recording import one, several
 from fgrad.torch.registry import FUNCTIONS, METHODS
 from fgrad.torch.size import axis_of
@@ -123,10 +124,23 @@ _DOC = """{}
     """
 
 
+def _with_dtype(copy: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy of the view as another dtype, where one is given; it has no gradient."""
+
+    def call(input: Any, *args: Any, **named: Any) -> Any:
+        for kind in (*args, *named.values()):
+            if isinstance(kind, dtype):
+                return input.detach().view(kind).clone()
+        return copy(input, *args, **named)
+
+    return call
+
+
 def _register(
     name: str, of: str, node: Any, view: Callable[..., Any], says: str
-) -> Any:
+) -> Callable[..., Any]:
     function = _copied(name, node, view)
+    function = _with_dtype(function) if of == "view" else function
     function.__name__ = function.__qualname__ = name
     kind = ", dtype=torch.complex64" if of == "view_as_real" else ""
     call = ", ".join(filter(None, ["x", _EXAMPLES.get(of, "")]))
