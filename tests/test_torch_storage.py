@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 import pytest
 from test_torch_names import PRELUDE
-from torch_oracle import agree, snippets
+from torch_oracle import agree, snippets, torch
+
+import fgrad.torch
 
 GIVEN = """
 m = torch.arange(6.0).reshape(2, 3).requires_grad_()
@@ -22,3 +27,27 @@ def f(found):
 @pytest.mark.parametrize("source", snippets("copies"))
 def test_copies_of_views(source: str) -> None:
     agree(f"{PRELUDE}\n{GIVEN}\n{source}")
+
+
+def test_typed_storages_warn_once() -> None:
+    modules: list[Any] = [fgrad.torch, torch]
+    for module in modules:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(2):
+                module.ones(1).storage()
+        assert len(caught) <= 1
+        assert all("TypedStorage is deprecated" in str(w.message) for w in caught)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warned() -> None:
+    with warnings.catch_warnings(action="ignore"):
+        for module in (fgrad.torch, torch):
+            tensor: Any = module.ones(1)  # type: ignore[attr-defined]
+            tensor.storage()
+
+
+@pytest.mark.parametrize("source", snippets("storage"))
+def test_shapes_and_memory_in_place(source: str) -> None:
+    agree(f"{PRELUDE}\n" + source.replace(";", "\n"))

@@ -123,11 +123,33 @@ class _Named:
         return f"torch.{self.name}"
 
 
-strided = _Named("strided")
+class layout(_Named):
+    """How a tensor lies in memory: ``torch.strided``, for ``isinstance``.
+
+    >>> isinstance(torch.strided, torch.layout)
+    True
+    """
+
+    __module__ = "torch"
+
+
+class memory_format(_Named):
+    """The order of axes in memory, such as ``torch.contiguous_format``.
+
+    >>> isinstance(torch.channels_last, torch.memory_format)
+    True
+    """
+
+    __module__ = "torch"
+
+
+strided = layout("strided")
 for _name in ("contiguous_format", "preserve_format", "channels_last"):
-    FUNCTIONS[_name] = _Named(_name)
-FUNCTIONS["channels_last_3d"] = _Named("channels_last_3d")
+    FUNCTIONS[_name] = memory_format(_name)
+FUNCTIONS["channels_last_3d"] = memory_format("channels_last_3d")
+FUNCTIONS["legacy_contiguous_format"] = FUNCTIONS["contiguous_format"]
 FUNCTIONS["strided"] = strided
+FUNCTIONS["layout"], FUNCTIONS["memory_format"] = layout, memory_format
 FUNCTIONS["default_generator"] = default_generator
 METHODS["layout"] = property(lambda self: strided)
 METHODS["output_nr"] = property(
