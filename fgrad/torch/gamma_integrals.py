@@ -72,7 +72,7 @@ def _tail(a: Any, x: Any) -> tuple[Any, Any]:
     return is_upper, factor * np.abs(far) / 2 * np.sum(WEIGHTS * heights, -1)
 
 
-def _regularised(a: Any, x: Any, is_upper: bool) -> Any:
+def regularised(a: Any, x: Any, is_upper: bool) -> Any:
     """The lower or the upper function, and what both are at the ends."""
     is_inside = (a > 0) & (x > 0) & np.isfinite(a) & np.isfinite(x)
     order, place = np.where(is_inside, a, 1.0), np.where(is_inside, x, 1.0)
@@ -98,7 +98,7 @@ def _regularised(a: Any, x: Any, is_upper: bool) -> Any:
 
 def _with_density(is_upper: bool) -> Any:
     """The function of arrays; its slope in ``x`` is the density of the distribution."""
-    function = fgrad.custom_jvp(lambda a, x: _regularised(a, x, is_upper))
+    function = fgrad.custom_jvp(lambda a, x: regularised(a, x, is_upper))
 
     @function.defjvp
     def _(primals: Any, tangents: Any) -> Any:
@@ -111,7 +111,7 @@ def _with_density(is_upper: bool) -> Any:
     )
 
 
-_lower_of, _upper_of = _with_density(False), _with_density(True)
+lower_of, _upper_of = _with_density(False), _with_density(True)
 
 
 def _of_pair(name: str, node: str, compute: Any, input: Any, other: Any) -> Tensor:
@@ -144,7 +144,7 @@ def igamma(input: Tensor, other: Tensor) -> Tensor:
     >>> torch.igamma(torch.tensor([0.5, 2.0]), torch.tensor([1.0, 2.0]))
     tensor([0.8427, 0.5940])
     """
-    return _of_pair("igamma", "IgammaBackward0", _lower_of, input, other)
+    return _of_pair("igamma", "IgammaBackward0", lower_of, input, other)
 
 
 @operation("igammac")

@@ -11,13 +11,8 @@ import numpy as np
 from fgrad.torch import linalg
 from fgrad.torch.creation import eye
 from fgrad.torch.decompositions import solve_triangular
-from fgrad.torch.distributions.base import (
-    LOWER_CHOLESKY,
-    POSITIVE_DEFINITE,
-    REAL_VECTOR,
-    Constraints,
-    Distribution,
-)
+from fgrad.torch.distributions import constraints
+from fgrad.torch.distributions.base import Distribution
 from fgrad.torch.random import randn
 
 
@@ -52,6 +47,37 @@ class Independent(Distribution):
         cut = len(shape) - count
         event = (*shape[cut:], *base_distribution.event_shape)
         super().__init__(shape[:cut], event, validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        new = super().expand(batch_shape, _instance)
+        axes = self.event_shape[: self.reinterpreted_batch_ndims]
+        new.base_dist = self.base_dist.expand((*batch_shape, *axes))
+        return new
+
+    @property
+    def has_enumerate_support(self) -> Any:  # type: ignore[override]
+        """Whether all values can be listed: not those of several axes."""
+        return not self.reinterpreted_batch_ndims and (
+            self.base_dist.has_enumerate_support
+        )
+
+    @constraints.dependent_property
+    def support(self) -> Any:
+        """That of the distribution, for each element of an event."""
+        found = self.base_dist.support
+        count = self.reinterpreted_batch_ndims
+        return constraints.independent(found, count) if count else found
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        if self.reinterpreted_batch_ndims:
+            raise NotImplementedError(
+                "Enumeration over cartesian product is not implemented"
+            )
+        return self.base_dist.enumerate_support(expand)
+
+    @property
+    def mode(self) -> Any:
+        return self.base_dist.mode
 
     def _summed(self, x: Any) -> Any:
         count = self.reinterpreted_batch_ndims
@@ -116,13 +142,13 @@ class MultivariateNormal(Distribution):
     tensor(-1.8379)
     """
 
-    arg_constraints: ClassVar[Constraints] = {
-        "loc": REAL_VECTOR,
-        "covariance_matrix": POSITIVE_DEFINITE,
-        "precision_matrix": POSITIVE_DEFINITE,
-        "scale_tril": LOWER_CHOLESKY,
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "loc": constraints.real_vector,
+        "covariance_matrix": constraints.positive_definite,
+        "precision_matrix": constraints.positive_definite,
+        "scale_tril": constraints.lower_cholesky,
     }
-    support = REAL_VECTOR
+    support = constraints.real_vector
     has_rsample = True
 
     def __init__(
@@ -194,18 +220,19 @@ class MultivariateNormal(Distribution):
         noise: Any = randn(self._extended_shape(sample_shape), dtype=self.loc.dtype)
         return self.loc + (self._triangle @ noise.unsqueeze(-1)).squeeze(-1)
 
-    def _half_log_det(self) -> Any:
+    def half_log_det(self) -> Any:
+        """Half the logarithm of the determinant of the covariance."""
         return self._triangle.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
     def log_prob(self, value: Any) -> Any:
-        self._check_value(value)
+        self._validate_sample(value)
         centred = (value - self.loc).unsqueeze(-1)
         scaled = linalg.solve(self._triangle, centred).squeeze(-1)
         distance = scaled.pow(2).sum(-1)
         n = self.event_shape[0]
-        return -0.5 * (n * math.log(2 * math.pi) + distance) - self._half_log_det()
+        return -0.5 * (n * math.log(2 * math.pi) + distance) - self.half_log_det()
 
     def entropy(self) -> Any:
         n = self.event_shape[0]
-        entropy = 0.5 * n * (1.0 + math.log(2 * math.pi)) + self._half_log_det()
+        entropy = 0.5 * n * (1.0 + math.log(2 * math.pi)) + self.half_log_det()
         return entropy.expand(self._batch_shape)
