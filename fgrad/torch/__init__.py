@@ -239,6 +239,7 @@ _LAYERS = [  # functions of the module that are layers
     "pdist", "pixel_unshuffle", "celu_", "conv_tbc", "conv_transpose3d", "max_pool3d",
     "rrelu_", "selu_", "threshold_",
 ]  # fmt: skip
+_STEPS = ["gru_cell", "lstm_cell", "rnn_relu_cell", "rnn_tanh_cell"]
 _LAZY = {  # where names are that are imported when they are first used
     "cuda": "",
     "distributions": "",
@@ -251,6 +252,7 @@ _LAZY = {  # where names are that are imported when they are first used
     "utils": "",
     "vmap": "func",
     **dict.fromkeys(_LAYERS, "nn.functional"),
+    **dict.fromkeys(_STEPS, "nn.cells"),
 }
 
 __all__ = [

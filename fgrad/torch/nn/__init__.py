@@ -41,11 +41,7 @@ from fgrad.torch.nn.adaptive import (
 from fgrad.torch.nn.attention import (
     MultiheadAttention,
 )
-from fgrad.torch.nn.cells import (
-    GRUCell,
-    LSTMCell,
-    RNNCell,
-)
+from fgrad.torch.nn.cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from fgrad.torch.nn.containers import (
     Container,
     ModuleDict,
@@ -329,6 +325,7 @@ __all__ = [
     "RMSNorm",
     "RNNBase",
     "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",
