@@ -127,3 +127,14 @@ t = (torch.arange(12.0) * 7 % 12 / 12).reshape(2, 2, 3)
 @pytest.mark.parametrize("source", snippets("pooling_fractional"))
 def test_fractional_pooling(source: str) -> None:
     agree(f"{PRELUDE}\n{SAMPLES}\n{source}")
+
+
+CLOSE = """
+A = torch.testing.assert_close
+a, b, i = torch.tensor([1., 2., 3.]), torch.tensor([1., 2., 4.]), torch.tensor([1, 2])
+""".strip()
+
+
+@pytest.mark.parametrize("source", snippets("testing"))
+def test_what_is_close(source: str) -> None:
+    agree(f"{PRELUDE}\n{CLOSE}\n{source}")

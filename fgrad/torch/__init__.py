@@ -249,6 +249,7 @@ _LAZY = {  # where names are that are imported when they are first used
     "nn": "",
     "optim": "",
     "save": "serialization",
+    "testing": "",
     "utils": "",
     "vmap": "func",
     **dict.fromkeys(_LAYERS, "nn.functional"),

@@ -255,9 +255,8 @@ _accepted(
 _accepted("get_float32_matmul_precision", "", "highest", "How matrices are multiplied.")
 _accepted("get_num_interop_threads", "", 1, "How many threads PyTorch would use: one.")
 _accepted("are_deterministic_algorithms_enabled", "", True, "All algorithms are.")
-_accepted(
-    "is_storage", "torch.ones(1)", False, "Whether an object is a storage: none is."
-)
+for _name in ("has_lapack", "has_mkl", "has_openmp", "has_spectral"):
+    FUNCTIONS[_name] = True
 
 
 @function("set_default_device")

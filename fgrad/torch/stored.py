@@ -10,7 +10,7 @@ import numpy as np
 
 from fgrad.torch.dtypes import dtype, of_numpy
 from fgrad.torch.memory import line_of
-from fgrad.torch.registry import FUNCTIONS, METHODS, method
+from fgrad.torch.registry import FUNCTIONS, METHODS, function, method
 from fgrad.torch.storage import exposed, writing
 from fgrad.torch.tensor import Array, Tensor
 
@@ -185,6 +185,16 @@ def storage(self: Tensor) -> TypedStorage:
         _WARNED.append(True)
         warnings.warn(TYPED, UserWarning, stacklevel=2)
     return TypedStorage(self)
+
+
+@function("is_storage")
+def is_storage(obj: Any) -> bool:
+    """Whether an object is a storage.
+
+    >>> torch.is_storage(torch.ones(1).untyped_storage()), torch.is_storage(1)
+    (True, False)
+    """
+    return isinstance(obj, TypedStorage | UntypedStorage)
 
 
 FUNCTIONS["UntypedStorage"] = UntypedStorage

@@ -136,6 +136,7 @@ from fgrad.torch.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from fgrad.torch.nn.parallel import DataParallel
 from fgrad.torch.nn.parameter import (
     Buffer,
     Parameter,
@@ -247,6 +248,7 @@ __all__ = [
     "CosineSimilarity",
     "CrossEntropyLoss",
     "CrossMapLRN2d",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",

@@ -10,7 +10,12 @@ from fgrad.torch.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
-from fgrad.torch.utils.data.loader import DataLoader, default_collate
+from fgrad.torch.utils.data.loader import (
+    DataLoader,
+    default_collate,
+    default_convert,
+    get_worker_info,
+)
 from fgrad.torch.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -36,5 +41,7 @@ __all__ = [
     "TensorDataset",
     "WeightedRandomSampler",
     "default_collate",
+    "default_convert",
+    "get_worker_info",
     "random_split",
 ]
