@@ -208,3 +208,94 @@ def test_gradients_of_samples_have_the_slope_of_the_mean() -> None:
     total = 2.5
     assert a.grad.item() == pytest.approx(1.7 / total**2, rel=0.05)
     assert b.grad.item() == pytest.approx(-0.8 / total**2, rel=0.05)
+
+
+TRAINING = {
+    "a mixture density network": """
+head = nn.Linear(2, 6).double()
+def density(x, y):
+    weights, loc, scale = head(x).chunk(3, -1)
+    parts = D.Normal(loc, scale.exp())
+    return D.MixtureSameFamily(D.Categorical(logits=weights), parts).log_prob(y)
+""",
+    "a flow": """
+head = nn.Linear(2, 2).double()
+def density(x, y):
+    loc, scale = head(x).unbind(-1)
+    steps = [T.AffineTransform(loc, scale.exp()), T.SigmoidTransform()]
+    base = D.Normal(torch.zeros(1).double(), torch.ones(1).double())
+    return D.TransformedDistribution(base, steps).log_prob(y.sigmoid())
+""",
+    "a squashed policy": """
+head = nn.Linear(2, 4).double()
+def density(x, y):
+    loc, scale = head(x).chunk(2, -1)
+    base = D.Independent(D.Normal(loc, scale.exp()), 1)
+    action = torch.stack([y, y / 2], -1).tanh()
+    return D.TransformedDistribution(base, [T.TanhTransform()]).log_prob(action)
+""",
+    "counts and lifetimes": """
+head = nn.Linear(2, 3).double()
+def density(x, y):
+    a, b, c = head(x).exp().unbind(-1)
+    counts = D.NegativeBinomial(a, logits=b - 2).log_prob((y * 3).abs().floor())
+    return counts + D.Weibull(b, c).log_prob(y.exp()) + D.Gamma(a, c).log_prob(y.exp())
+""",
+    "a divergence": """
+head = nn.Linear(2, 4).double()
+def density(x, y):
+    a, b, c, d = head(x).exp().unbind(-1)
+    prior = D.Gamma(torch.ones(4).double(), 2 * torch.ones(4).double())
+    return -K(D.Gamma(a, b), prior) - K(D.Beta(c, d), D.Beta(d, c)) - K(
+        D.StudentT(a, b, c)._chi2, D.Chi2(d))
+""",
+}
+
+
+@pytest.mark.parametrize("title", list(TRAINING))
+def test_training(title: str) -> None:
+    """Losses and parameters over some steps, which are compiled from the third on."""
+    agree(f"""{PRELUDE}
+nn = torch.nn
+x = torch.arange(8.0).double().reshape(4, 2).cos()
+y = torch.arange(4.0).double().sin()
+{TRAINING[title].strip()}
+with torch.no_grad():
+    for k, q in enumerate(head.parameters()):
+        new = (torch.arange(float(q.numel())) * 7 + k) % 11 - 5
+        q.copy_(new.reshape(q.shape) / 8)
+optimizer = torch.optim.SGD(head.parameters(), 0.02)
+losses = []
+for _ in range(6):
+    loss = -density(x, y).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    losses.append(loss.detach())
+losses, list(head.parameters())""")
+
+
+ON_DEVICES = [
+    "Normal(x, 1.0)", "Categorical(x)", "StudentT(x)", "Gumbel(x, x)", "HalfNormal(x)",
+    "LowRankMultivariateNormal(x, m, x)", "MultivariateNormal(x, m)", "Weibull(x, x)",
+    "MixtureSameFamily(d.Categorical(x), d.Normal(x, x))", "Pareto(x, x)",
+    "Gamma(x, x)", "Kumaraswamy(x, x)", "InverseGamma(x, x)", "NegativeBinomial(2, x)", "Beta(x, x)",
+    "Binomial(2, x)", "ContinuousBernoulli(x)", "GeneralizedPareto(x, x, x)",
+    "Laplace(x, x)", "Exponential(x)", "Multinomial(2, x)", "Geometric(x)",
+    "RelaxedBernoulli(m[0, 0], x)", "HalfCauchy(x)", "FisherSnedecor(x, x)",
+    "Dirichlet(x)", "Poisson(x)", "VonMises(x, x)", "LogisticNormal(x, x)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", ON_DEVICES)
+def test_samples_live_where_parameters_do(source: str) -> None:
+    pytest.importorskip("jax")
+    module: Any = fgrad.torch
+    names = {
+        "d": module.distributions,
+        "x": module.full((2,), 0.5, device="xla"),
+        "m": module.eye(2, device="xla"),
+    }
+    family = eval(f"d.{source}", names)
+    drawn = family.sample((3,))
+    assert drawn.device.type == family.log_prob(drawn).device.type == "xla"

@@ -13,6 +13,7 @@ from fgrad.torch.creation import as_tensor
 from fgrad.torch.distributions.constraints import Constraint, is_dependent
 from fgrad.torch.dtypes import get_default_dtype
 from fgrad.torch.modes import no_grad
+from fgrad.torch.placement import place
 from fgrad.torch.size import Size
 from fgrad.torch.tensor import Tensor, make
 
@@ -30,8 +31,10 @@ def together(*values: Any) -> list[Any]:
             "Input arguments must all be instances of Number, torch.Tensor or objects "
             "implementing __torch_function__."
         )
+    where = known[0].device if known else None
     tensors = [
-        x if isinstance(x, Tensor) else as_tensor(float(x), dtype=dtype) for x in values
+        x if isinstance(x, Tensor) else as_tensor(float(x), dtype, where)
+        for x in values
     ]
     shape = np.broadcast_shapes(*(x._aval.shape for x in tensors))
     return [x if x._aval.shape == shape else x.expand(shape) for x in tensors]
@@ -265,5 +268,5 @@ class ExponentialFamily(Distribution):
 
 
 def drawn(array: Any, like: Any) -> Any:
-    """A tensor of drawn numbers, in the dtype of a parameter."""
-    return make(np.asarray(array).astype(like._aval.dtype))
+    """A tensor of drawn numbers, in the dtype of a parameter, and where that is."""
+    return place(make(np.asarray(array).astype(like._aval.dtype)), like._device)

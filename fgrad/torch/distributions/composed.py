@@ -110,7 +110,7 @@ class Independent(Distribution):
 def _of_precision(precision: Any) -> Any:
     """The triangle of a covariance: of the reversed precision, inverted."""
     upper = linalg.cholesky(precision.flip(-2, -1)).flip(-2, -1)
-    one: Any = eye(precision.shape[-1], dtype=precision.dtype)
+    one: Any = eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
     return solve_triangular(upper.mT, one, upper=False)
 
 
@@ -217,7 +217,11 @@ class MultivariateNormal(Distribution):
         return self._triangle.pow(2).sum(-1).expand(self.loc.shape)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        noise: Any = randn(self._extended_shape(sample_shape), dtype=self.loc.dtype)
+        noise: Any = randn(
+            self._extended_shape(sample_shape),
+            dtype=self.loc.dtype,
+            device=self.loc.device,
+        )
         return self.loc + (self._triangle @ noise.unsqueeze(-1)).squeeze(-1)
 
     def half_log_det(self) -> Any:

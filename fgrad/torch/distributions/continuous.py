@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from fgrad.torch.creation import zeros_like
 from fgrad.torch.distributions import constraints
 from fgrad.torch.distributions.base import (
     Distribution,
@@ -56,7 +55,11 @@ class Normal(ExponentialFamily):
         return self.loc
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        noise: Any = randn(self._extended_shape(sample_shape), dtype=self.loc.dtype)
+        noise: Any = randn(
+            self._extended_shape(sample_shape),
+            dtype=self.loc.dtype,
+            device=self.loc.device,
+        )
         return self.loc + noise * self.scale
 
     def log_prob(self, value: Any) -> Any:
@@ -124,7 +127,11 @@ class Uniform(Distribution):
         return (self.high - self.low) / 12**0.5
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        drawn: Any = rand(self._extended_shape(sample_shape), dtype=self.low.dtype)
+        drawn: Any = rand(
+            self._extended_shape(sample_shape),
+            dtype=self.low.dtype,
+            device=self.low.device,
+        )
         return self.low + drawn * (self.high - self.low)
 
     def log_prob(self, value: Any) -> Any:
@@ -167,7 +174,7 @@ class Exponential(ExponentialFamily):
 
     @property
     def mode(self) -> Any:
-        return zeros_like(self.rate)
+        return self.rate.new_zeros(self.rate.shape)
 
     @property
     def variance(self) -> Any:
@@ -229,7 +236,11 @@ class Laplace(Distribution):
         return 2**0.5 * self.scale
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        drawn: Any = rand(self._extended_shape(sample_shape), dtype=self.loc.dtype)
+        drawn: Any = rand(
+            self._extended_shape(sample_shape),
+            dtype=self.loc.dtype,
+            device=self.loc.device,
+        )
         u = drawn - 0.5
         return self.loc - self.scale * u.sign() * (-2 * u.abs()).log1p()
 

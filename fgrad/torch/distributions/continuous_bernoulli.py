@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from fgrad.torch.creation import ones_like, zeros_like
 from fgrad.torch.distributions import constraints
 from fgrad.torch.distributions.base import ExponentialFamily, together
 from fgrad.torch.distributions.trials import Binary, away_from_ends
@@ -61,8 +60,8 @@ class ContinuousBernoulli(Binary, ExponentialFamily):
     def log_norm(self) -> Any:
         """The logarithm of the factor ``C``."""
         p = self._far()
-        below = p.where(p <= 0.5, zeros_like(p))
-        above = p.where(p >= 0.5, ones_like(p))
+        below = p.where(p <= 0.5, p.new_zeros(p.shape))
+        above = p.where(p >= 0.5, p.new_ones(p.shape))
         below, above = (-2.0 * below).log1p(), (2.0 * above - 1.0).log()
         far = ((-p).log1p() - p.log()).abs().log() - below.where(p <= 0.5, above)
         x = (self.probs - 0.5).pow(2)
@@ -88,7 +87,7 @@ class ContinuousBernoulli(Binary, ExponentialFamily):
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
-        return self.icdf(rand(shape, dtype=self.probs.dtype))
+        return self.icdf(rand(shape, dtype=self.probs.dtype, device=self.probs.device))
 
     def log_prob(self, value: Any) -> Any:
         self._validate_sample(value)
@@ -101,8 +100,8 @@ class ContinuousBernoulli(Binary, ExponentialFamily):
         p = self._far()
         far = (p.pow(value) * (1.0 - p).pow(1.0 - value) + p - 1.0) / (2.0 * p - 1.0)
         found = far.where(self._is_far(), value)
-        found = ones_like(value).where(value >= 1.0, found)
-        return zeros_like(value).where(value <= 0.0, found)
+        found = value.new_ones(value.shape).where(value >= 1.0, found)
+        return value.new_zeros(value.shape).where(value <= 0.0, found)
 
     def icdf(self, value: Any) -> Any:
         p = self._far()

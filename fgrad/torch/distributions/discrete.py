@@ -79,11 +79,15 @@ class Categorical(Distribution):
 
     @property
     def mean(self) -> Any:
-        return full(self.batch_shape, math.nan, dtype=self.probs.dtype)
+        return full(
+            self.batch_shape, math.nan, dtype=self.probs.dtype, device=self.probs.device
+        )
 
     @property
     def variance(self) -> Any:
-        return full(self.batch_shape, math.nan, dtype=self.probs.dtype)
+        return full(
+            self.batch_shape, math.nan, dtype=self.probs.dtype, device=self.probs.device
+        )
 
     @property
     def mode(self) -> Any:
@@ -93,7 +97,7 @@ class Categorical(Distribution):
     def sample(self, sample_shape: Any = ()) -> Any:
         count = int(np.prod(sample_shape, dtype=int))
         rows = self.probs.detach().reshape(-1, self._num_events)
-        classes = multinomial(rows, count, True).T
+        classes = multinomial(rows, count, True).T.to(rows.device)
         return classes.reshape(self._extended_shape(sample_shape))
 
     def log_prob(self, value: Any) -> Any:
@@ -109,7 +113,7 @@ class Categorical(Distribution):
         return constraints.integer_interval(0, self._num_events - 1)
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        return listed(self._num_events, self.batch_shape, int64, expand)
+        return listed(self._num_events, self.batch_shape, self.probs, expand, int64)
 
     def entropy(self) -> Any:
         lowest = float(np.finfo(self.logits._aval.dtype).min)
@@ -174,7 +178,7 @@ class OneHotCategorical(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Any:
         n, batch = self.event_shape[0], tuple(self.batch_shape)
-        units: Any = eye(n, dtype=self.probs.dtype)
+        units: Any = eye(n, dtype=self.probs.dtype, device=self.probs.device)
         units = units.reshape((n, *(1,) * len(batch), n))
         return units.expand((n, *batch, n)) if expand else units
 
@@ -291,7 +295,9 @@ class Multinomial(Distribution):
     def entropy(self) -> Any:
         n = float(self.total_count)
         ways: Any = tensor(math.lgamma(n + 1), dtype=self.probs.dtype)
-        whole: Any = arange(self.total_count + 1, dtype=self.probs.dtype)
+        whole: Any = arange(
+            self.total_count + 1, dtype=self.probs.dtype, device=self.probs.device
+        )
         counts = whole[1:].reshape(-1, *(1,) * (len(self.batch_shape) + 1))
         own = Binomial(self.total_count, probs=self.probs).log_prob(counts).exp()
         expected = (own * (counts + 1).lgamma()).sum((0, -1))

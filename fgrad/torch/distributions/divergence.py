@@ -9,7 +9,6 @@ from typing import Any
 
 from fgrad.torch import linalg
 from fgrad.torch.autograd.gradients import grad
-from fgrad.torch.creation import full_like
 from fgrad.torch.decompositions import solve_triangular
 from fgrad.torch.distributions.base import Distribution, ExponentialFamily
 from fgrad.torch.distributions.composed import Independent, MultivariateNormal
@@ -327,4 +326,4 @@ def _from_low_rank(p: Any, q: Any) -> Any:
 
 def everywhere_infinite(name: str) -> Formula:
     """A formula that is infinite: of the shape of a parameter of the first one."""
-    return lambda p, q: full_like(getattr(p, name), math.inf)
+    return lambda p, q: getattr(p, name).new_full(getattr(p, name).shape, math.inf)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch.creation import full_like
 from fgrad.torch.distributions import constraints
 from fgrad.torch.distributions.transform import Transform
 from fgrad.torch.limits import broadcast_shapes
@@ -252,7 +251,7 @@ class AffineTransform(Transform):
     def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
         found: Any
         if isinstance(self.scale, int | float):
-            found = full_like(x, math.log(abs(self.scale)))
+            found = x.new_full(x.shape, math.log(abs(self.scale)))
         else:
             found = self.scale.abs().log()
         if not self._event_dim:

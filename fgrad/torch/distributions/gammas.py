@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 import fgrad
-from fgrad.torch.creation import zeros_like
 from fgrad.torch.distributions import constraints
 from fgrad.torch.distributions.base import ExponentialFamily, together
 from fgrad.torch.gamma_integrals import igamma, regularised
@@ -234,7 +233,7 @@ class Dirichlet(ExponentialFamily):
         found = above / above.sum(-1, True)
         is_edge = (self.concentration < 1).all(-1)
         places = found.argmax(-1)[..., None]
-        units = zeros_like(found).scatter(-1, places, 1.0)
+        units = found.new_zeros(found.shape).scatter(-1, places, 1.0)
         return units.where(is_edge[..., None], found)
 
     def rsample(self, sample_shape: Any = ()) -> Any:

@@ -34,7 +34,12 @@ class Cauchy(Distribution):
 
     @property
     def mean(self) -> Any:
-        return full(self._extended_shape(), math.nan, dtype=self.loc.dtype)
+        return full(
+            self._extended_shape(),
+            math.nan,
+            dtype=self.loc.dtype,
+            device=self.loc.device,
+        )
 
     @property
     def mode(self) -> Any:
@@ -42,7 +47,12 @@ class Cauchy(Distribution):
 
     @property
     def variance(self) -> Any:
-        return full(self._extended_shape(), math.inf, dtype=self.loc.dtype)
+        return full(
+            self._extended_shape(),
+            math.inf,
+            dtype=self.loc.dtype,
+            device=self.loc.device,
+        )
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
@@ -109,7 +119,11 @@ class StudentT(Distribution):
         return found.masked_fill(self.df <= 1, math.nan)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        noise: Any = randn(self._extended_shape(sample_shape), dtype=self.df.dtype)
+        noise: Any = randn(
+            self._extended_shape(sample_shape),
+            dtype=self.df.dtype,
+            device=self.df.device,
+        )
         squares = self._chi2.rsample(sample_shape)
         return self.loc + self.scale * (noise * (squares / self.df).rsqrt())
 
@@ -218,7 +232,7 @@ class GeneralizedPareto(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
-        return self.icdf(rand(shape, dtype=self.loc.dtype))
+        return self.icdf(rand(shape, dtype=self.loc.dtype, device=self.loc.device))
 
     def log_prob(self, value: Any) -> Any:
         self._validate_sample(value)

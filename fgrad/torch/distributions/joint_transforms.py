@@ -121,7 +121,7 @@ class CorrCholeskyTransform(Transform):
         eps = float(np.finfo(x.dtype.numpy).eps)
         lower = to_lower(x.tanh().clamp(min=-1 + eps, max=1 - eps), -1)
         rest = (1 - lower**2).sqrt().cumprod(-1)
-        ones: Any = eye(lower.shape[-1], dtype=lower.dtype)
+        ones: Any = eye(lower.shape[-1], dtype=lower.dtype, device=lower.device)
         return (lower + ones) * pad(rest[..., :-1], [1, 0], value=1)
 
     def _inverse(self, y: Any) -> Any:

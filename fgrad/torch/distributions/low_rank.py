@@ -75,7 +75,9 @@ class LowRankMultivariateNormal(Distribution):
         self.cov_factor = cov_factor.expand((*batch, *cov_factor.shape[-2:]))
         self.cov_diag = cov_diag.expand((*batch, *event))
         self.own_factor, self.own_diag = cov_factor, cov_diag
-        ones: Any = eye(cov_factor.shape[-1], dtype=cov_factor.dtype)
+        ones: Any = eye(
+            cov_factor.shape[-1], dtype=cov_factor.dtype, device=cov_factor.device
+        )
         self.capacitance: Any = linalg.cholesky(self._scaled() @ cov_factor + ones)
         super().__init__(batch, event, validate_args)
 
@@ -105,7 +107,9 @@ class LowRankMultivariateNormal(Distribution):
         """The lower triangle whose product with its transpose is the covariance."""
         root = self.own_diag.sqrt().unsqueeze(-1)
         scaled = self.own_factor / root
-        ones: Any = eye(self._event_shape[0], dtype=self.loc.dtype)
+        ones: Any = eye(
+            self._event_shape[0], dtype=self.loc.dtype, device=self.loc.device
+        )
         return self._matrices(root * linalg.cholesky(scaled @ scaled.mT + ones))
 
     @cached_property
@@ -123,10 +127,9 @@ class LowRankMultivariateNormal(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
-        wide: Any = randn(
-            (*shape[:-1], self.cov_factor.shape[-1]), dtype=self.loc.dtype
-        )
-        own: Any = randn(shape, dtype=self.loc.dtype)
+        options = {"dtype": self.loc.dtype, "device": self.loc.device}
+        wide: Any = randn((*shape[:-1], self.cov_factor.shape[-1]), **options)
+        own: Any = randn(shape, **options)
         shared = (self.own_factor @ wide.unsqueeze(-1)).squeeze(-1)
         return self.loc + shared + self.own_diag.sqrt() * own
 

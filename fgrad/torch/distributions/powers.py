@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from fgrad.torch.creation import full_like, ones_like
 from fgrad.torch.distributions import constraints
 from fgrad.torch.distributions.base import together
 from fgrad.torch.distributions.continuous import Exponential, Uniform
@@ -36,7 +35,7 @@ class Weibull(TransformedDistribution):
         self, scale: Any, concentration: Any, validate_args: Any = None
     ) -> None:
         self.scale, self.concentration = together(scale, concentration)
-        base = Exponential(ones_like(self.scale), validate_args)
+        base = Exponential(self.scale.new_ones(self.scale.shape), validate_args)
         steps: list[Any] = [
             PowerTransform(self.concentration_reciprocal),
             AffineTransform(loc=0, scale=self.scale),
@@ -131,8 +130,10 @@ class Kumaraswamy(TransformedDistribution):
         self.concentration1, self.concentration0 = together(
             concentration1, concentration0
         )
-        zero = full_like(self.concentration0, 0.0)
-        base = Uniform(zero, ones_like(self.concentration0), validate_args)
+        zero = self.concentration0.new_full(self.concentration0.shape, 0.0)
+        base = Uniform(
+            zero, self.concentration0.new_ones(self.concentration0.shape), validate_args
+        )
         steps = [
             PowerTransform(exponent=self.concentration0.reciprocal()),
             AffineTransform(loc=1.0, scale=-1.0),

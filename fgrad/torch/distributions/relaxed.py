@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from fgrad.torch.creation import full_like
 from fgrad.torch.distributions import constraints
 from fgrad.torch.distributions.base import Distribution, together
 from fgrad.torch.distributions.discrete import Categorical, OneHotCategorical
@@ -19,7 +18,7 @@ from fgrad.torch.random import rand
 
 
 def _uniform(shape: Any, like: Any) -> Any:
-    return away_from_ends(rand(shape, dtype=like.dtype))
+    return away_from_ends(rand(shape, dtype=like.dtype, device=like.device))
 
 
 class LogitRelaxedBernoulli(Binary):
@@ -165,7 +164,7 @@ class ExpRelaxedCategorical(Distribution):
         self._validate_sample(value)
         logits, value = together(self.logits, value)
         count = self._categorical._num_events
-        whole: Any = full_like(self.temperature, float(count))
+        whole: Any = self.temperature.new_full(self.temperature.shape, float(count))
         factor = whole.lgamma() - self.temperature.log().mul(-(count - 1))
         score = logits - value.mul(self.temperature)
         return (score - score.logsumexp(-1, True)).sum(-1) + factor

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fgrad.torch.creation import full_like, ones_like
 from fgrad.torch.distributions import constraints
 from fgrad.torch.distributions.base import together
 from fgrad.torch.distributions.continuous import Normal, Uniform
@@ -84,7 +83,7 @@ class _Folded(TransformedDistribution):
 
     @property
     def mode(self) -> Any:
-        return full_like(self.scale, 0.0)
+        return self.scale.new_full(self.scale.shape, 0.0)
 
     def cdf(self, value: Any) -> Any:
         self._validate_sample(value)
@@ -119,7 +118,7 @@ class HalfNormal(_Folded):
     def log_prob(self, value: Any) -> Any:
         self._validate_sample(value)
         inside = self.base_dist.log_prob(value) + math.log(2)
-        return inside.where(value >= 0, full_like(inside, -math.inf))
+        return inside.where(value >= 0, inside.new_full(inside.shape, -math.inf))
 
 
 class HalfCauchy(_Folded):
@@ -135,7 +134,7 @@ class HalfCauchy(_Folded):
 
     @property
     def mean(self) -> Any:
-        return full_like(self.scale, math.inf)
+        return self.scale.new_full(self.scale.shape, math.inf)
 
     @property
     def variance(self) -> Any:
@@ -144,7 +143,7 @@ class HalfCauchy(_Folded):
     def log_prob(self, value: Any) -> Any:
         self._validate_sample(value)
         inside = self.base_dist.log_prob(value) + math.log(2)
-        return inside.where(value >= 0, full_like(inside, -math.inf))
+        return inside.where(value >= 0, inside.new_full(inside.shape, -math.inf))
 
 
 class Gumbel(TransformedDistribution):
@@ -165,11 +164,13 @@ class Gumbel(TransformedDistribution):
     def __init__(self, loc: Any, scale: Any, validate_args: Any = None) -> None:
         self.loc, self.scale = together(loc, scale)
         limits = np.finfo(self.loc.dtype.numpy)
-        low = full_like(self.loc, float(limits.tiny))
-        base = Uniform(low, full_like(self.loc, 1 - float(limits.eps)), validate_args)
+        low = self.loc.new_full(self.loc.shape, float(limits.tiny))
+        base = Uniform(
+            low, self.loc.new_full(self.loc.shape, 1 - float(limits.eps)), validate_args
+        )
         steps: list[Any] = [
             ExpTransform().inv,
-            AffineTransform(loc=0, scale=-ones_like(self.scale)),  # type: ignore[operator]
+            AffineTransform(loc=0, scale=-self.scale.new_ones(self.scale.shape)),
             ExpTransform().inv,
             AffineTransform(loc=self.loc, scale=-self.scale),
         ]

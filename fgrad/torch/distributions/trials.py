@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fgrad.torch.creation import zeros_like
 from fgrad.torch.distributions import constraints
 from fgrad.torch.distributions.base import (
     Distribution,
@@ -29,9 +28,9 @@ def away_from_ends(probs: Any) -> Any:
     return probs.clamp(min=eps, max=1 - eps)
 
 
-def listed(count: int, batch: Any, dtype: Any, expand: bool) -> Any:
+def listed(count: int, batch: Any, like: Any, expand: bool, dtype: Any = None) -> Any:
     """The numbers from 0 on along a new first axis, for a batch."""
-    numbers: Any = arange(count, dtype=dtype)
+    numbers: Any = arange(count, dtype=dtype or like.dtype, device=like.device)
     numbers = numbers.reshape((count, *(1,) * len(batch)))
     return numbers.expand((count, *batch)) if expand else numbers
 
@@ -108,7 +107,7 @@ class Bernoulli(Binary, ExponentialFamily):
         return ones.masked_fill(self.probs == 0.5, math.nan)
 
     def enumerate_support(self, expand: bool = True) -> Any:
-        return listed(2, self.batch_shape, self.probs.dtype, expand)
+        return listed(2, self.batch_shape, self.probs, expand)
 
     def entropy(self) -> Any:
         logits = self.logits
@@ -133,7 +132,7 @@ class Geometric(Binary):
 
     @property
     def mode(self) -> Any:
-        return zeros_like(self.probs)
+        return self.probs.new_zeros(self.probs.shape)
 
     @property
     def mean(self) -> Any:
@@ -213,7 +212,7 @@ class Binomial(Binary):
             raise NotImplementedError(
                 "Inhomogeneous total count not supported by `enumerate_support`."
             )
-        return listed(1 + count, self.batch_shape, self.probs.dtype, expand)
+        return listed(1 + count, self.batch_shape, self.probs, expand)
 
     def log_prob(self, value: Any) -> Any:
         self._validate_sample(value)
@@ -228,7 +227,9 @@ class Binomial(Binary):
             raise NotImplementedError(
                 "Inhomogeneous total count not supported by `entropy`."
             )
-        counts: Any = arange(count + 1, dtype=self.probs.dtype)
+        counts: Any = arange(
+            count + 1, dtype=self.probs.dtype, device=self.probs.device
+        )
         logs = self.log_prob(counts.reshape(-1, *(1,) * len(self.batch_shape)))
         return -(logs.exp() * logs).sum(0)
 
