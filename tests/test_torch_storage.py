@@ -40,14 +40,6 @@ def test_typed_storages_warn_once() -> None:
         assert all("TypedStorage is deprecated" in str(w.message) for w in caught)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _warned() -> None:
-    with warnings.catch_warnings(action="ignore"):
-        for module in (fgrad.torch, torch):
-            tensor: Any = module.ones(1)  # type: ignore[attr-defined]
-            tensor.storage()
-
-
 @pytest.mark.parametrize("source", snippets("storage"))
 def test_shapes_and_memory_in_place(source: str) -> None:
     agree(f"{PRELUDE}\n" + source.replace(";", "\n"))
