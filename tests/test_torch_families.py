@@ -68,6 +68,11 @@ FAMILIES = {  # an expression, and one for values in the support
     "TransformedDistribution(D.Independent(D.Normal(a, b), 1), T.ExpTransform())": (
         "w.exp()"
     ),
+    "LKJCholesky(2, 1.5)": "T.CorrCholeskyTransform()(w[:1])",
+    "LKJCholesky(3, a)": "T.CorrCholeskyTransform()(w.new_ones(3))",
+    "Wishart(torch.tensor(3.5), M)": "M * 2",
+    "Wishart(b + 2, scale_tril=M.tril())": "M * 2",
+    "Wishart(4.0, precision_matrix=M)": "M * 2",
     "Normal(a, b)": "w",
     "Laplace(a, b)": "w",
     "Exponential(a)": "w.exp()",
@@ -86,7 +91,15 @@ FAMILIES = {  # an expression, and one for values in the support
     "Independent(D.Normal(a, b), 1)": "w",
     "Independent(D.Bernoulli(p), 0)": "torch.tensor([1.0, 0.0])",
 }
-ASKED = """
+SHAPES = """
+import warnings
+def shape(m, *given):
+    with warnings.catch_warnings():  # PyTorch's Wishart takes good samples for singular
+        warnings.simplefilter("ignore")
+        return m.sample(*given).shape
+""".strip()
+ASKED = f"""
+{SHAPES}
 def asked(m, value):
     found = [m, m.batch_shape, m.event_shape, m.support, m.has_rsample]
     found.append(m.has_enumerate_support)
@@ -107,7 +120,7 @@ def asked(m, value):
     score = m.log_prob(value)
     if score.requires_grad:
         found += torch.autograd.grad(score.sum(), w)
-    return found + [m.sample().shape, m.sample((3, 2)).shape]
+    return found + [shape(m), shape(m, (3, 2))]
 """.strip()
 
 
@@ -120,10 +133,11 @@ def test_families(source: str) -> None:
 def test_expanded(source: str) -> None:
     """A batch of three, of what had a batch and of what had none."""
     agree(f"""{PRELUDE}
+{SHAPES}
 m = D.{source}
 x = m.expand((3, *m.batch_shape))
 value = {FAMILIES[source]}
-found = [x, x.batch_shape, x.event_shape, x.log_prob(value).detach(), x.sample().shape]
+found = [x, x.batch_shape, x.event_shape, x.log_prob(value).detach(), shape(x)]
 found += [type(x) is type(m), x.support, x.expand(x.batch_shape).batch_shape]
 found""")
 
@@ -140,7 +154,7 @@ DIVERGENT = [
     "Laplace(a, b)", "LogNormal(a, b)", "LowRankMultivariateNormal(a, M, b)",
     "MultivariateNormal(a, M)", "Normal(b, a)", "OneHotCategorical(P)",
     "Pareto(a, b * 2)", "Poisson(b)", "Uniform(a, a + b)", "Uniform(p / 2, p)",
-    "Chi2(b)", "StudentT(b)",
+    "Chi2(b)", "StudentT(b)", "Wishart(b + 2, M)",
 ]  # fmt: skip
 
 
@@ -174,7 +188,8 @@ def sampled() -> list[Any]:
         d.GeneralizedPareto(A, A, A / 10), d.ContinuousBernoulli(half),
         d.LowRankMultivariateNormal(A, A[:, None], A), d.OneHotCategorical(half),
         d.MixtureSameFamily(d.Categorical(half), parts), d.Gamma(A, A), d.Beta(A, A),
-        d.Dirichlet(A), d.OneHotCategoricalStraightThrough(half),
+        d.Wishart(A + 4, fgrad.torch.eye(2)), d.Dirichlet(A),
+        d.OneHotCategoricalStraightThrough(half),
     ]  # fmt: skip
 
 

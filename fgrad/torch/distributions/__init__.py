@@ -37,6 +37,7 @@ from fgrad.torch.distributions.heavy_tails import (
     StudentT,
 )
 from fgrad.torch.distributions.low_rank import LowRankMultivariateNormal, VonMises
+from fgrad.torch.distributions.matrices import LKJCholesky, Wishart
 from fgrad.torch.distributions.mixtures import MixtureSameFamily
 from fgrad.torch.distributions.powers import InverseGamma, Kumaraswamy, Pareto, Weibull
 from fgrad.torch.distributions.relaxed import (
@@ -111,6 +112,7 @@ __all__ = [
     "IndependentTransform",
     "InverseGamma",
     "Kumaraswamy",
+    "LKJCholesky",
     "Laplace",
     "LogNormal",
     "LogisticNormal",
@@ -142,6 +144,7 @@ __all__ = [
     "Uniform",
     "VonMises",
     "Weibull",
+    "Wishart",
     "biject_to",
     "constraints",
     "identity_transform",

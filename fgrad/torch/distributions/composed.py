@@ -114,7 +114,7 @@ def _of_precision(precision: Any) -> Any:
     return solve_triangular(upper.mT, one, upper=False)
 
 
-_TRIANGLES: dict[str, Any] = {
+TRIANGLES: dict[str, Any] = {  # of a covariance, by what it is given as
     "covariance_matrix": linalg.cholesky,
     "precision_matrix": _of_precision,
     "scale_tril": lambda triangle: triangle,
@@ -182,7 +182,7 @@ class MultivariateNormal(Distribution):
         setattr(self, name, matrices.expand((*batch, *matrices.shape[-2:])))
         self.loc = loc.expand((*batch, *loc.shape[-1:]))
         super().__init__(batch, loc.shape[-1:], validate_args)
-        self._triangle = _TRIANGLES[name](matrices)
+        self._triangle = TRIANGLES[name](matrices)
 
     @cached_property
     def scale_tril(self) -> Any:

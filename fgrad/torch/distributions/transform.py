@@ -12,7 +12,9 @@ FEW = "Too few dimensions on input"
 
 def sum_rightmost(value: Any, ndim: int) -> Any:
     """The sum over so many of the last axes."""
-    return value if ndim == 0 else value.sum(tuple(range(-ndim, 0)))
+    if ndim == 0:
+        return value
+    return value.reshape((*value.shape[:-ndim], -1)).sum(-1)
 
 
 class Transform:
