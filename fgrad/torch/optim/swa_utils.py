@@ -10,7 +10,7 @@ from typing import Any
 from fgrad.torch.creation import tensor
 from fgrad.torch.modes import no_grad
 from fgrad.torch.nn.module import Module
-from fgrad.torch.nn.modules.batchnorm import _BatchNorm
+from fgrad.torch.nn.normalization import BatchNorm
 from fgrad.torch.optim.scheduler import LRScheduler, for_each_group
 from fgrad.torch.tensor import Tensor
 
@@ -216,7 +216,7 @@ def update_bn(loader: Any, model: Any, device: Any = None) -> None:
     >>> layer.running_mean
     tensor([2.])
     """
-    layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]
+    layers = [layer for layer in model.modules() if isinstance(layer, BatchNorm)]
     if not layers:
         return
     was_training, momenta = model.training, [layer.momentum for layer in layers]
