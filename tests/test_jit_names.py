@@ -1,5 +1,7 @@
 """Names of the user's that generated source uses, too."""
 
+import ast
+import builtins
 from collections.abc import Callable
 from typing import Any
 
@@ -73,3 +75,24 @@ def test_functions_and_arguments(name: str, case: str) -> None:
         exported = fgrad.tree.flatten(scope[label](argument))[0]
         for one, other in zip(exported, found, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_long_programs_do_not_name_variables_as_functions() -> None:
+    """The names of variables go on from ``z`` to ``aa``, and to ``abs``."""
+
+    def long(x: Any) -> Any:
+        for k in range(900):
+            x = np.abs(x * 0.999 - k % 2)
+        return x
+
+    x = np.linspace(-1.0, 1.0, 5)
+    for f in (long, fgrad.grad(lambda x: np.sum(long(x)))):
+        jitted = fgrad.jit(f)
+        for _ in range(3):
+            np.testing.assert_array_equal(jitted(x), f(x))
+        nodes = [
+            n for n in ast.walk(ast.parse(jitted.source)) if isinstance(n, ast.Name)
+        ]
+        stored = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
+        assert stored.isdisjoint(dir(builtins))
+    assert len(stored) > 800

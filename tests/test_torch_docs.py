@@ -27,6 +27,7 @@ NAMESPACES = [
     "optim.lr_scheduler",
     "optim.swa_utils",
     "special",
+    "testing",
     "utils.checkpoint",
     "utils.data",
     "utils.hooks",

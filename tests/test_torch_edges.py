@@ -107,3 +107,20 @@ def test_products_by_place_have_gradients() -> None:
             x.index_reduce(0, places, source, "prod").sum().backward()
         found.append((x.grad.tolist(), source.grad.tolist()))
     assert found[0] == found[1]
+
+
+INDEFINITE = """
+A = torch.tensor([[2., 1., 0.], [1., -3., 4.], [0., 4., 1.]]).double()
+Z = torch.tensor([[0., 1., 2.], [1., 0., 3.], [2., 3., 0.]]).double()
+C = torch.tensor([[2, 1j, 0], [-1j, -3, 4], [0, 4, 1]], dtype=torch.complex128)
+B = torch.tensor([[1., 2.], [0., 1.], [3., -1.]]).double()
+M = torch.arange(216.).reshape(6, 6, 6).double()
+M = (M * M % 37 - 15) + 1j * (M * 5 % 23 - 9)
+H = M + M.mH
+R = torch.arange(12.).reshape(6, 2).to(torch.complex128) - 3j
+""".strip()
+
+
+@pytest.mark.parametrize("source", snippets("edges_indefinite"))
+def test_indefinite_matrices(source: str) -> None:
+    agree(f"{PRELUDE}\n{INDEFINITE}\n{source}")

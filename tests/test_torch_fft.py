@@ -19,6 +19,12 @@ TRANSFORMS = [
     "fft.ifft(z, norm='ortho')", "fft.ifft(z, norm='forward')", "fft.fftshift(x)",
     "fft.irfft(z, norm='ortho')", "fft.rfft(x, norm='forward', dim=0)",
     "fft.ifftshift(x)", "fft.fftshift(x, dim=1)", "fft.irfft(fft.rfft(x), n=3)",
+    "fft.hfft(z)", "fft.hfft(z, 5)", "fft.hfft(z, norm='ortho', dim=0)",
+    "fft.hfft(x, norm='forward')", "fft.ihfft(x)", "fft.ihfft(x, 4)",
+    "fft.ihfft(x, norm='ortho', dim=0)", "fft.ihfft(x, norm='forward')",
+    "fft.hfft2(z)", "fft.hfft2(z, (3, 5))", "fft.ihfft2(x)", "fft.ihfft2(x, (3, 4))",
+    "fft.hfftn(z, dim=(1, 0))", "fft.hfftn(x, norm='forward')", "fft.ihfftn(x)",
+    "fft.ihfftn(x, dim=0)", "fft.ihfftn(x, norm='ortho')", "fft.hfftn(z, dim=(1,))",
 ]  # fmt: skip
 TEXTS = [
     "fft.fft(c)",
@@ -37,6 +43,24 @@ TEXTS = [
     "fft.rfft(x).grad_fn.name()",
     "fft.irfft(x).grad_fn.name()",
     "fft.fftshift(x).grad_fn.name()",
+    "fft.hfft(x).grad_fn, fft.hfftn(x).grad_fn, fft.ihfftn(x, dim=0).grad_fn",
+    "fft.ihfft(x).grad_fn.name(), fft.ihfft2(x).grad_fn.name()",
+    "fft.hfft(i), fft.hfft(b), fft.ihfft(i), fft.ihfft2(c)",
+    "fft.ihfft(c * 1j)",
+    "fft.ihfft2(c * 1j)",
+    "fft.rfft2(c * 1j)",
+    "fft.hfft(s)",
+    "fft.hfftn(s)",
+    "fft.ihfftn(s)",
+    "fft.rfftn(s)",
+    "fft.irfftn(s)",
+    "fft.hfft(c, 0)",
+    "fft.hfft(c, norm='a')",
+    "fft.hfftn(c, (2,), (0, 1))",
+    "fft.hfftn(c, dim=(0, 0))",
+    "fft.fftn(c, dim=(0, 0))",
+    "fft.hfft2(c, dim=5)",
+    "fft.hfft(3)",
 ]
 
 

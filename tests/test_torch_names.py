@@ -24,7 +24,7 @@ torch.manual_seed(0)
 """.strip()
 
 
-@pytest.mark.parametrize("source", snippets("names"))
+@pytest.mark.parametrize("source", snippets("names", "names_rare"))
 def test_texts(source: str) -> None:
     agree(f"{PRELUDE}\n{source}")
 
@@ -116,3 +116,25 @@ def test_dir_shows_names_of_pytorch_only(name: str) -> None:
         ours, theirs = getattr(ours, part), getattr(theirs, part)
     assert set(dir(ours)) <= set(dir(theirs)) | OWN.get(name, set())
     assert all(hasattr(ours, each) for each in dir(ours))
+
+
+SAMPLES = """
+u = (torch.arange(12.0) * 5 % 12 / 12).reshape(2, 3, 2)
+t = (torch.arange(12.0) * 7 % 12 / 12).reshape(2, 2, 3)
+""".strip()
+
+
+@pytest.mark.parametrize("source", snippets("pooling_fractional"))
+def test_fractional_pooling(source: str) -> None:
+    agree(f"{PRELUDE}\n{SAMPLES}\n{source}")
+
+
+CLOSE = """
+A = torch.testing.assert_close
+a, b, i = torch.tensor([1., 2., 3.]), torch.tensor([1., 2., 4.]), torch.tensor([1, 2])
+""".strip()
+
+
+@pytest.mark.parametrize("source", snippets("testing"))
+def test_what_is_close(source: str) -> None:
+    agree(f"{PRELUDE}\n{CLOSE}\n{source}")

@@ -34,6 +34,9 @@ OPTIMIZERS = [
     "Adagrad(p, lr=.5, lr_decay=.1, initial_accumulator_value=.1)",
     "Adadelta(p, lr=.5, rho=.8)",
     "Rprop(p, lr=.05)",
+    "Adafactor(p, lr=.05)",
+    "Adafactor(p, lr=.02, eps=(1e-3, .1), d=2., weight_decay=.1, maximize=True)",
+    "Adafactor(p, beta2_decay=-.5)",
     "LBFGS(p, lr=.1, max_iter=4)",
     "LBFGS(p, max_iter=5, history_size=3, line_search_fn='strong_wolfe')",
 ]
@@ -98,6 +101,26 @@ def test_resuming(source: str) -> None:
         assert x.tolist() == y.tolist()
 
 
+@pytest.mark.parametrize("name", [None, "original", "match_rms_adamw"])
+@pytest.mark.parametrize("shape", [(2, 2), (3, 5), (7, 4)])
+def test_muon(name: str | None, shape: tuple[int, int]) -> None:
+    """Parameters after some steps, whose updates have eight bits."""
+    rng = np.random.default_rng(0)
+    start, gradient = rng.standard_normal((2, *shape))
+    found = []
+    for module in (ftorch, torch):
+        x: Any = module.tensor(start, requires_grad=True)
+        optim: Any = module.optim
+        options = {"lr": 0.1, "momentum": 0.9, "nesterov": name is None}
+        o = optim.Muon([x], adjust_lr_fn=name, **options)
+        for step in range(4):
+            x.grad = module.tensor(gradient * (step - 1.3))
+            o.step()
+        found.append((x.detach().numpy(), o.state[x]["momentum_buffer"].numpy()))
+    for mine, other in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, other, 1e-2, 2e-3)
+
+
 ERRORS = [
     "optim.SGD([], lr=.1)",
     "optim.SGD(c, lr=.1)",
@@ -116,6 +139,25 @@ ERRORS = [
     "o = optim.Adam([x]) ;; x.sum().backward() ;; o.step() ;; r = o.state_dict()",
     "o = optim.SGD([x], .1) ;; x.sum().backward() ;; o.zero_grad() ;; r = x.grad",
     "o = optim.SGD([x]) ;; x.sum().backward() ;; o.zero_grad(False) ;; r = x.grad",
+    "optim.Adafactor([x], lr=-1)",
+    "optim.Adafactor([x], lr=torch.ones(2))",
+    "optim.Adafactor([x], beta2_decay=1)",
+    "optim.Adafactor([x], eps=(-1, 1))",
+    "optim.Adafactor([x], eps=(None, -1))",
+    "optim.Adafactor([x], d=.5)",
+    "optim.Adafactor([x], weight_decay=-1)",
+    "z = torch.ones(1) * 1j ;; z.requires_grad_() ;; z.abs().sum().backward() ;; "
+    "optim.Adafactor([z]).step()",
+    "o = optim.Adafactor([x]) ;; x.sum().backward() ;; o.step() ;; r = o.state_dict()",
+    "optim.Muon([x])",
+    "optim.Muon([w])",
+    "optim.Muon([x], lr=-1)",
+    "optim.Muon([x], momentum=-1)",
+    "optim.Muon([x], weight_decay=-1)",
+    "optim.Muon([x], adjust_lr_fn='a')",
+    "o = optim.Muon([x], ns_steps=100) ;; x.sum().backward() ;; o.step()",
+    "o = optim.Muon([x], ns_coefficients=(1, 2)) ;; x.sum().backward() ;; o.step()",
+    "o = optim.Muon([x]) ;; x.sum().backward() ;; o.step() ;; r = o.state_dict()",
     "optim.lr_scheduler.StepLR(c, 2)",
     "o = optim.SGD([x]) ;; s = optim.lr_scheduler.StepLR(o, 2) ;; s.step()",
     "o = optim.SGD([x]) ;; r = optim.lr_scheduler.StepLR(o, 2).get_last_lr()",

@@ -35,6 +35,13 @@ SCHEDULES = [
     "CyclicLR(o, .01, .1, 4, mode='exp_range', gamma=.9, cycle_momentum=False)",
     "CyclicLR(o, .01, .1, 4, 2, mode='triangular2')",
 ]
+SCHEDULES += [
+    "SWALR(o, .05)",
+    "SWALR(o, [.5, .05], 4, 'linear')",
+    "SWALR(o, .05, anneal_epochs=0)",
+    "SWALR(o, .05, 35, anneal_strategy='linear')",
+    "SequentialLR(o, [ExponentialLR(o, .9), SWALR(o, .05, 5)], [6])",
+]
 PARTS = ["ConstantLR(o, .1, 2)", "LinearLR(o, .1, 1., 5)", "ExponentialLR(o, .9)"]
 PARTS += ["CosineAnnealingLR(o, 10)", "StepLR(o, 2, .5)", f"LambdaLR(o, {RAISING})"]
 PARTS += ["PolynomialLR(o, 12, 2.)", "MultiStepLR(o, [1, 4])"]
@@ -93,7 +100,8 @@ def scheduled(source: str, name: str, module: Any) -> tuple[Any, Any]:
     groups = [{"params": [x]}, {"params": [y], "lr": 0.02}]
     extra = {"momentum": 0.5} if name == "SGD" else {}
     o = getattr(module.optim, name)(groups, lr=0.2, **extra)
-    return o, eval(source, {**vars(module.optim.lr_scheduler), "o": o})
+    names = {"SWALR": module.optim.swa_utils.SWALR, **vars(module.optim.lr_scheduler)}
+    return o, eval(source, {**names, "o": o})
 
 
 def shown(o: Any, scheduler: Any) -> str:
@@ -113,6 +121,7 @@ def state(scheduler: Any) -> str:
 PRELUDE = """
 O = torch.optim
 S = O.lr_scheduler
+W = O.swa_utils
 x = torch.ones(2, requires_grad=True)
 o, p = O.SGD([x], .1), O.SGD([x], .1, momentum=.9)
 """.strip()
@@ -183,6 +192,14 @@ TEXTS = [
     " ;; r = s.get_last_lr(), s.last_epoch",
     "s = S.LRScheduler(o)",
     "s = S.SequentialLR(o, [S.StepLR(o, 2)], []) ;; s.step(3)",
+    "W.SWALR(o, .1, anneal_strategy='a')",
+    "W.SWALR(o, .1, -1)",
+    "W.SWALR(o, .1, 1.5)",
+    "W.SWALR(o, [.1, .2])",
+    "s = W.SWALR(o, .2) ;; r = s.get_lr(), s.state_dict(), o",
+    "W.get_ema_avg_fn(1.5)",
+    "W.get_ema_multi_avg_fn(-1)",
+    "W.AveragedModel(torch.nn.ReLU(), avg_fn=max, multi_avg_fn=max)",
 ]
 
 
@@ -211,3 +228,38 @@ def test_state_keeps_attributes_of_callable_objects() -> None:
         cyclic = schedules.CyclicLR(o, 0.1, 1.0, scale_fn=Factor(0.5))
         found.append(cyclic.state_dict()["_scale_fn_custom"])
     assert repr(found[:3]) == repr(found[3:])
+
+
+AVERAGES = [
+    "",
+    "use_buffers=True",
+    "avg_fn=W.get_ema_avg_fn(.9)",
+    "avg_fn=W.get_ema_avg_fn(.9), use_buffers=True",
+    "multi_avg_fn=W.get_ema_multi_avg_fn(.9), use_buffers=True",
+    "multi_avg_fn=W.get_swa_multi_avg_fn()",
+    "avg_fn=lambda average, new, count: average + new * count",
+]
+
+
+@pytest.mark.parametrize("options", AVERAGES)
+def test_averaged_models(options: str) -> None:
+    """Averages of parameters and buffers, then statistics over a loader."""
+    agree(f"""
+W, nn = torch.optim.swa_utils, torch.nn
+model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, momentum=.2), nn.Linear(3, 1))
+averaged = W.AveragedModel(model, {options})
+data = torch.arange(8.).reshape(4, 2).cos()
+for step in range(4):
+    with torch.no_grad():
+        for k, p in enumerate(model.parameters()):
+            new = (torch.arange(float(p.numel())) * 7 + k * step) % 11
+            p.copy_(new.view(p.shape) / 4)
+        averaged.module.train(step % 2 == 0)
+    model(data + step)
+    averaged.update_parameters(model)
+found = [x + 0 for x in averaged.state_dict().values()]
+W.update_bn([(data, 1), [data * 2]], averaged)
+norm = averaged.module[1]
+found += list(averaged.state_dict()), norm.momentum, averaged.training
+r = found, norm.running_mean
+""")

@@ -61,8 +61,9 @@ def outcome(source: str, module: Any) -> str:
             text = _show(_evaluate(last, scope))
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
-    # ways that PyTorch itself uses are deprecated
+    # ways that PyTorch itself uses are deprecated; that of storages is told once
     own = ("__array_wrap__", "torch.jit.script", "insert a get_attr Node")
+    own += ("TypedStorage is deprecated",)
     messages = [str(w.message) for w in caught]
     messages = [text for text in messages if not any(name in text for name in own)]
     return masked("\n".join([text, *messages]))

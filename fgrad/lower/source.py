@@ -1,5 +1,6 @@
 """Program -> the source of a Python function: one statement per equation."""
 
+import builtins
 import itertools
 import keyword
 import linecache
@@ -27,7 +28,7 @@ _numbers = itertools.count()
 # and not when they are collected: that may be while `linecache` goes through its files.
 _GONE: deque[str] = deque()
 _LEAVING = threading.Lock()
-RESERVED = frozenset({*keyword.kwlist, "np"})
+RESERVED = frozenset({*keyword.kwlist, *dir(builtins), "np"})
 
 
 def names_of(

@@ -13,7 +13,7 @@ from fgrad.torch.fitting import mismatch
 from fgrad.torch.known import is_traced
 from fgrad.torch.numerical import vander as powers
 from fgrad.torch.recording import one
-from fgrad.torch.registry import operation
+from fgrad.torch.registry import operation, publish
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
 _EIGENVALUES = (
@@ -287,7 +287,8 @@ def tensorsolve(A: Tensor, B: Tensor) -> Tensor:
     return linalg.solve(square, right.reshape(-1)).reshape(*shape)  # type: ignore[no-any-return]
 
 
-for _function in (
+publish(
+    linalg,
     solve_triangular,
     matrix_exp,
     eig,
@@ -295,9 +296,7 @@ for _function in (
     vander,
     tensorinv,
     tensorsolve,
-):
-    setattr(linalg, _function.__name__, _function)
-    linalg.__all__.append(_function.__name__)
+)
 
 
 @operation("svd")

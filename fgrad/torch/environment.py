@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+from fgrad.torch import random
 from fgrad.torch.devices import device, gpus
 from fgrad.torch.random import default_generator
 from fgrad.torch.registry import FUNCTIONS, function, method
@@ -103,6 +106,32 @@ def set_rng_state(new_state: Tensor) -> None:
     True
     """
     default_generator.set_state(new_state)
+
+
+@contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True, **named: Any) -> Iterator[None]:
+    """A block after which the default generator is in the state it had before.
+
+    Args:
+        devices: without effect: there is one generator.
+        enabled: False for a block that changes nothing.
+        named: other arguments of PyTorch's, without effect.
+
+    >>> with torch.random.fork_rng():
+    ...     x = torch.rand(2)
+    >>> torch.equal(x, torch.rand(2))
+    True
+    """
+    before = default_generator.get_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            default_generator.set_state(before)
+
+
+for _function in (fork_rng, get_rng_state, set_rng_state):
+    setattr(random, _function.__name__, _function)
 
 
 @method("pin_memory", "share_memory_")

@@ -15,6 +15,7 @@ import fgrad
 from fgrad.torch import linalg, return_types
 from fgrad.torch.known import examined
 from fgrad.torch.recording import one, several
+from fgrad.torch.registry import publish
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
 NO_PIVOTS = "LU without pivoting is not implemented on the CPU"
@@ -94,8 +95,12 @@ def _factors(a: Any, order: Any) -> Any:
     return square
 
 
-def _apart(compact: Any) -> tuple[Any, Any]:
-    """``L`` and ``U`` of compact factors."""
+def triangles_of(compact: Any) -> tuple[Any, Any]:
+    """``L`` and ``U`` of compact factors ``(..., m, n)``.
+
+    They are ``(..., m, k)``, with ones on its diagonal, and ``(..., k, n)``; ``k`` is
+    the smaller of m and n.
+    """
     rows, columns = compact.shape[-2:]
     count = min(rows, columns)
     ones = np.eye(rows, count, dtype=compact.dtype)
@@ -103,8 +108,11 @@ def _apart(compact: Any) -> tuple[Any, Any]:
     return lower, np.triu(compact[..., :count, :])
 
 
-def _order_of(pivots: Any, rows: int) -> Any:
-    """The order of rows that pivots lead to."""
+def order_of(pivots: Any, rows: int) -> Any:
+    """The order of rows that pivots ``(..., k)``, counted from 1, lead to.
+
+    Row ``j`` of what was eliminated is row ``order[..., j]`` of the matrix.
+    """
     flat = pivots.reshape(-1, pivots.shape[-1]) - 1
     order = np.tile(np.arange(rows), (len(flat), 1))
     for line, exchanges in zip(order, flat, strict=True):
@@ -113,8 +121,8 @@ def _order_of(pivots: Any, rows: int) -> Any:
     return order.reshape(*pivots.shape[:-1], rows)
 
 
-def _permutation(order: Any, dtype: Any) -> Any:
-    """The matrix ``P`` with ``P @ moved = a``."""
+def permutation_of(order: Any, dtype: Any) -> Any:
+    """The matrices ``P`` of an order of rows, with ``P @ moved = a``."""
     return _turned(np.eye(order.shape[-1], dtype=dtype)[order])
 
 
@@ -156,8 +164,8 @@ def lu(A: Tensor, *, pivot: bool = True) -> Any:
     if not pivot:
         raise RuntimeError(f"linalg.lu_factor: {NO_PIVOTS}")
     _, order = _pivots(examined(x._array))
-    found = several("LinalgLuBackward0", lambda a: _apart(_factors(a, order)), x)
-    return return_types.linalg_lu(make(_permutation(order, x._aval.dtype)), *found)
+    found = several("LinalgLuBackward0", lambda a: triangles_of(_factors(a, order)), x)
+    return return_types.linalg_lu(make(permutation_of(order, x._aval.dtype)), *found)
 
 
 def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> Any:
@@ -250,12 +258,12 @@ def lu_solve(
             "linalg.lu_solve: Number of pivots per batch should be same as the "
             "dimension of the matrix"
         )
-    order = _order_of(pivots._array, x._aval.shape[-1])
+    order = order_of(pivots._array, x._aval.shape[-1])
     back = np.argsort(order, -1)
     is_turned = adjoint == left  # the factors are passed in the other order then
 
     def compute(compact: Any, b: Any) -> Any:
-        lower, upper = _apart(np.conj(compact) if adjoint else compact)
+        lower, upper = triangles_of(np.conj(compact) if adjoint else compact)
         right = b if left else _turned(b)
         if not is_turned:
             right = np.take_along_axis(right, order[..., None], -2)
@@ -269,6 +277,4 @@ def lu_solve(
     return one("LinalgLuSolveBackward0", compute, x, y)
 
 
-for _function in (lu, lu_factor, lu_factor_ex, lu_solve):
-    setattr(linalg, _function.__name__, _function)
-    linalg.__all__.append(_function.__name__)
+publish(linalg, lu, lu_factor, lu_factor_ex, lu_solve)

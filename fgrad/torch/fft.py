@@ -1,26 +1,26 @@
-"""``torch.fft``: discrete Fourier transforms, over one axis or several.
-
-The transform is one linear primitive, which is its own transpose; the rest is slicing,
-conjugates and scales around it.
-"""
+"""``torch.fft``: discrete Fourier transforms, over one axis or several."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fgrad.ops.fourier import dft
-from fgrad.torch import dtypes
-from fgrad.torch.conversion import convert
 from fgrad.torch.creation import dtype_or_default, finish
+from fgrad.torch.fourier import (
+    Lengths,
+    complex_transform,
+    from_real,
+    operand,
+    reversed_norm,
+    several_axes,
+    single_axis,
+    to_real,
+)
 from fgrad.torch.placement import place_functions
 from fgrad.torch.rearranging import roll
-from fgrad.torch.recording import one
-from fgrad.torch.size import axes_of, axis_of
-from fgrad.torch.tensor import Tensor, require_tensor
+from fgrad.torch.size import axes_of
+from fgrad.torch.tensor import Tensor
 
 __all__ = [
     "fft",
@@ -28,10 +28,16 @@ __all__ = [
     "fftfreq",
     "fftn",
     "fftshift",
+    "hfft",
+    "hfft2",
+    "hfftn",
     "ifft",
     "ifft2",
     "ifftn",
     "ifftshift",
+    "ihfft",
+    "ihfft2",
+    "ihfftn",
     "irfft",
     "irfft2",
     "irfftn",
@@ -44,134 +50,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return __all__
-
-
-def _scale(norm: str | None, n: int, inverse: bool) -> float:
-    """The factor beside that of the primitive, which is ``1 / n`` for the inverse."""
-    if norm not in (None, "backward", "forward", "ortho"):
-        raise RuntimeError(f'Invalid normalization mode: "{norm}"')
-    if norm == "ortho":
-        return math.sqrt(n) if inverse else 1 / math.sqrt(n)
-    if norm == "forward":
-        return float(n) if inverse else 1 / n
-    return 1.0
-
-
-def _fitted(x: Any, n: int, axis: int) -> Any:
-    """Zeros added at the end of an axis, or its end cut off."""
-    length = x.shape[axis]
-    if n < length:
-        return x[(slice(None),) * axis + (slice(n),)]
-    if n == length:
-        return x
-    widths = [(0, n - length if k == axis else 0) for k in range(x.ndim)]
-    return np.pad(x, widths)
-
-
-def _transformed(
-    x: Any, n: int, axis: int, norm: str | None, inverse: bool, wanted: Any
-) -> Any:
-    if x.dtype != wanted:
-        x = x.astype(wanted)
-    found = dft(_fitted(x, n, axis), axis=axis, inverse=inverse)
-    scale = _scale(norm, n, inverse)
-    return found if scale == 1 else found * scale
-
-
-def _half(x: Any, n: int, axis: int) -> Any:
-    return x[(slice(None),) * axis + (slice(n // 2 + 1),)]
-
-
-def _hermitian(x: Any, n: int, axis: int) -> Any:
-    """All of the transform of real numbers, of its first half."""
-    x = _fitted(x, n // 2 + 1, axis)
-    lead = (slice(None),) * axis
-    rest = np.flip(x[(*lead, slice(1, (n + 1) // 2))], axis)
-    return np.concatenate([x, np.conjugate(rest)], axis)
-
-
-def _operand(name: str, input: Any, real: bool = False) -> Tensor:
-    x = require_tensor(f"fft_{name}", input)
-    if real and x._aval.dtype.kind == "c":
-        raise RuntimeError(
-            f"{name} expects a real input tensor, but got {x.dtype.kind}"
-        )
-    if x._aval.dtype.kind not in "fc":
-        x = convert(x, dtypes.get_default_dtype())
-    return x
-
-
-def _axis(x: Tensor, dim: int) -> int:
-    if not x._aval.ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    return axis_of(dim, x._aval.ndim)
-
-
-def _length(n: int) -> int:
-    if n < 1:
-        raise RuntimeError(f"Invalid number of data points ({n}) specified")
-    return n
-
-
-Lengths = Sequence[int] | None
-
-
-def _axes(x: Tensor, s: Lengths, dim: Any, last: int = 0) -> list[tuple[int, int]]:
-    """The axes to transform, and the length of each; 0 for one of `last` not given."""
-    if dim is None:
-        count = x._aval.ndim if s is None else len(s)
-        dim = tuple(range(x._aval.ndim - count, x._aval.ndim))
-    axes = axes_of(dim, x._aval.ndim) if dim != () else ()
-    if s is not None and len(s) != len(axes):
-        raise RuntimeError(
-            "When given, dim and shape arguments must have the same length"
-        )
-    lengths = [x._aval.shape[axis] for axis in axes] if s is None else list(s)
-    if s is None and last:
-        lengths[-1] = 2 * (lengths[-1] - 1)
-    return [(axis, _length(n)) for axis, n in zip(axes, lengths, strict=True)]
-
-
-def _complex(
-    name: str, x: Tensor, axes: list[tuple[int, int]], norm: Any, inverse: bool
-) -> Tensor:
-    wanted = x.dtype.to_complex().numpy
-    single = {"fft": "FftR2CBackward0", "ifft": "ConjBackward0"}  # of real numbers
-    node = single.get(name) if x._aval.dtype.kind == "f" else None
-
-    def compute(u: Any) -> Any:
-        for axis, n in reversed(axes):
-            u = _transformed(u, n, axis, norm, inverse, wanted)
-        return u if axes else u.astype(wanted)
-
-    return one(node or "FftC2CBackward0", compute, x)
-
-
-def _from_real(x: Tensor, axes: list[tuple[int, int]], norm: Any) -> Tensor:
-    wanted = x.dtype.to_complex().numpy
-    (last, length), rest = axes[-1], axes[:-1]
-
-    def compute(u: Any) -> Any:
-        u = _half(_transformed(u, length, last, norm, False, wanted), length, last)
-        for axis, n in reversed(rest):
-            u = _transformed(u, n, axis, norm, False, wanted)
-        return u
-
-    return one("FftR2CBackward0", compute, x)
-
-
-def _to_real(x: Tensor, axes: list[tuple[int, int]], norm: Any) -> Tensor:
-    wanted = x.dtype.to_complex().numpy
-    (last, length), rest = axes[-1], axes[:-1]
-
-    def compute(u: Any) -> Any:
-        u = u.astype(wanted) if u.dtype != wanted else u
-        for axis, n in rest:
-            u = _transformed(u, n, axis, norm, True, wanted)
-        whole = _hermitian(u, length, last)
-        return _transformed(whole, length, last, norm, True, wanted).real
-
-    return one("FftC2RBackward0", compute, x)
 
 
 def fft(
@@ -191,10 +69,8 @@ def fft(
     >>> torch.fft.fft(torch.tensor([1.0, 2.0, 3.0, 4.0]))
     tensor([10.+0.j, -2.+2.j, -2.+0.j, -2.-2.j])
     """
-    x = _operand("fft", input)
-    axis = _axis(x, dim)
-    length = _length(x._aval.shape[axis] if n is None else n)
-    return _complex("fft", x, [(axis, length)], norm, False)
+    x = operand("fft", input)
+    return complex_transform("fft", x, single_axis(x, n, dim), norm, False)
 
 
 def ifft(
@@ -205,10 +81,8 @@ def ifft(
     >>> torch.fft.ifft(torch.tensor([3 + 2j, 1 + 0j]))
     tensor([2.+1.j, 1.+1.j])
     """
-    x = _operand("ifft", input)
-    axis = _axis(x, dim)
-    length = _length(x._aval.shape[axis] if n is None else n)
-    return _complex("ifft", x, [(axis, length)], norm, True)
+    x = operand("ifft", input)
+    return complex_transform("ifft", x, single_axis(x, n, dim), norm, True)
 
 
 def rfft(
@@ -224,10 +98,8 @@ def rfft(
     >>> torch.fft.rfft(torch.tensor([1.0, 2.0, 3.0, 4.0]))
     tensor([10.+0.j, -2.+2.j, -2.+0.j])
     """
-    x = _operand("rfft", input, real=True)
-    axis = _axis(x, dim)
-    length = _length(x._aval.shape[axis] if n is None else n)
-    return _from_real(x, [(axis, length)], norm)
+    x = operand("rfft", input, real=True)
+    return from_real(x, single_axis(x, n, dim), norm)
 
 
 def irfft(
@@ -238,10 +110,8 @@ def irfft(
     >>> torch.fft.irfft(torch.tensor([10.0, -2.0, -2.0]))
     tensor([1., 3., 3., 3.])
     """
-    x = _operand("irfft", input)
-    axis = _axis(x, dim)
-    length = _length(2 * (x._aval.shape[axis] - 1) if n is None else n)
-    return _to_real(x, [(axis, length)], norm)
+    x = operand("irfft", input)
+    return to_real(x, single_axis(x, n, dim, last=1), norm)
 
 
 def fftn(
@@ -253,8 +123,8 @@ def fftn(
     tensor([[4.+0.j, 0.+0.j],
             [0.+0.j, 0.+0.j]])
     """
-    x = _operand("fftn", input)
-    return _complex("fftn", x, _axes(x, s, dim), norm, False)
+    x = operand("fftn", input)
+    return complex_transform("fftn", x, several_axes(x, s, dim), norm, False)
 
 
 def ifftn(
@@ -266,8 +136,8 @@ def ifftn(
     tensor([[1.+0.j, 1.+0.j],
             [1.+0.j, 1.+0.j]])
     """
-    x = _operand("ifftn", input)
-    return _complex("ifftn", x, _axes(x, s, dim), norm, True)
+    x = operand("ifftn", input)
+    return complex_transform("ifftn", x, several_axes(x, s, dim), norm, True)
 
 
 def rfftn(
@@ -279,8 +149,8 @@ def rfftn(
     tensor([[8.+0.j, 0.+0.j, 0.+0.j],
             [0.+0.j, 0.+0.j, 0.+0.j]])
     """
-    x = _operand("rfftn", input, real=True)
-    return _from_real(x, _axes(x, s, dim), norm)
+    x = operand("rfftn", input, real=True)
+    return from_real(x, several_axes(x, s, dim, name="rfftn"), norm)
 
 
 def irfftn(
@@ -292,8 +162,8 @@ def irfftn(
     tensor([[1., 1., 1.],
             [1., 1., 1.]])
     """
-    x = _operand("irfftn", input)
-    return _to_real(x, _axes(x, s, dim, last=1), norm)
+    x = operand("irfftn", input)
+    return to_real(x, several_axes(x, s, dim, last=1, name="irfftn"), norm)
 
 
 def fft2(
@@ -342,6 +212,90 @@ def irfft2(
             [3., 4.]])
     """
     return irfftn(input, s, dim, norm)
+
+
+def hfft(
+    input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None
+) -> Tensor:
+    """The transform of what is Hermitian, of which the first half is given: real.
+
+    ``n`` is the length of the result, even by default; arguments as of `fft`.
+
+    >>> torch.fft.hfft(torch.tensor([1.0, 2.0, 0.0]))
+    tensor([ 5.,  1., -3.,  1.])
+    """
+    x = operand("hfft", input)
+    axes = single_axis(x, n, dim, last=1)
+    return to_real(x, axes, reversed_norm(norm), is_turned=True)
+
+
+def ihfft(
+    input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None
+) -> Tensor:
+    """The inverse of `hfft`: the first half of what is Hermitian.
+
+    Raises:
+        RuntimeError: the input is complex.
+
+    >>> torch.fft.ihfft(torch.tensor([5.0, 1.0, -3.0, 1.0]))
+    tensor([1.-0.j, 2.-0.j, 0.-0.j])
+    """
+    x = operand("ihfft", input, real=True)
+    axes = single_axis(x, n, dim)
+    return from_real(x, axes, reversed_norm(norm), is_turned=True)
+
+
+def hfftn(
+    input: Tensor, s: Lengths = None, dim: Any = None, norm: str | None = None
+) -> Tensor:
+    """`fft` along several axes, then `hfft` along the last of them.
+
+    Raises:
+        RuntimeError: there are no axes.
+
+    >>> torch.fft.hfftn(torch.tensor([[1.0, 2.0, 0.0]]))
+    tensor([[ 5.,  1., -3.,  1.]])
+    """
+    x = operand("hfftn", input)
+    axes = several_axes(x, s, dim, last=1, name="hfftn")
+    return to_real(x, axes, reversed_norm(norm), is_turned=True)
+
+
+def ihfftn(
+    input: Tensor, s: Lengths = None, dim: Any = None, norm: str | None = None
+) -> Tensor:
+    """The inverse of `hfftn`; the last of ``s`` is the length of the last axis.
+
+    >>> torch.fft.ihfftn(torch.tensor([[5.0, 1.0, -3.0, 1.0]]))
+    tensor([[1.-0.j, 2.-0.j, 0.-0.j]])
+    """
+    x = operand("ihfftn", input, real=True)
+    axes = several_axes(x, s, dim, name="ihfftn")
+    return from_real(x, axes, reversed_norm(norm), is_turned=True)
+
+
+def hfft2(
+    input: Tensor, s: Lengths = None, dim: Any = (-2, -1), norm: str | None = None
+) -> Tensor:
+    """`hfftn` along the last two axes.
+
+    >>> torch.fft.hfft2(torch.tensor([[1.0, 2.0], [0.0, 1.0]]))
+    tensor([[ 4., -2.],
+            [ 2.,  0.]])
+    """
+    return hfftn(input, s, dim, norm)
+
+
+def ihfft2(
+    input: Tensor, s: Lengths = None, dim: Any = (-2, -1), norm: str | None = None
+) -> Tensor:
+    """The inverse of `hfft2`.
+
+    >>> torch.fft.ihfft2(torch.tensor([[4.0, -2.0], [2.0, 0.0]]))
+    tensor([[1.-0.j, 2.-0.j],
+            [0.+0.j, 1.+0.j]])
+    """
+    return ihfftn(input, s, dim, norm)
 
 
 def fftfreq(

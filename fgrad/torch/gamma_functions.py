@@ -12,8 +12,8 @@ from fgrad.torch.arithmetic import result_type
 from fgrad.torch.conversion import convert
 from fgrad.torch.known import examined
 from fgrad.torch.recording import one
-from fgrad.torch.registry import function, method, operation
-from fgrad.torch.special import _digamma_of, _precise_lgamma
+from fgrad.torch.registry import function, method, operation, publish
+from fgrad.torch.special import digamma_of, precise_lgamma
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
 NO_ZETA = "SpecialZetaBackward0:the derivative for 'zeta' is not implemented."
@@ -72,7 +72,7 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     if x._aval.dtype.kind != "f":
         x = convert(x, dtypes.get_default_dtype())
     if n == 0:
-        return one("PolygammaBackward0", _digamma_of, x)
+        return one("PolygammaBackward0", digamma_of, x)
     if n == 1:
         return one("PolygammaBackward0", _trigamma_of, x)
     count, factor = _terms(examined(x._array)), (-1.0) ** (n + 1) * math.factorial(n)
@@ -133,7 +133,7 @@ def mvlgamma(input: Tensor, p: int) -> Tensor:
 
     def compute(u: Any) -> Any:
         exact = u.astype(np.float64)
-        total = sum(_precise_lgamma(exact - j / 2) for j in range(p))
+        total = sum(precise_lgamma(exact - j / 2) for j in range(p))
         return (total + p * (p - 1) / 4 * math.log(math.pi)).astype(u.dtype)
 
     return one("MvlgammaBackward0", compute, x)
@@ -170,7 +170,6 @@ def zeta(input: Any, other: Any) -> Tensor:
     return one(name, compute, s, q)
 
 
-multigammaln = mvlgamma
-for _name in ("polygamma", "multigammaln", "zeta"):
-    setattr(special, _name, globals()[_name])
-    special.__all__.append(_name)
+special.multigammaln = mvlgamma  # type: ignore[attr-defined]
+special.__all__.append("multigammaln")
+publish(special, polygamma, zeta)

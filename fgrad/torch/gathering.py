@@ -45,9 +45,18 @@ def _places(index: Array, axis: int) -> tuple[Any, ...]:
     return tuple(index if k == axis else line for k, line in enumerate(lines))
 
 
-def _axis_and_places(
+def axis_and_places(
     name: str, x: Tensor, dim: int, index: Tensor
 ) -> tuple[int, tuple[Any, ...]]:
+    """The axis ``dim`` of a tensor, and an index of all its axes for NumPy.
+
+    The index is that of `gather` and `scatter`: ``index`` along the axis, its own place
+    along the others. It is empty where there are no axes.
+
+    Raises:
+        RuntimeError: an index is out of bounds, or its shape does not fit.
+        IndexError: there is no such axis.
+    """
     axis = axis_of(dim, x._aval.ndim)
     array = _indices(name, index)
     if not x._aval.ndim or not array.ndim:
@@ -84,7 +93,7 @@ def gather(
             [3]])
     """
     x = require_tensor("gather", input)
-    _, places = _axis_and_places("gather", x, dim, index)
+    _, places = axis_and_places("gather", x, dim, index)
     return one("GatherBackward0", lambda u: u[places] if places else u * 1, x)
 
 
@@ -142,7 +151,7 @@ def scatter(
         if not isinstance(src, Tensor):
             src = x.new_full(index._aval.shape, src)
         return scatter_add(x, dim, index, src)
-    _, places = _axis_and_places("scatter", x, dim, index)
+    _, places = axis_and_places("scatter", x, dim, index)
 
     def compute(u: Any, v: Any) -> Any:
         changed = changeable(u)
@@ -162,7 +171,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     tensor([0., 0., 2.])
     """
     x = require_tensor("scatter_add", input)
-    _, places = _axis_and_places("scatter_add", x, dim, index)
+    _, places = axis_and_places("scatter_add", x, dim, index)
 
     def compute(u: Any, v: Any) -> Any:
         changed = changeable(u)
@@ -217,7 +226,7 @@ def index_add(
     """
     x = require_tensor("index_add", input)
     axis = axis_of(dim, x._aval.ndim)
-    _check_slices(x._aval.shape, source._aval.shape, axis, index._aval.size)
+    check_slices(x._aval.shape, source._aval.shape, axis, index._aval.size)
     _, where = _line("index_add", x, dim, index)
     if x._aval.dtype != source._aval.dtype:
         raise RuntimeError(
@@ -233,10 +242,20 @@ def index_add(
     return one("IndexAddBackward0", compute, x, source, alpha)
 
 
-def _check_slices(
+def check_slices(
     shape: tuple[int, ...], given: tuple[int, ...], axis: int, count: int
 ) -> None:
-    """Refuse slices to add that are of another number or shape than those indexed."""
+    """Refuse slices to write that do not fit those that are indexed.
+
+    Args:
+        shape: that of the tensor.
+        given: that of the slices, all in one.
+        axis: along which they lie.
+        count: how many are indexed.
+
+    Raises:
+        RuntimeError: the slices are of another shape or number.
+    """
     if (*shape[:axis], *shape[axis + 1 :]) != (*given[:axis], *given[axis + 1 :]):
         raise RuntimeError(
             "source tensor shape must match self tensor shape, excluding the specified "

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.torch.gathering import _check_slices
+from fgrad.torch.gathering import check_slices
 from fgrad.torch.recording import one
 from fgrad.torch.registry import operation
 from fgrad.torch.size import axis_of
 from fgrad.torch.tensor import Array, Tensor, require_tensor
-from fgrad.torch.writing import _reduced
+from fgrad.torch.writing import reduced_by_place
 
 BETA = "index_reduce() is in beta and the API may change at any time."
 
@@ -63,8 +63,8 @@ def index_reduce(
     flat = np.take(numbers, places, axis).ravel()
 
     def compute(u: Any, v: Any, flat: Any) -> Any:
-        found = _reduced(u.reshape(-1), v.reshape(-1), flat, reduce, include_self)
-        return found.reshape(shape)
+        u, v = u.reshape(-1), v.reshape(-1)
+        return reduced_by_place(u, v, flat, reduce, include_self).reshape(shape)
 
     return one("IndexReduceBackward0", compute, x, source, flat)
 
@@ -98,5 +98,5 @@ def _checked_places(x: Tensor, axis: int, index: Tensor, source: Tensor) -> Arra
             f"index_reduce_(): Number of indices ({places.size}) should be equal to "
             f"source.size(dim): ({length}), for dim: {axis}"
         )
-    _check_slices(x._aval.shape, given, axis, length)
+    check_slices(x._aval.shape, given, axis, length)
     return places.reshape(-1)

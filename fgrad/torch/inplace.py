@@ -197,10 +197,19 @@ _VARIANTS = [
 ]  # fmt: skip
 _AS_FUNCTIONS = ["abs", "ceil", "clamp", "cos", "exp", "floor", "log", "neg", "relu"]
 _AS_FUNCTIONS += ["round", "rsqrt", "sigmoid", "sin", "sqrt", "square", "tan", "tanh"]
-_RESHAPING = ["squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims"]
+_RESHAPING = [
+    "as_strided",
+    "squeeze",
+    "unsqueeze",
+    "t",
+    "transpose",
+    "swapaxes",
+    "swapdims",
+]
 
 
 _NODES = {
+    "AsStridedBackward0": "AsStridedBackward1",
     "SqueezeBackward0": "SqueezeBackward3",
     "SqueezeBackward1": "SqueezeBackward4",
     "SqueezeBackward2": "SqueezeBackward5",

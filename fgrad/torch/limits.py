@@ -123,11 +123,33 @@ class _Named:
         return f"torch.{self.name}"
 
 
-strided = _Named("strided")
+class layout(_Named):
+    """How a tensor lies in memory: ``torch.strided``, for ``isinstance``.
+
+    >>> isinstance(torch.strided, torch.layout)
+    True
+    """
+
+    __module__ = "torch"
+
+
+class memory_format(_Named):
+    """The order of axes in memory, such as ``torch.contiguous_format``.
+
+    >>> isinstance(torch.channels_last, torch.memory_format)
+    True
+    """
+
+    __module__ = "torch"
+
+
+strided = layout("strided")
 for _name in ("contiguous_format", "preserve_format", "channels_last"):
-    FUNCTIONS[_name] = _Named(_name)
-FUNCTIONS["channels_last_3d"] = _Named("channels_last_3d")
+    FUNCTIONS[_name] = memory_format(_name)
+FUNCTIONS["channels_last_3d"] = memory_format("channels_last_3d")
+FUNCTIONS["legacy_contiguous_format"] = FUNCTIONS["contiguous_format"]
 FUNCTIONS["strided"] = strided
+FUNCTIONS["layout"], FUNCTIONS["memory_format"] = layout, memory_format
 FUNCTIONS["default_generator"] = default_generator
 METHODS["layout"] = property(lambda self: strided)
 METHODS["output_nr"] = property(
@@ -233,9 +255,8 @@ _accepted(
 _accepted("get_float32_matmul_precision", "", "highest", "How matrices are multiplied.")
 _accepted("get_num_interop_threads", "", 1, "How many threads PyTorch would use: one.")
 _accepted("are_deterministic_algorithms_enabled", "", True, "All algorithms are.")
-_accepted(
-    "is_storage", "torch.ones(1)", False, "Whether an object is a storage: none is."
-)
+for _name in ("has_lapack", "has_mkl", "has_openmp", "has_spectral"):
+    FUNCTIONS[_name] = True
 
 
 @function("set_default_device")

@@ -10,10 +10,10 @@ import numpy as np
 
 from fgrad.torch import linalg, return_types
 from fgrad.torch.factorizations import (
-    _apart,
-    _order_of,
-    _permutation,
     lu_factor_ex,
+    order_of,
+    permutation_of,
+    triangles_of,
 )
 from fgrad.torch.factorizations import lu_solve as solve_factored
 from fgrad.torch.norms import as_matrices
@@ -116,11 +116,11 @@ def lu_unpack(
     kind, rows = x._aval.dtype, x._aval.shape[-2]
     permutation = np.empty(0, kind)
     if unpack_pivots:
-        permutation = _permutation(_order_of(LU_pivots._array, rows), kind)
+        permutation = permutation_of(order_of(LU_pivots._array, rows), kind)
 
     def compute(compact: Any) -> Any:
         if unpack_data:
-            return _apart(compact)
+            return triangles_of(compact)
         return compact.reshape(-1)[:0], compact.reshape(-1)[:0]
 
     found = several("LuUnpackBackward0", compute, x)

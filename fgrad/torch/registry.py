@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar
 
 from fgrad.torch.placement import placed
@@ -66,6 +67,16 @@ def numpy_names(function: Function) -> Function:
         return function(*args, **named)
 
     return call  # type: ignore[return-value]
+
+
+def publish(module: ModuleType, *functions: Callable[..., Any]) -> None:
+    """Make functions public in a module whose functions stand in several files.
+
+    ``torch.linalg`` and ``torch.special`` are such modules.
+    """
+    for function in functions:
+        setattr(module, function.__name__, placed(function))
+        module.__all__.append(function.__name__)
 
 
 def install_methods() -> None:

@@ -79,9 +79,8 @@ def view(self: Tensor, *shape: Any) -> Tensor:
 
 
 def _as_bits(self: Tensor, wanted: dtype) -> Tensor:
-    """The same memory read as another dtype; it has no gradient."""
-    array = self._array.view(wanted.numpy)
-    return make(array, self._storage, self if self._base is None else self._base)
+    """The same memory read as another dtype; it has no gradient, and is no view."""
+    return make(self._array.view(wanted.numpy), self._storage)
 
 
 @operation("reshape")

@@ -13,11 +13,12 @@ import numpy as np
 from fgrad.lower.quiet import quietly
 from fgrad.torch import linalg, return_types
 from fgrad.torch.decompositions import by_substitution
-from fgrad.torch.factorizations import _apart, _order_of, lu_factor_ex
+from fgrad.torch.factorizations import lu_factor_ex, order_of, triangles_of
 from fgrad.torch.hermitian import adjoint, bad_minors, cholesky_of
 from fgrad.torch.known import examined
 from fgrad.torch.norms import as_matrices
 from fgrad.torch.recording import one
+from fgrad.torch.registry import publish
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
 
@@ -43,8 +44,8 @@ class _Elimination:
         return quietly(self._solve, b)
 
     def _solve(self, b: Any) -> Any:
-        lower, upper = _apart(self.compact)
-        order = _order_of(self.pivots, lower.shape[-1])[..., None]
+        lower, upper = triangles_of(self.compact)
+        order = order_of(self.pivots, lower.shape[-1])[..., None]
         if not self.is_turned:
             half = by_substitution(lower, np.take_along_axis(b, order, -2), False)
             return by_substitution(upper, half, True)
@@ -173,6 +174,4 @@ def _begun(a: Any, order: int) -> Any:
     return factor
 
 
-for _function in (inv_ex, solve_ex, cholesky_ex):
-    setattr(linalg, _function.__name__, _function)
-    linalg.__all__.append(_function.__name__)
+publish(linalg, inv_ex, solve_ex, cholesky_ex)

@@ -63,13 +63,13 @@ def _floating(name: str, node: str, compute: Any, doc: str) -> Any:
 
 
 # W. J. Cody, Rational Chebyshev approximations for the error function, 1969
-_NEAR = (
+NEAR = (
     [1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2,
     3.77485237685302021e2, 3.20937758913846947e3],
     [1.0, 2.36012909523441209e1, 2.44024637934444173e2,
     1.28261652607737228e3, 2.84423683343917062e3],
 )  # fmt: skip
-_MIDDLE = (
+MIDDLE = (
     [2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594,
     6.61191906371416295e1, 2.98635138197400131e2, 8.81952221241769090e2,
     1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3],
@@ -77,7 +77,7 @@ _MIDDLE = (
     1.62138957456669019e3, 3.29079923573345963e3, 4.36261909014324716e3,
     3.43936767414372164e3, 1.23033935480374942e3],
 )  # fmt: skip
-_FAR = (
+FAR = (
     [1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1,
     1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4],
     [1.0, 2.56852019228982242, 1.87295284992346725, 5.27905102951428412e-1,
@@ -85,7 +85,8 @@ _FAR = (
 )  # fmt: skip
 
 
-def _ratio(coefficients: tuple[list[float], list[float]], x: Any) -> Any:
+def ratio_of(coefficients: tuple[list[float], list[float]], x: Any) -> Any:
+    """A rational function: coefficients above and below, of the highest power first."""
     above, below = coefficients
     numerator, denominator = x * above[0] + above[1], x * below[0] + below[1]
     for first, second in zip(above[2:], below[2:], strict=True):
@@ -98,7 +99,7 @@ def erf_of(x: Any) -> Any:
     """The error function of an array."""
     size = np.abs(x)
     near = np.where(size <= 0.46875, x, 0.0)
-    inside = near * _ratio(_NEAR, near * near)
+    inside = near * ratio_of(NEAR, near * near)
     outside = np.sign(x) * (1 - _erfc_of_large(size))
     return np.where(size <= 0.46875, inside, outside)
 
@@ -106,7 +107,7 @@ def erf_of(x: Any) -> Any:
 def _erfc_of(x: Any) -> Any:
     size = np.abs(x)
     near = np.where(size <= 0.46875, x, 0.0)
-    inside = 1 - near * _ratio(_NEAR, near * near)
+    inside = 1 - near * ratio_of(NEAR, near * near)
     tail = _erfc_of_large(size)
     return np.where(size <= 0.46875, inside, np.where(x < 0, 2 - tail, tail))
 
@@ -116,8 +117,8 @@ def _erfc_of_large(x: Any) -> Any:
     middle = np.where((x > 0.46) & (x <= 4.0), x, 1.0)
     far = np.where((x > 4.0) & (x < 30.0), x, 5.0)
     square = 1 / (far * far)
-    series = 1 / math.sqrt(math.pi) - square * _ratio(_FAR, square)
-    low = np.exp(-middle * middle) * _ratio(_MIDDLE, middle)
+    series = 1 / math.sqrt(math.pi) - square * ratio_of(FAR, square)
+    low = np.exp(-middle * middle) * ratio_of(MIDDLE, middle)
     high = np.exp(-far * far) * series / far
     return np.where(x <= 4.0, low, np.where(x < 30.0, high, np.where(x == x, 0.0, x)))
 
@@ -147,10 +148,11 @@ _LANCZOS += [-0.13857109526572012, 9.9843695780195716e-6, 1.5056327351493116e-7]
 
 
 def _lgamma_of(x: Any) -> Any:
-    return _precise_lgamma(x.astype(np.float64)).astype(x.dtype)
+    return precise_lgamma(x.astype(np.float64)).astype(x.dtype)
 
 
-def _precise_lgamma(x: Any) -> Any:
+def precise_lgamma(x: Any) -> Any:
+    """``log(|gamma(x)|)`` of float64, by Lanczos' approximation and reflection."""
     is_low = x < 0.5
     z = np.where(is_low, 1 - x, x) - 1
     total = _LANCZOS[0]
@@ -168,7 +170,7 @@ def _precise_lgamma(x: Any) -> Any:
 _BERNOULLI = [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12]
 
 
-def _digamma_of(x: Any) -> Any:
+def digamma_of(x: Any) -> Any:
     """The asymptotic series at ``x + 6`` or more, and the recurrence down to x."""
     is_low = x < 0.5
     z = np.where(is_low, 1 - x, x)
@@ -231,7 +233,7 @@ lgamma = _floating(
 digamma = _floating(
     "digamma",
     "DigammaBackward0",
-    _digamma_of,
+    digamma_of,
     """The derivative of `lgamma`.
 
     >>> torch.digamma(torch.tensor([1.0, 2.0]))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import fgrad.numpy
-from fgrad.torch.gathering import _axis_and_places
+from fgrad.torch.gathering import axis_and_places
 from fgrad.torch.parting import tensor_split
 from fgrad.torch.recording import one, several
 from fgrad.torch.registry import numpy_names, operation
@@ -125,21 +125,31 @@ def scatter_reduce(
             "reduce argument must be either sum, prod, mean, amax or amin, got "
             f"{reduce}."
         )
-    _, places = _axis_and_places("scatter", x, dim, index)
+    _, places = axis_and_places("scatter", x, dim, index)
     shape = x._aval.shape
     flat = np.ravel_multi_index(np.broadcast_arrays(*places), shape).ravel()
     corner = tuple(slice(n) for n in index._aval.shape)
 
     def compute(u: Any, v: Any, flat: Any) -> Any:
         values = v[corner].reshape(-1)
-        found = _reduced(u.reshape(-1), values, flat, reduce, include_self)
+        found = reduced_by_place(u.reshape(-1), values, flat, reduce, include_self)
         return found.reshape(shape)
 
     return one("ScatterReduceBackward0", compute, x, src, flat)
 
 
-def _reduced(u: Any, v: Any, flat: Any, reduce: str, include_self: bool) -> Any:
-    """Elements grouped by place: a row for each place, filled with what is neutral."""
+def reduced_by_place(u: Any, v: Any, flat: Any, reduce: str, include_self: bool) -> Any:
+    """Flat ``u`` where the elements of flat ``v`` at the same place are reduced.
+
+    They are grouped: a row for each place, filled with what is neutral.
+
+    Args:
+        u: an array of one axis.
+        v: another one.
+        flat: the place in ``u`` of each element of ``v``.
+        reduce: one of `REDUCTIONS`.
+        include_self: whether the elements of ``u`` take part.
+    """
     order = np.argsort(flat, kind="stable")
     places, starts, counts = np.unique(
         flat[order], return_index=True, return_counts=True

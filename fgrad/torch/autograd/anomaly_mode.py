@@ -109,6 +109,18 @@ class detect_anomaly:
         _set_modes(self._before)
 
 
+@function("set_anomaly_enabled")
+def set_anomaly_enabled(mode: bool, check_nan: bool = True) -> None:
+    """Turn the anomaly mode on or off, and say whether it looks for NaN.
+
+    >>> torch.set_anomaly_enabled(True)
+    >>> torch.is_anomaly_enabled()
+    True
+    >>> torch.set_anomaly_enabled(False)
+    """
+    _set_modes((bool(mode), bool(check_nan), False, False))
+
+
 @function("is_anomaly_enabled")
 def is_anomaly_enabled() -> bool:
     """Whether the anomaly mode is on.

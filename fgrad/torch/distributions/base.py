@@ -2,75 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
 
+from fgrad.torch.autograd.gradients import grad
 from fgrad.torch.creation import as_tensor
+from fgrad.torch.distributions.constraints import Constraint, is_dependent
 from fgrad.torch.dtypes import get_default_dtype
 from fgrad.torch.modes import no_grad
+from fgrad.torch.placement import place
 from fgrad.torch.size import Size
 from fgrad.torch.tensor import Tensor, make
-
-Check = Any  # a name and a function of an array
-Constraints = dict[str, Check]
-
-
-def real(x: Any) -> Any:
-    """Whether elements are real numbers: not NaN."""
-    return x == x
-
-
-def positive(x: Any) -> Any:
-    """Whether elements are positive."""
-    return x > 0
-
-
-def unit_interval(x: Any) -> Any:
-    """Whether elements are between 0 and 1."""
-    return (x >= 0) & (x <= 1)
-
-
-def simplex(x: Any) -> Any:
-    """Whether the last axis holds probabilities."""
-    return np.all(x >= 0, axis=-1) & (np.abs(x.sum(-1) - 1) < 1e-6)
-
-
-REAL = ("Real()", real)
-REAL_VECTOR = ("IndependentConstraint(Real(), 1)", lambda x: np.all(x == x, axis=-1))
-POSITIVE = ("GreaterThan(lower_bound=0.0)", positive)
-NOT_NEGATIVE = ("GreaterThanEq(lower_bound=0.0)", lambda x: x >= 0)
-UNIT = ("Interval(lower_bound=0.0, upper_bound=1.0)", unit_interval)
-BOOLEAN = ("Boolean()", lambda x: (x == 0) | (x == 1))
-SIMPLEX = ("Simplex()", simplex)
-
-
-def _positive_definite(x: Any) -> Any:
-    """Whether matrices are symmetric, and their eigenvalues positive."""
-    if x.shape[-1] != x.shape[-2]:
-        return np.zeros(x.shape[:-2], bool)
-    is_symmetric = np.isclose(x, np.swapaxes(x, -1, -2), atol=1e-6).all((-2, -1))
-    if not np.all(is_symmetric):
-        return is_symmetric
-    try:
-        np.linalg.cholesky(x)
-    except np.linalg.LinAlgError:
-        return False
-    return is_symmetric
-
-
-def _lower_cholesky(x: Any) -> Any:
-    """Whether matrices are lower triangles with positive diagonals."""
-    is_lower = np.all(np.tril(x) == x, axis=(-2, -1))
-    return is_lower & np.all(np.diagonal(x, 0, -2, -1) > 0, axis=-1)
-
-
-POSITIVE_DEFINITE = ("PositiveDefinite()", _positive_definite)
-LOWER_CHOLESKY = ("LowerCholesky()", _lower_cholesky)
-COUNT = (
-    "IntegerGreaterThan(lower_bound=0)",
-    lambda x: (x % 1 == 0) & (x >= 0),
-)
 
 
 def together(*values: Any) -> list[Any]:
@@ -86,8 +31,10 @@ def together(*values: Any) -> list[Any]:
             "Input arguments must all be instances of Number, torch.Tensor or objects "
             "implementing __torch_function__."
         )
+    where = known[0].device if known else None
     tensors = [
-        x if isinstance(x, Tensor) else as_tensor(float(x), dtype=dtype) for x in values
+        x if isinstance(x, Tensor) else as_tensor(float(x), dtype, where)
+        for x in values
     ]
     shape = np.broadcast_shapes(*(x._aval.shape for x in tensors))
     return [x if x._aval.shape == shape else x.expand(shape) for x in tensors]
@@ -101,16 +48,20 @@ class Distribution:
     Attributes:
         arg_constraints: what the parameters must be, by name.
         has_rsample: whether samples have gradients with respect to the parameters.
+        has_enumerate_support: whether all values can be listed.
+        support: what values must be.
 
     >>> normal = torch.distributions.Normal(torch.zeros(3), 1.0)
     >>> normal.batch_shape, normal.event_shape, normal.sample((2,)).shape
     (torch.Size([3]), torch.Size([]), torch.Size([2, 3]))
     """
 
-    arg_constraints: ClassVar[Constraints] = {}
-    has_rsample = False
-    support: Check | None = None
+    arg_constraints: ClassVar[dict[str, Constraint]] = {}
+    has_rsample: Any = False
+    has_enumerate_support = False
+    support: Any = None
     _validate_args = True
+    _parts: ClassVar[tuple[str, ...]] = ()  # distributions that this one is made of
     __module__ = "torch.distributions"
 
     def __init__(
@@ -130,23 +81,64 @@ class Distribution:
         """Whether distributions check their arguments."""
         Distribution._validate_args = bool(value)
 
-    def _constraints(self) -> Constraints:
-        return self.arg_constraints
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        """The same distribution with parameters expanded to a batch of a shape.
+
+        >>> torch.distributions.Normal(0.0, 1.0).expand((2, 3)).batch_shape
+        torch.Size([2, 3])
+        """
+        new = type(self).__new__(type(self)) if _instance is None else _instance
+        new.__dict__.update(self.__dict__)
+        batch = Size(batch_shape)
+        for name, constraint in self.arg_constraints.items():
+            value = self.__dict__.get(name)
+            if isinstance(value, Tensor):
+                ndim = 0 if is_dependent(constraint) else constraint.event_dim
+                event = tuple(value.shape)[value._aval.ndim - ndim :]
+                new.__dict__[name] = value.expand((*batch, *event))
+        for name in self._parts:
+            new.__dict__[name] = self.__dict__[name].expand(batch)
+        new._batch_shape = batch
+        return new
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        """All values of a discrete distribution, along a new first axis."""
+        raise NotImplementedError
+
+    def cdf(self, value: Any) -> Any:
+        """The probability of at most a value."""
+        raise NotImplementedError
+
+    def icdf(self, value: Any) -> Any:
+        """The value below which samples lie with a probability."""
+        raise NotImplementedError
+
+    @property
+    def mode(self) -> Any:
+        """Where the density, or the probability, is largest."""
+        raise NotImplementedError(f"{type(self)} does not implement mode")
+
+    def sample_n(self, n: int) -> Any:
+        """The older form of ``sample((n,))``."""
+        text = "`sample_n(n)` will be deprecated. Use `sample((n,))` instead."
+        warnings.warn(text, FutureWarning, stacklevel=2)
+        return self.sample((n,))
 
     def _check_parameters(self) -> None:
-        for name, (text, check) in self._constraints().items():
-            value = self.__dict__.get(name)
-            if value is None:
+        for name, constraint in self.arg_constraints.items():
+            known = getattr(type(self), name, None)
+            is_later = isinstance(known, functools.cached_property)
+            if is_dependent(constraint) or (is_later and name not in self.__dict__):
                 continue
-            valid = check(value._array)
-            if not np.all(valid):
+            value = getattr(self, name)
+            if not constraint.check(value).all():
                 raise ValueError(
                     f"Expected parameter {name} ({type(value).__name__} of shape "
                     f"{tuple(value.shape)}) of distribution {self!r} to satisfy the "
-                    f"constraint {text}, but found invalid values:\n{value}"
+                    f"constraint {constraint!r}, but found invalid values:\n{value}"
                 )
 
-    def _check_value(self, value: Any) -> None:
+    def _validate_sample(self, value: Any) -> None:
         if not self._validate_args:
             return
         if not isinstance(value, Tensor):
@@ -166,12 +158,11 @@ class Distribution:
             )
         if self.support is None:
             return
-        text, check = self.support
-        if not np.all(check(value._array)):
+        if not self.support.check(value).all():
             raise ValueError(
                 f"Expected value argument ({type(value).__name__} of shape "
-                f"{tuple(value.shape)}) to be within the support ({text}) of the "
-                f"distribution {self!r}, but found invalid values:\n{value}"
+                f"{tuple(value.shape)}) to be within the support ({self.support!r}) of "
+                f"the distribution {self!r}, but found invalid values:\n{value}"
             )
 
     @property
@@ -240,6 +231,42 @@ def _shown(value: Any) -> str:
     return f"{value if value._aval.size == 1 else value.size()}"
 
 
+class ExponentialFamily(Distribution):
+    """A family with densities ``exp(x . eta - F(eta) + k(x))``.
+
+    A subclass gives the natural parameters ``eta`` as ``_natural_params``, the function
+    ``F`` as ``_log_normalizer``, and the mean of ``k`` as ``_mean_carrier_measure``.
+    The entropy and divergences follow (F. Nielsen and R. Nock, Entropies and
+    cross-entropies of exponential families, 2010).
+
+    >>> D = torch.distributions
+    >>> issubclass(D.Normal, D.ExponentialFamily)
+    True
+    """
+
+    @property
+    def _natural_params(self) -> Any:
+        raise NotImplementedError
+
+    def _log_normalizer(self, *natural_params: Any) -> Any:
+        raise NotImplementedError
+
+    @property
+    def _mean_carrier_measure(self) -> Any:
+        raise NotImplementedError
+
+    def entropy(self) -> Any:
+        found = -self._mean_carrier_measure
+        given = [x.detach().requires_grad_() for x in self._natural_params]
+        normal = self._log_normalizer(*given)
+        slopes = grad(normal.sum(), given, create_graph=True)
+        found = found + normal
+        for x, slope in zip(given, slopes, strict=True):
+            own = x * slope
+            found = found - own.reshape((*self._batch_shape, -1)).sum(-1)
+        return found
+
+
 def drawn(array: Any, like: Any) -> Any:
-    """A tensor of drawn numbers, in the dtype of a parameter."""
-    return make(np.asarray(array).astype(like._aval.dtype))
+    """A tensor of drawn numbers, in the dtype of a parameter, and where that is."""
+    return place(make(np.asarray(array).astype(like._aval.dtype)), like._device)

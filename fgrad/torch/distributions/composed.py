@@ -11,13 +11,8 @@ import numpy as np
 from fgrad.torch import linalg
 from fgrad.torch.creation import eye
 from fgrad.torch.decompositions import solve_triangular
-from fgrad.torch.distributions.base import (
-    LOWER_CHOLESKY,
-    POSITIVE_DEFINITE,
-    REAL_VECTOR,
-    Constraints,
-    Distribution,
-)
+from fgrad.torch.distributions import constraints
+from fgrad.torch.distributions.base import Distribution
 from fgrad.torch.random import randn
 
 
@@ -53,6 +48,37 @@ class Independent(Distribution):
         event = (*shape[cut:], *base_distribution.event_shape)
         super().__init__(shape[:cut], event, validate_args)
 
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Any:
+        new = super().expand(batch_shape, _instance)
+        axes = self.event_shape[: self.reinterpreted_batch_ndims]
+        new.base_dist = self.base_dist.expand((*batch_shape, *axes))
+        return new
+
+    @property
+    def has_enumerate_support(self) -> Any:  # type: ignore[override]
+        """Whether all values can be listed: not those of several axes."""
+        return not self.reinterpreted_batch_ndims and (
+            self.base_dist.has_enumerate_support
+        )
+
+    @constraints.dependent_property
+    def support(self) -> Any:
+        """That of the distribution, for each element of an event."""
+        found = self.base_dist.support
+        count = self.reinterpreted_batch_ndims
+        return constraints.independent(found, count) if count else found
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        if self.reinterpreted_batch_ndims:
+            raise NotImplementedError(
+                "Enumeration over cartesian product is not implemented"
+            )
+        return self.base_dist.enumerate_support(expand)
+
+    @property
+    def mode(self) -> Any:
+        return self.base_dist.mode
+
     def _summed(self, x: Any) -> Any:
         count = self.reinterpreted_batch_ndims
         return x.sum(tuple(range(-count, 0))) if count else x
@@ -84,11 +110,11 @@ class Independent(Distribution):
 def _of_precision(precision: Any) -> Any:
     """The triangle of a covariance: of the reversed precision, inverted."""
     upper = linalg.cholesky(precision.flip(-2, -1)).flip(-2, -1)
-    one: Any = eye(precision.shape[-1], dtype=precision.dtype)
+    one: Any = eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
     return solve_triangular(upper.mT, one, upper=False)
 
 
-_TRIANGLES: dict[str, Any] = {
+TRIANGLES: dict[str, Any] = {  # of a covariance, by what it is given as
     "covariance_matrix": linalg.cholesky,
     "precision_matrix": _of_precision,
     "scale_tril": lambda triangle: triangle,
@@ -116,13 +142,13 @@ class MultivariateNormal(Distribution):
     tensor(-1.8379)
     """
 
-    arg_constraints: ClassVar[Constraints] = {
-        "loc": REAL_VECTOR,
-        "covariance_matrix": POSITIVE_DEFINITE,
-        "precision_matrix": POSITIVE_DEFINITE,
-        "scale_tril": LOWER_CHOLESKY,
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "loc": constraints.real_vector,
+        "covariance_matrix": constraints.positive_definite,
+        "precision_matrix": constraints.positive_definite,
+        "scale_tril": constraints.lower_cholesky,
     }
-    support = REAL_VECTOR
+    support = constraints.real_vector
     has_rsample = True
 
     def __init__(
@@ -156,7 +182,7 @@ class MultivariateNormal(Distribution):
         setattr(self, name, matrices.expand((*batch, *matrices.shape[-2:])))
         self.loc = loc.expand((*batch, *loc.shape[-1:]))
         super().__init__(batch, loc.shape[-1:], validate_args)
-        self._triangle = _TRIANGLES[name](matrices)
+        self._triangle = TRIANGLES[name](matrices)
 
     @cached_property
     def scale_tril(self) -> Any:
@@ -191,21 +217,26 @@ class MultivariateNormal(Distribution):
         return self._triangle.pow(2).sum(-1).expand(self.loc.shape)
 
     def rsample(self, sample_shape: Any = ()) -> Any:
-        noise: Any = randn(self._extended_shape(sample_shape), dtype=self.loc.dtype)
+        noise: Any = randn(
+            self._extended_shape(sample_shape),
+            dtype=self.loc.dtype,
+            device=self.loc.device,
+        )
         return self.loc + (self._triangle @ noise.unsqueeze(-1)).squeeze(-1)
 
-    def _half_log_det(self) -> Any:
+    def half_log_det(self) -> Any:
+        """Half the logarithm of the determinant of the covariance."""
         return self._triangle.diagonal(dim1=-2, dim2=-1).log().sum(-1)
 
     def log_prob(self, value: Any) -> Any:
-        self._check_value(value)
+        self._validate_sample(value)
         centred = (value - self.loc).unsqueeze(-1)
         scaled = linalg.solve(self._triangle, centred).squeeze(-1)
         distance = scaled.pow(2).sum(-1)
         n = self.event_shape[0]
-        return -0.5 * (n * math.log(2 * math.pi) + distance) - self._half_log_det()
+        return -0.5 * (n * math.log(2 * math.pi) + distance) - self.half_log_det()
 
     def entropy(self) -> Any:
         n = self.event_shape[0]
-        entropy = 0.5 * n * (1.0 + math.log(2 * math.pi)) + self._half_log_det()
+        entropy = 0.5 * n * (1.0 + math.log(2 * math.pi)) + self.half_log_det()
         return entropy.expand(self._batch_shape)

@@ -8,18 +8,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fgrad.torch.creation import full, tensor
+from fgrad.torch.creation import eye, full, tensor
+from fgrad.torch.distributions import constraints
 from fgrad.torch.distributions.base import (
-    COUNT,
-    NOT_NEGATIVE,
-    REAL_VECTOR,
-    SIMPLEX,
-    Constraints,
     Distribution,
+    ExponentialFamily,
     drawn,
     together,
 )
-from fgrad.torch.distributions.trials import EITHER, Binomial, away_from_ends
+from fgrad.torch.distributions.trials import (
+    EITHER,
+    Binomial,
+    away_from_ends,
+    listed,
+)
+from fgrad.torch.dtypes import int64
 from fgrad.torch.random import default_generator, multinomial
 from fgrad.torch.ranges import arange
 
@@ -37,7 +40,11 @@ class Categorical(Distribution):
     tensor(-0.2877)
     """
 
-    arg_constraints: ClassVar[Constraints] = {"probs": SIMPLEX, "logits": REAL_VECTOR}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "probs": constraints.simplex,
+        "logits": constraints.real_vector,
+    }
+    has_enumerate_support = True
 
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: Any = None
@@ -72,11 +79,15 @@ class Categorical(Distribution):
 
     @property
     def mean(self) -> Any:
-        return full(self.batch_shape, math.nan, dtype=self.probs.dtype)
+        return full(
+            self.batch_shape, math.nan, dtype=self.probs.dtype, device=self.probs.device
+        )
 
     @property
     def variance(self) -> Any:
-        return full(self.batch_shape, math.nan, dtype=self.probs.dtype)
+        return full(
+            self.batch_shape, math.nan, dtype=self.probs.dtype, device=self.probs.device
+        )
 
     @property
     def mode(self) -> Any:
@@ -86,23 +97,23 @@ class Categorical(Distribution):
     def sample(self, sample_shape: Any = ()) -> Any:
         count = int(np.prod(sample_shape, dtype=int))
         rows = self.probs.detach().reshape(-1, self._num_events)
-        classes = multinomial(rows, count, True).T
+        classes = multinomial(rows, count, True).T.to(rows.device)
         return classes.reshape(self._extended_shape(sample_shape))
 
     def log_prob(self, value: Any) -> Any:
-        self._check_value(value)
+        self._validate_sample(value)
         shape = np.broadcast_shapes(value.shape, self.batch_shape)
         places = value.long().expand(shape).unsqueeze(-1)
         logits = self.logits.expand((*shape, self._num_events))
         return logits.gather(-1, places).squeeze(-1)
 
-    def _check_value(self, value: Any) -> None:
-        top = self._num_events - 1
-        self.support = (
-            f"IntegerInterval(lower_bound=0, upper_bound={top})",
-            lambda x: (x % 1 == 0) & (x >= 0) & (x <= top),
-        )
-        super()._check_value(value)
+    @constraints.dependent_property(is_discrete=True, event_dim=0)
+    def support(self) -> Any:
+        """The numbers of the classes."""
+        return constraints.integer_interval(0, self._num_events - 1)
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        return listed(self._num_events, self.batch_shape, self.probs, expand, int64)
 
     def entropy(self) -> Any:
         lowest = float(np.finfo(self.logits._aval.dtype).min)
@@ -117,7 +128,13 @@ class OneHotCategorical(Distribution):
     tensor(-0.2877)
     """
 
-    arg_constraints: ClassVar[Constraints] = {"probs": SIMPLEX, "logits": REAL_VECTOR}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "probs": constraints.simplex,
+        "logits": constraints.real_vector,
+    }
+    support: Any = constraints.one_hot
+    has_enumerate_support = True
+    _parts = ("_categorical",)
 
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: Any = None
@@ -149,25 +166,39 @@ class OneHotCategorical(Distribution):
         units = classes[..., None] == np.arange(self._categorical._num_events)
         return drawn(units, self.probs)
 
+    @property
+    def mode(self) -> Any:
+        units = self.probs.argmax(-1)._array[..., None]
+        return drawn(units == np.arange(self._categorical._num_events), self.probs)
+
+    @property
+    def param_shape(self) -> Any:
+        """The shape of the parameter."""
+        return self._categorical.param_shape
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        n, batch = self.event_shape[0], tuple(self.batch_shape)
+        units: Any = eye(n, dtype=self.probs.dtype, device=self.probs.device)
+        units = units.reshape((n, *(1,) * len(batch), n))
+        return units.expand((n, *batch, n)) if expand else units
+
     def log_prob(self, value: Any) -> Any:
+        self._validate_sample(value)
         return self._categorical.log_prob(value.argmax(-1))
 
     def entropy(self) -> Any:
         return self._categorical.entropy()
 
-    def __repr__(self) -> str:
-        return "OneHotCategorical()"
 
-
-class Poisson(Distribution):
+class Poisson(ExponentialFamily):
     """Counts of events at a rate: ``rate**k * exp(-rate) / k!``.
 
     >>> torch.distributions.Poisson(1.0).log_prob(torch.tensor(2.0))
     tensor(-1.6931)
     """
 
-    arg_constraints: ClassVar[Constraints] = {"rate": NOT_NEGATIVE}
-    support = COUNT
+    arg_constraints: ClassVar[dict[str, Any]] = {"rate": constraints.nonnegative}
+    support = constraints.nonnegative_integer
 
     def __init__(self, rate: Any, validate_args: Any = None) -> None:
         (self.rate,) = together(rate)
@@ -181,13 +212,17 @@ class Poisson(Distribution):
     def variance(self) -> Any:
         return self.rate
 
+    @property
+    def mode(self) -> Any:
+        return self.rate.floor()
+
     def sample(self, sample_shape: Any = ()) -> Any:
         shape = self._extended_shape(sample_shape)
         counts = default_generator.numpy.poisson(self.rate._array, shape)
         return drawn(counts, self.rate)
 
     def log_prob(self, value: Any) -> Any:
-        self._check_value(value)
+        self._validate_sample(value)
         return value.xlogy(self.rate) - self.rate - (value + 1).lgamma()
 
 
@@ -199,7 +234,11 @@ class Multinomial(Distribution):
     tensor(-0.6931)
     """
 
-    arg_constraints: ClassVar[Constraints] = {"probs": SIMPLEX, "logits": REAL_VECTOR}
+    arg_constraints: ClassVar[dict[str, Any]] = {
+        "probs": constraints.simplex,
+        "logits": constraints.real_vector,
+    }
+    _parts = ("_categorical",)
 
     def __init__(
         self,
@@ -238,18 +277,28 @@ class Multinomial(Distribution):
         )
         return drawn(counts, self.probs)
 
+    @constraints.dependent_property(is_discrete=True, event_dim=1)
+    def support(self) -> Any:
+        """Counts of at most so many draws."""
+        return constraints.multinomial(self.total_count)
+
+    @property
+    def param_shape(self) -> Any:
+        """The shape of the parameter."""
+        return self._categorical.param_shape
+
     def log_prob(self, value: Any) -> Any:
+        self._validate_sample(value)
         ways = (value.sum(-1) + 1).lgamma() - (value + 1).lgamma().sum(-1)
         return ways + (self.logits * value).sum(-1)
 
     def entropy(self) -> Any:
         n = float(self.total_count)
         ways: Any = tensor(math.lgamma(n + 1), dtype=self.probs.dtype)
-        whole: Any = arange(self.total_count + 1, dtype=self.probs.dtype)
+        whole: Any = arange(
+            self.total_count + 1, dtype=self.probs.dtype, device=self.probs.device
+        )
         counts = whole[1:].reshape(-1, *(1,) * (len(self.batch_shape) + 1))
         own = Binomial(self.total_count, probs=self.probs).log_prob(counts).exp()
         expected = (own * (counts + 1).lgamma()).sum((0, -1))
         return n * self._categorical.entropy() - ways + expected
-
-    def __repr__(self) -> str:
-        return "Multinomial()"

@@ -41,11 +41,7 @@ from fgrad.torch.nn.adaptive import (
 from fgrad.torch.nn.attention import (
     MultiheadAttention,
 )
-from fgrad.torch.nn.cells import (
-    GRUCell,
-    LSTMCell,
-    RNNCell,
-)
+from fgrad.torch.nn.cells import GRUCell, LSTMCell, RNNCell, RNNCellBase
 from fgrad.torch.nn.containers import (
     Container,
     ModuleDict,
@@ -62,6 +58,7 @@ from fgrad.torch.nn.convolution import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from fgrad.torch.nn.fractional import FractionalMaxPool2d, FractionalMaxPool3d
 from fgrad.torch.nn.lazy import (
     LazyBatchNorm1d,
     LazyBatchNorm2d,
@@ -139,6 +136,7 @@ from fgrad.torch.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from fgrad.torch.nn.parallel import DataParallel
 from fgrad.torch.nn.parameter import (
     Buffer,
     Parameter,
@@ -250,6 +248,7 @@ __all__ = [
     "CosineSimilarity",
     "CrossEntropyLoss",
     "CrossMapLRN2d",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -259,6 +258,8 @@ __all__ = [
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -326,6 +327,7 @@ __all__ = [
     "RMSNorm",
     "RNNBase",
     "RNNCell",
+    "RNNCellBase",
     "RReLU",
     "ReLU",
     "ReLU6",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from fgrad.torch.creation import empty, zeros
+from fgrad.torch.creation import empty
 from fgrad.torch.nn import functional as F
 from fgrad.torch.nn import init
+from fgrad.torch.nn.functional.heads import added_mask
 from fgrad.torch.nn.linear import Linear
 from fgrad.torch.nn.module import Module
 from fgrad.torch.nn.parameter import Parameter
@@ -30,15 +30,15 @@ class MultiheadAttention(Module):
         num_heads: how many heads there are.
         dropout: the probability to drop an attention weight in training.
         bias: whether projections have one.
-        add_bias_kv: not supported.
-        add_zero_attn: not supported.
+        add_bias_kv: whether there is one key more, a parameter, with a value.
+        add_zero_attn: whether there is one key more, of zeros, with a value of zeros.
         kdim: the features of keys, if others.
         vdim: the features of values, if others.
         batch_first: whether the first axis is the batch.
 
     Raises:
         AssertionError: ``embed_dim`` is no multiple of ``num_heads``.
-        NotImplementedError: ``add_bias_kv`` or ``add_zero_attn`` is set.
+        ValueError: a number of features or heads is not positive.
 
     >>> query, key = torch.ones(3, 1, 4), torch.ones(5, 1, 4)
     >>> out, weights = nn.MultiheadAttention(4, 2)(query, key, key)
@@ -61,12 +61,13 @@ class MultiheadAttention(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        if embed_dim <= 0 or num_heads <= 0:
+            raise ValueError(
+                "embed_dim and num_heads must be greater than 0, got "
+                f"embed_dim={embed_dim} and num_heads={num_heads} instead"
+            )
         if embed_dim % num_heads:
             raise AssertionError("embed_dim must be divisible by num_heads")
-        if add_bias_kv or add_zero_attn:
-            raise NotImplementedError(
-                "MultiheadAttention is there without add_bias_kv and add_zero_attn"
-            )
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.kdim, self.vdim = kdim or embed_dim, vdim or embed_dim
         self.dropout, self.batch_first = dropout, batch_first
@@ -89,6 +90,13 @@ class MultiheadAttention(Module):
         self.out_proj = NonDynamicallyQuantizableLinear(
             embed_dim, embed_dim, bias, device=device, dtype=dtype
         )
+        if add_bias_kv:
+            for name in ("bias_k", "bias_v"):
+                value = Parameter(empty(1, 1, embed_dim, device=device, dtype=dtype))
+                self.register_parameter(name, value)
+        else:
+            self.bias_k = self.bias_v = None
+        self.add_zero_attn = add_zero_attn
         self._reset_parameters()
 
     def _reset_parameters(self) -> None:
@@ -98,25 +106,9 @@ class MultiheadAttention(Module):
         if self.in_proj_bias is not None:
             init.zeros_(self.in_proj_bias)
             init.zeros_(self.out_proj.bias)
-
-    def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
-        """The inputs times their parts of the weights."""
-        size = self.embed_dim
-        biases: list[Any] = [None] * 3
-        if self.in_proj_bias is not None:
-            biases = list(self.in_proj_bias.split(size))
-        if self._qkv_same_embed_dim:
-            weights = list(self.in_proj_weight.split(size))
-        else:
-            weights = [getattr(self, f"{k}_proj_weight") for k in "qkv"]
-        given = zip((query, key, value), weights, biases, strict=True)
-        return [F.linear(x, weight, bias) for x, weight, bias in given]
-
-    def _heads(self, x: Any) -> Any:
-        """``(length, batch, features)`` as ``(batch, heads, length, features)``."""
-        length, batch, _ = x.shape
-        heads = x.reshape(length, batch, self.num_heads, self.head_dim)
-        return heads.permute(1, 2, 0, 3)
+        for name in ("bias_k", "bias_v"):
+            if name in self._parameters:
+                init.xavier_normal_(self._parameters[name])
 
     def forward(
         self,
@@ -142,50 +134,39 @@ class MultiheadAttention(Module):
             average_attn_weights: the mean over heads, or the weights of each.
             is_causal: a hint that the mask is causal.
         """
-        is_single = query._aval.ndim == 2
-        inputs = [query, key, value]
-        if is_single:
-            inputs = [x.unsqueeze(1) for x in inputs]
-        elif self.batch_first:
-            inputs = [x.transpose(0, 1) for x in inputs]
-        q, k, v = map(self._heads, self._projected(*inputs))
-        mask = self._mask(attn_mask, key_padding_mask, q)
-        if need_weights:
-            scores = (q / math.sqrt(self.head_dim)) @ k.transpose(-2, -1)
-            scores = scores if mask is None else scores + mask
-            weights = F.dropout(scores.softmax(-1), self.dropout, self.training)
-            mixed = weights @ v
-        else:
-            share = self.dropout if self.training else 0.0
-            mixed = F.scaled_dot_product_attention(q, k, v, mask, share)
-            weights = None
-        batch, _, length, _ = mixed.shape
-        flat = mixed.permute(2, 0, 1, 3).reshape(length * batch, self.embed_dim)
-        out = self.out_proj(flat).view(length, batch, self.embed_dim)
-        if weights is not None and average_attn_weights:
-            weights = weights.mean(1)
-        if is_single:
-            return out.squeeze(1), None if weights is None else weights.squeeze(0)
-        return (out.transpose(0, 1) if self.batch_first else out), weights
-
-    def _mask(self, attention: Any, padding: Any, like: Any) -> Any:
-        """Both masks as numbers to add to the scores, or None."""
-        total = None
-        if attention is not None:
-            mask = _as_numbers(attention, like)
-            if mask._aval.ndim == 3:
-                mask = mask.view(-1, self.num_heads, *mask.shape[1:])
-            total = mask
-        if padding is not None:
-            mask = _as_numbers(padding, like)
-            mask = mask.view(-1, 1, 1, mask.shape[-1])
-            total = mask if total is None else total + mask
-        return total
-
-
-def _as_numbers(mask: Any, like: Any) -> Any:
-    """A mask to be added: of booleans, minus infinity where it is true."""
-    if mask.dtype.is_floating_point:
-        return mask
-    blank = zeros(mask.shape, dtype=like.dtype)
-    return blank.masked_fill(mask, -math.inf)
+        padding = added_mask(
+            key_padding_mask, "key_padding_mask", query.dtype, attn_mask
+        )
+        mask = added_mask(attn_mask, "attn_mask", query.dtype)
+        is_turned = self.batch_first and query._aval.ndim == 3
+        q, k, v = (x.transpose(1, 0) if is_turned else x for x in (query, key, value))
+        options: dict[str, Any] = {
+            "training": self.training,
+            "key_padding_mask": padding,
+            "need_weights": need_weights,
+            "attn_mask": mask,
+            "average_attn_weights": average_attn_weights,
+            "is_causal": is_causal,
+            "use_separate_proj_weight": not self._qkv_same_embed_dim,
+        }
+        if not self._qkv_same_embed_dim:
+            names = [f"{k}_proj_weight" for k in "qkv"]
+            options |= {name: self._parameters[name] for name in names}
+        out, weights = F.multi_head_attention_forward(
+            q,
+            k,
+            v,
+            self.embed_dim,
+            self.num_heads,
+            self.in_proj_weight,
+            self.in_proj_bias,
+            self.bias_k,
+            self.bias_v,
+            self.add_zero_attn,
+            self.dropout,
+            self.out_proj.weight,
+            self.out_proj.bias,
+            **options,
+        )
+        result: Any = out
+        return (result.transpose(1, 0) if is_turned else result), weights

@@ -17,7 +17,7 @@ from fgrad.torch.tensor import Tensor
 MODES = ("zeros", "reflect", "replicate", "circular")
 
 
-class _Convolution(Module):
+class ConvNd(Module):
     """What all convolutions hold; a subclass gives the number of axes."""
 
     ndim: int
@@ -110,7 +110,7 @@ class _Convolution(Module):
         return text
 
 
-class Conv1d(_Convolution):
+class Conv1d(ConvNd):
     """The convolution of ``(N, C, L)``; arguments as of `Conv2d`.
 
     >>> nn.Conv1d(3, 8, 5)(torch.ones(2, 3, 10)).shape
@@ -125,7 +125,7 @@ class Conv1d(_Convolution):
         return F.conv1d(x, self.weight, self.bias, *rest)
 
 
-class Conv2d(_Convolution):
+class Conv2d(ConvNd):
     """The convolution of ``(N, C, H, W)``.
 
     ``weight`` is ``(out_channels, in_channels / groups, height, width)``, ``bias``
@@ -158,7 +158,7 @@ class Conv2d(_Convolution):
         return F.conv2d(x, self.weight, self.bias, *rest)
 
 
-class Conv3d(_Convolution):
+class Conv3d(ConvNd):
     """The convolution of ``(N, C, D, H, W)``; arguments as of `Conv2d`.
 
     >>> nn.Conv3d(3, 8, 2)(torch.ones(2, 3, 4, 4, 4)).shape
@@ -173,7 +173,7 @@ class Conv3d(_Convolution):
         return F.conv3d(x, self.weight, self.bias, *rest)
 
 
-class _Transposed(_Convolution):
+class ConvTransposeNd(ConvNd):
     is_transposed = True
     function: Any
 
@@ -252,7 +252,7 @@ class _Transposed(_Convolution):
         return tuple(n - low for n, low in zip(wanted, least, strict=True))
 
 
-class ConvTranspose1d(_Transposed):
+class ConvTranspose1d(ConvTransposeNd):
     """The transpose of `Conv1d`: it makes the last axis longer.
 
     Raises:
@@ -265,7 +265,7 @@ class ConvTranspose1d(_Transposed):
     ndim, function = 1, staticmethod(F.conv_transpose1d)
 
 
-class ConvTranspose2d(_Transposed):
+class ConvTranspose2d(ConvTransposeNd):
     """The transpose of `Conv2d`: it makes images larger.
 
     Raises:
@@ -278,7 +278,7 @@ class ConvTranspose2d(_Transposed):
     ndim, function = 2, staticmethod(F.conv_transpose2d)
 
 
-class ConvTranspose3d(_Transposed):
+class ConvTranspose3d(ConvTransposeNd):
     """The transpose of `Conv3d`.
 
     >>> nn.ConvTranspose3d(2, 4, 3, stride=2)(torch.ones(1, 2, 3, 3, 3)).shape

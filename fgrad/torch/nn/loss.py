@@ -31,7 +31,7 @@ def reduction_of(size_average: Any, reduce: Any, reduction: str) -> str:
     return found
 
 
-class _Loss(Module):
+class LossBase(Module):
     """A loss of `fgrad.torch.nn.functional` with fixed options.
 
     A subclass gives the function, the options with their defaults, which of them are
@@ -90,7 +90,7 @@ def _module(
         "__doc__": f"{summary}\n\n{_MORE.format(function.__name__)}{example}",
         "__module__": __name__,
     }
-    return type(name, (_Loss,), fields)
+    return type(name, (LossBase,), fields)
 
 
 MSELoss = _module(

@@ -13,7 +13,7 @@ from fgrad.torch.nn.parameter import Parameter
 from fgrad.torch.tensor import Tensor
 
 
-class _Normalization(Module):
+class NormBase(Module):
     """Normalisation by statistics of batches or instances; ranks by the subclass."""
 
     ranks: tuple[int, ...]
@@ -90,7 +90,7 @@ class _Normalization(Module):
         )
 
 
-class _BatchNorm(_Normalization):
+class BatchNorm(NormBase):
     def forward(self, input: Tensor) -> Tensor:
         self._check_rank(input)
         share = 0.0 if self.momentum is None else self.momentum
@@ -106,7 +106,7 @@ class _BatchNorm(_Normalization):
         return F.batch_norm(input, mean, variance, *affine, uses_batch, share, self.eps)
 
 
-class BatchNorm1d(_BatchNorm):
+class BatchNorm1d(BatchNorm):
     """Normalises each channel of ``(N, C)`` or ``(N, C, L)``; see `BatchNorm2d`.
 
     >>> nn.BatchNorm1d(1)(torch.tensor([[1.0], [3.0]])).flatten().detach()
@@ -116,7 +116,7 @@ class BatchNorm1d(_BatchNorm):
     ranks = (2, 3)
 
 
-class BatchNorm2d(_BatchNorm):
+class BatchNorm2d(BatchNorm):
     """Normalises each channel of ``(N, C, H, W)``, then scales and moves it.
 
     In training by mean and variance of the batch, in evaluation by the running ones
@@ -141,7 +141,7 @@ class BatchNorm2d(_BatchNorm):
     ranks = (4,)
 
 
-class BatchNorm3d(_BatchNorm):
+class BatchNorm3d(BatchNorm):
     """Normalises each channel of ``(N, C, D, H, W)``; see `BatchNorm2d`.
 
     >>> nn.BatchNorm3d(2)(torch.ones(1, 2, 2, 2, 2)).detach().sum()
@@ -151,7 +151,7 @@ class BatchNorm3d(_BatchNorm):
     ranks = (5,)
 
 
-class _InstanceNorm(_Normalization):
+class _InstanceNorm(NormBase):
     def __init__(
         self,
         num_features: int,

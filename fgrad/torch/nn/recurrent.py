@@ -10,7 +10,15 @@ from fgrad.torch.tensor import Tensor
 ONLY_LSTM = "proj_size argument is only supported for LSTM, not RNN or GRU"
 
 
-class RNN(RNNBase):
+class _OneState(RNNBase):
+    """What is called with one state, and gives one."""
+
+    def forward(self, input: Any, hx: Tensor | None = None) -> Any:
+        output, (end,) = self._run(input, None if hx is None else (hx,))
+        return output, end
+
+
+class RNN(_OneState):
     """An Elman network: ``h' = tanh(W_ih x + b_ih + W_hh h + b_hh)``.
 
     Called with ``(length, batch, input_size)``, and perhaps a first state, it gives the
@@ -62,12 +70,8 @@ class RNN(RNNBase):
         super().__init__(f"RNN_{nonlinearity.upper()}", *sizes, *rest)
         self.nonlinearity = nonlinearity
 
-    def forward(self, input: Any, hx: Tensor | None = None) -> Any:
-        output, (end,) = self._run(input, None if hx is None else (hx,))
-        return output, end
 
-
-class GRU(RNNBase):
+class GRU(_OneState):
     """Gated recurrent units; arguments as of `LSTM`, results as of `RNN`.
 
     ``r, z = sigmoid(W x + b + U h + c)`` for each, ``n = tanh(W x + b + r * (U h +
@@ -98,10 +102,6 @@ class GRU(RNNBase):
         sizes = (input_size, hidden_size, num_layers)
         rest: Any = (bias, batch_first, dropout, bidirectional, 0, device, dtype)
         super().__init__("GRU", *sizes, *rest)
-
-    def forward(self, input: Any, hx: Tensor | None = None) -> Any:
-        output, (end,) = self._run(input, None if hx is None else (hx,))
-        return output, end
 
 
 class LSTM(RNNBase):

@@ -7,7 +7,7 @@ from typing import Any
 from fgrad.torch.nn import functional as F
 from fgrad.torch.nn.module import Module
 from fgrad.torch.nn.pooling import Upsample
-from fgrad.torch.nn.sparse import _Dropout
+from fgrad.torch.nn.sparse import DropoutBase
 from fgrad.torch.tensor import Tensor
 
 
@@ -71,7 +71,7 @@ class UpsamplingBilinear2d(Upsample):
         super().__init__(size, scale_factor, mode="bilinear", align_corners=True)
 
 
-class Dropout3d(_Dropout):
+class Dropout3d(DropoutBase):
     """Channels of ``(N, C, D, H, W)`` set to zero by chance in training.
 
     >>> nn.Dropout3d(1.0)(torch.ones(1, 2, 1, 1, 2)).flatten()
@@ -151,7 +151,7 @@ class Fold(Module):
         )
 
 
-class FeatureAlphaDropout(_Dropout):
+class FeatureAlphaDropout(DropoutBase):
     """Whole channels set to what keeps mean and variance, by chance in training.
 
     >>> nn.FeatureAlphaDropout(p=1.0)(torch.ones(1, 2, 2))

@@ -208,7 +208,9 @@ class EmbeddingBag(Module):
         return text
 
 
-class _Dropout(Module):
+class DropoutBase(Module):
+    """What all dropouts hold; a subclass gives the function."""
+
     function: Any
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
@@ -226,7 +228,7 @@ class _Dropout(Module):
         return f"p={self.p}, inplace={self.inplace}"
 
 
-class Dropout(_Dropout):
+class Dropout(DropoutBase):
     """Elements set to zero with probability ``p`` in training, the others scaled.
 
     The others are divided by ``1 - p`` (Hinton et al., Improving neural networks by
@@ -242,7 +244,7 @@ class Dropout(_Dropout):
     function = staticmethod(F.dropout)
 
 
-class Dropout1d(_Dropout):
+class Dropout1d(DropoutBase):
     """Channels of ``(N, C, L)`` or ``(C, L)`` set to zero by chance in training.
 
     >>> nn.Dropout1d(1.0)(torch.ones(1, 2, 2))
@@ -253,7 +255,7 @@ class Dropout1d(_Dropout):
     function = staticmethod(F.dropout1d)
 
 
-class Dropout2d(_Dropout):
+class Dropout2d(DropoutBase):
     """Channels of ``(N, C, H, W)`` set to zero by chance in training.
 
     >>> nn.Dropout2d(1.0)(torch.ones(1, 2, 1, 2)).flatten()
@@ -263,7 +265,7 @@ class Dropout2d(_Dropout):
     function = staticmethod(F.dropout2d)
 
 
-class AlphaDropout(_Dropout):
+class AlphaDropout(DropoutBase):
     """Dropout that keeps the mean and variance of what `SELU` gives.
 
     Klambauer et al., Self-normalizing neural networks, 2017.

@@ -9,7 +9,9 @@ from fgrad.torch.optim import lr_scheduler as lr_scheduler
 from fgrad.torch.optim import swa_utils as swa_utils
 from fgrad.torch.optim.adam import Adam, Adamax, AdamW, NAdam
 from fgrad.torch.optim.averaged import ASGD
+from fgrad.torch.optim.factored import Adafactor
 from fgrad.torch.optim.lbfgs import LBFGS
+from fgrad.torch.optim.muon import Muon
 from fgrad.torch.optim.optimizer import Optimizer
 from fgrad.torch.optim.rectified import RAdam
 from fgrad.torch.optim.scaled import Adadelta, Adagrad, RMSprop, Rprop
@@ -20,10 +22,12 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",

@@ -45,6 +45,16 @@ def at_least_zero(**values: float) -> None:
             raise ValueError(f"Invalid {text}: {value}")
 
 
+def one_number(lr: Any) -> None:
+    """Check that a learning rate that is a tensor has one element.
+
+    Raises:
+        ValueError: it has several, or none.
+    """
+    if isinstance(lr, Tensor) and lr._aval.size != 1:
+        raise ValueError("Tensor lr must be 1-element")
+
+
 def check_betas(betas: tuple[float, float]) -> None:
     """Check the decay rates of Adam and its relatives.
 

@@ -4,14 +4,14 @@ from fgrad.torch.nn.convolution import (
     Conv1d,
     Conv2d,
     Conv3d,
+    ConvNd,
     ConvTranspose1d,
     ConvTranspose2d,
     ConvTranspose3d,
-    _Convolution,
-    _Transposed,
+    ConvTransposeNd,
 )
 
-_ConvNd, _ConvTransposeNd = _Convolution, _Transposed
+_ConvNd, _ConvTransposeNd = ConvNd, ConvTransposeNd  # PyTorch's names
 __all__ = [
     "Conv1d",
     "Conv2d",

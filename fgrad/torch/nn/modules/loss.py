@@ -1,5 +1,6 @@
 """``torch.nn.modules.loss``: the base of losses, for ``isinstance``."""
 
-from fgrad.torch.nn.loss import _Loss
+from fgrad.torch.nn.loss import LossBase
 
+_Loss = LossBase
 __all__ = ["_Loss"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,8 +23,10 @@ from fgrad.torch.nn.utils.norms import (
 from fgrad.torch.tensor import Array, Tensor, make
 
 __all__ = [
+    "clip_grad_norm",
     "clip_grad_norm_",
     "clip_grad_value_",
+    "clip_grads_with_norm_",
     "get_total_norm",
     "parameters_to_vector",
     "remove_spectral_norm",
@@ -41,8 +43,22 @@ def _gradients(parameters: Any) -> list[Tensor]:
     return [x._grad for x in given if x._grad is not None]
 
 
-def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
+OLD_CLIP = (
+    "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of "
+    "`torch.nn.utils.clip_grad_norm_`."
+)
+
+
+def get_total_norm(
+    tensors: Iterable[Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
     """The ``norm_type``-norm of the norms of tensors, as one number.
+
+    Raises:
+        RuntimeError: it is not finite, and ``error_if_nonfinite``.
 
     >>> nn.utils.get_total_norm([torch.tensor([3.0]), torch.tensor([4.0])])
     tensor(5.)
@@ -51,7 +67,14 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
     norms = [_norm(x._array.reshape(-1), order) for x in tensors]
     if not norms:
         return make(np.float32(0.0))
-    return make(np.asarray(_norm(np.array(norms), order), norms[0].dtype))
+    total = np.asarray(_norm(np.array(norms), order), norms[0].dtype)
+    if error_if_nonfinite and not np.isfinite(total):
+        raise RuntimeError(
+            f"The total norm of order {norm_type} for gradients from `parameters` is "
+            "non-finite, so it cannot be clipped. To disable this error and scale the "
+            "gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
+        )
+    return make(total)
 
 
 def _norm(flat: Array, order: float) -> Any:
@@ -64,6 +87,7 @@ def clip_grad_norm_(
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scale gradients so that their norm together is at most ``max_norm``.
 
@@ -78,22 +102,52 @@ def clip_grad_norm_(
     >>> nn.utils.clip_grad_norm_([x], 1.0), x.grad
     (tensor(5.), tensor([0.6000, 0.8000]))
     """
-    gradients = _gradients(parameters)
-    total = get_total_norm(gradients, norm_type)
-    if error_if_nonfinite and not math.isfinite(total._array.item()):
-        raise RuntimeError(
-            f"The total norm of order {norm_type} for gradients from `parameters` is "
-            "non-finite, so it cannot be clipped. To disable this error and scale the "
-            "gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
-        )
-    scale = float(max_norm) / (total._array + 1e-6)
-    with no_grad():
-        for gradient in gradients:
-            gradient.mul_(1.0 if scale > 1.0 else float(scale))  # NaN stays NaN
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    total = get_total_norm(_gradients(given), norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(given, max_norm, total)
     return total
 
 
-def clip_grad_value_(parameters: Any, clip_value: float) -> None:
+def clip_grads_with_norm_(
+    parameters: Any, max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale gradients by ``max_norm / total_norm``, where that is less than 1.
+
+    >>> x = torch.zeros(2, requires_grad=True)
+    >>> x.grad = torch.tensor([3.0, 4.0])
+    >>> nn.utils.clip_grads_with_norm_([x], 1.0, nn.utils.get_total_norm([x.grad]))
+    >>> x.grad
+    tensor([0.6000, 0.8000])
+    """
+    scale = float(max_norm) / (total_norm._array + 1e-6)
+    with no_grad():
+        for gradient in _gradients(parameters):
+            gradient.mul_(1.0 if scale > 1.0 else float(scale))  # NaN stays NaN
+
+
+def clip_grad_norm(
+    parameters: Any,
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The older name of `clip_grad_norm_`.
+
+    >>> import warnings
+    >>> x = torch.zeros(2, requires_grad=True)
+    >>> x.grad = torch.tensor([3.0, 4.0])
+    >>> with warnings.catch_warnings(action="ignore"):  # it is deprecated
+    ...     nn.utils.clip_grad_norm([x], 1.0)
+    tensor(5.)
+    """
+    warnings.warn(OLD_CLIP, FutureWarning, stacklevel=2)
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite)
+
+
+def clip_grad_value_(
+    parameters: Any, clip_value: float, foreach: bool | None = None
+) -> None:
     """Limit the elements of gradients to ``[-clip_value, clip_value]``.
 
     >>> x = torch.zeros(2, requires_grad=True)

@@ -14,7 +14,7 @@ from fgrad.torch.limits import finfo
 from fgrad.torch.linalg import solve
 from fgrad.torch.modes import no_grad
 from fgrad.torch.nn import functional as F
-from fgrad.torch.nn.convolution import _Transposed
+from fgrad.torch.nn.convolution import ConvTransposeNd
 from fgrad.torch.nn.module import Module
 from fgrad.torch.nn.utils.parametrize import register_parametrization
 from fgrad.torch.random import randn
@@ -161,7 +161,7 @@ def spectral_norm(
         ValueError: there is no such tensor.
     """
     weight = _tensor_of(module, name)
-    axis = int(isinstance(module, _Transposed)) if dim is None else dim
+    axis = int(isinstance(module, ConvTransposeNd)) if dim is None else dim
     norm = _SpectralNorm(weight, n_power_iterations, axis, eps)
     register_parametrization(module, name, norm)
     return module

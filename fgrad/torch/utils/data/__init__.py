@@ -11,7 +11,12 @@ from fgrad.torch.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
-from fgrad.torch.utils.data.loader import DataLoader, default_collate
+from fgrad.torch.utils.data.loader import (
+    DataLoader,
+    default_collate,
+    default_convert,
+    get_worker_info,
+)
 from fgrad.torch.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -37,6 +42,8 @@ __all__ = [
     "TensorDataset",
     "WeightedRandomSampler",
     "default_collate",
+    "default_convert",
+    "get_worker_info",
     "random_split",
 ]
 add_modules("utils.data", "dataloader")

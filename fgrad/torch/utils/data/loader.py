@@ -60,15 +60,30 @@ def default_collate(batch: Sequence[Any]) -> Any:
     )
 
 
-def _single(item: Any) -> Any:
-    """An item that is not part of a batch: arrays as tensors, tuples as lists."""
-    if isinstance(item, np.ndarray):
-        return from_numpy(item)
-    if isinstance(item, Mapping):
-        return {name: _single(value) for name, value in item.items()}
-    if isinstance(item, list | tuple):
-        return [_single(value) for value in item]
-    return item
+def default_convert(data: Any) -> Any:
+    """An item that is not part of a batch: arrays as tensors, tuples as lists.
+
+    >>> torch.utils.data.default_convert([np.array([0, 1]), "a", 2])
+    [tensor([0, 1]), 'a', 2]
+    """
+    if isinstance(data, np.ndarray | np.number | np.bool_):
+        is_text = isinstance(data, np.ndarray) and data.dtype.kind in "OSU"
+        return data if is_text else as_tensor(data)
+    if isinstance(data, Mapping):
+        return {name: default_convert(value) for name, value in data.items()}
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*map(default_convert, data))
+    if isinstance(data, list | tuple):
+        return [default_convert(value) for value in data]
+    return data
+
+
+def get_worker_info() -> None:
+    """What a process that loads data knows of itself: None, as there is one process.
+
+    >>> print(torch.utils.data.get_worker_info())
+    None
+    """
 
 
 def _rows(dataset: Any, indices: Any) -> list[Tensor] | None:
@@ -168,7 +183,7 @@ class DataLoader:
         self.batch_size, self.sampler = batch_size, sampler
         self.batch_sampler = batch_sampler
         is_batched = batch_size is not None or batch_sampler is not None
-        standard = default_collate if is_batched else _single
+        standard = default_collate if is_batched else default_convert
         self.collate_fn = standard if collate_fn is None else collate_fn
 
     def __iter__(self) -> Iterator[Any]:
