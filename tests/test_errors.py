@@ -125,12 +125,12 @@ def test_integer_inputs_name_the_leaf():
 
 
 def test_unsupported_function_names_near_ones():
-    text = raised(errors.UnsupportedFunctionError, gradient, np.linalg.eig)
-    assert "numpy.linalg.eig" in text and "stop_gradient" in text
+    text = raised(errors.UnsupportedFunctionError, gradient, np.sort_complex)
+    assert "numpy.sort_complex" in text and "stop_gradient" in text
     text = raised(
-        errors.UnsupportedFunctionError, gradient, lambda x: np.linalg.eigvals(x)
+        errors.UnsupportedFunctionError, gradient, lambda x: np.histogram2d(x, x)
     )
-    assert "eigvals" in text and "near:" in text
+    assert "histogram2d" in text and "near:" in text
 
 
 def test_leaked_tracer_raises_wherever_it_is_used():

@@ -18,7 +18,7 @@ from fgrad.functions.einsum import multi_dot, vecdot
 from fgrad.functions.protocol import cast, implements
 from fgrad.functions.shape import matrix_transpose as matrix_transpose_
 from fgrad.functions.shape import reshape, transpose
-from fgrad.ops import decompositions, matrices
+from fgrad.ops import decompositions, eigen, matrices
 from fgrad.ops import linalg as ops
 from fgrad.ops.contract import matmul as matmul_
 from fgrad.ops.cut import stop_gradient
@@ -27,6 +27,7 @@ from fgrad.ops.reduce import sum_
 from fgrad.trace import as_operand, type_of
 
 _ONE = np.eye(1)
+EigResult = type(np.linalg.eig(_ONE))
 EighResult = type(np.linalg.eigh(_ONE))
 QRResult = type(np.linalg.qr(_ONE))
 SVDResult = type(np.linalg.svd(_ONE))
@@ -180,6 +181,27 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     """Eigenvalues of a Hermitian matrix, ascending."""
     return decompositions.eigvalsh(as_operand(a), uplo=_uplo(UPLO))
+
+
+def _are_real(a: Any, w: Any) -> bool:
+    """Whether NumPy gives real eigenvalues: a branch on their values."""
+    return not type_of(a).is_complex and bool(np.all(np.imag(w) == 0.0))
+
+
+@implements(np.linalg.eig)
+def eig(a: Any) -> Any:
+    """Eigenvalues and eigenvectors of a square matrix; real ones where all are."""
+    a = as_operand(a)
+    w, v = eigen.eig(a)
+    return EigResult(np.real(w), np.real(v)) if _are_real(a, w) else EigResult(w, v)
+
+
+@implements(np.linalg.eigvals)
+def eigvals(a: Any) -> Any:
+    """Eigenvalues of a square matrix, real where all are."""
+    a = as_operand(a)
+    w = eigen.eigvals(a)
+    return np.real(w) if _are_real(a, w) else w
 
 
 @implements(np.linalg.svd)

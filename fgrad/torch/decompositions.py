@@ -7,19 +7,15 @@ from typing import Any
 
 import numpy as np
 
-import fgrad
+from fgrad.ops import eigen
 from fgrad.torch import linalg, return_types
 from fgrad.torch.fitting import mismatch
 from fgrad.torch.known import is_traced
 from fgrad.torch.numerical import vander as powers
-from fgrad.torch.recording import one
+from fgrad.torch.recording import one, several
 from fgrad.torch.registry import operation, publish
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
-_EIGENVALUES = (
-    "derivative for linalg_eig is not in fgrad.torch: NumPy's eigenvalues of general "
-    "matrices have no rule; use eigh for symmetric ones"
-)
 TRIANGULAR_SOLVE = (
     "torch.triangular_solve is deprecated in favor of torch.linalg.solve_triangularand "
     "will be removed in a future PyTorch release.\ntorch.linalg.solve_triangular has "
@@ -211,42 +207,27 @@ def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     return cholesky_solve(identity, L, upper)
 
 
-def _complex(array: Any) -> Any:
-    return array.astype(np.result_type(array.dtype, np.complex64))
-
-
 def eig(A: Tensor) -> Any:
-    """Eigenvalues and eigenvectors of general matrices, complex; without gradients.
+    """Eigenvalues and eigenvectors of general matrices, complex.
 
-    A named tuple: ``(..., n)`` and, as columns, ``(..., n, n)``.
+    A named tuple: ``(..., n)`` and, as columns, ``(..., n, n)``. Gradients are defined
+    for what does not depend on the phases of the vectors; PyTorch refuses others.
 
     >>> torch.linalg.eig(torch.tensor([[2.0, 0.0], [0.0, 3.0]])).eigenvalues
     tensor([2.+0.j, 3.+0.j])
     """
     x = require_tensor("linalg.eig", A)
-    name = f"LinalgEigBackward0:{_EIGENVALUES}"
-
-    def of(part: int) -> Any:
-        return lambda a: _eig(a, part)
-
-    return return_types.linalg_eig(one(name, of(0), x), one(name, of(1), x))
-
-
-def _eig(a: Any, part: int) -> Any:
-    found = np.linalg.eig(fgrad.stop_gradient(a))
-    flat = a * 0  # keeps the place in the graph, where backward says what is missing
-    anchor = np.sum(flat, axis=-1)
-    result = _complex(found[part])
-    return result + (anchor if part == 0 else flat)
+    return return_types.linalg_eig(*several("LinalgEigBackward0", eigen.eig, x))
 
 
 def eigvals(A: Tensor) -> Tensor:
-    """Eigenvalues of general matrices, complex; without gradients.
+    """Eigenvalues of general matrices, complex.
 
     >>> torch.linalg.eigvals(torch.tensor([[2.0, 0.0], [0.0, 3.0]]))
     tensor([2.+0.j, 3.+0.j])
     """
-    return eig(A)[0]  # type: ignore[no-any-return]
+    x = require_tensor("linalg.eigvals", A)
+    return one("LinalgEigBackward0", eigen.eigvals, x)
 
 
 def vander(x: Tensor, *, N: int | None = None) -> Tensor:
