@@ -81,13 +81,13 @@ _SAVED_FIRST = {
 
 
 # Layers, whose weights PyTorch transposes by an operation of its own
-_TURNING = {"AddmmBackward0", "MmBackward0", "UnsafeViewBackward0", "ViewBackward0"}
+TURNING = {"AddmmBackward0", "MmBackward0", "UnsafeViewBackward0", "ViewBackward0"}
 
 
 def seen(guard: Guard, node: str, reads: Reads, number: int | None) -> Guard:
     """A guard with the type of what PyTorch saves: a layer's weight is transposed."""
     turned = reads.turned.get(number) if number is not None else None
-    if turned is None or node not in _TURNING:
+    if turned is None or node not in TURNING:
         return guard
     return (*guard[:2], turned, guard[3], True)
 
