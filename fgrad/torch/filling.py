@@ -131,3 +131,46 @@ def random_(self: Tensor, *bounds: int, generator: Generator | None = None) -> T
     largest = info.max if info is not None else 2 ** np.finfo(self._aval.dtype).nmant
     low, high = (0, *bounds) if len(bounds) == 1 else bounds or (0, largest)
     return _refill(self, _numpy(generator).integers(low, high, self._aval.shape))
+
+
+@method("geometric_")
+def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
+    """How many trials of probability ``p`` there are up to the first success.
+
+    Raises:
+        RuntimeError: the probability is not between 0 and 1.
+
+    >>> bool((torch.empty(100).geometric_(0.5) >= 1).all())
+    True
+    """
+    if not 0 < p < 1:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
+    return _refill(self, _numpy(generator).geometric(p, self._aval.shape))
+
+
+@method("cauchy_")
+def cauchy_(
+    self: Tensor,
+    median: float = 0.0,
+    sigma: float = 1.0,
+    *,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Numbers drawn from a Cauchy distribution of a median and a width.
+
+    Raises:
+        RuntimeError: the width is not positive, or the tensor is of integers.
+
+    >>> torch.empty(100).cauchy_(5.0, 1e-12).median()
+    tensor(5.)
+    """
+    if sigma <= 0:
+        raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
+    if self._aval.dtype.kind != "f":
+        name = {"int64": "long int", "int32": "int"}.get(self._aval.dtype.name)
+        raise RuntimeError(
+            "Cauchy distribution is a continuous probability distribution. dtype must "
+            f"be a floating point but you specified {name or self._aval.dtype.name}"
+        )
+    draws = _numpy(generator).standard_cauchy(self._aval.shape)
+    return _refill(self, median + sigma * draws)

@@ -143,9 +143,14 @@ def unique(
 
 @operation("unique_consecutive")
 def unique_consecutive(
-    input: Tensor, return_inverse: bool = False, return_counts: bool = False
+    input: Tensor,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
     """The elements without those that equal the one before them.
+
+    With ``dim`` slices along that axis are compared.
 
     Returns:
         As `unique`.
@@ -153,13 +158,18 @@ def unique_consecutive(
     >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))
     tensor([1, 2, 1])
     """
-    flat = require_tensor("unique_consecutive", input)._array.ravel()
-    is_new = np.ones(flat.shape, bool)
-    is_new[1:] = flat[1:] != flat[:-1]
-    results = [make(flat[is_new])]
+    x = require_tensor("unique_consecutive", input)
+    axis = 0 if dim is None else axis_of(dim, x._aval.ndim)
+    lines = x._array.ravel() if dim is None else np.moveaxis(x._array, axis, 0)
+    differs = lines[1:] != lines[:-1]
+    is_new = np.ones(len(lines), bool)
+    is_new[1:] = differs.any(tuple(range(1, differs.ndim)))
+    kept = np.moveaxis(lines[is_new], 0, axis)
+    results = [make(np.ascontiguousarray(kept))]
     if return_inverse:
-        results.append(make((np.cumsum(is_new) - 1).reshape(input._aval.shape)))
+        inverse = np.cumsum(is_new) - 1
+        results.append(make(inverse.reshape(x._aval.shape if dim is None else -1)))
     if return_counts:
-        ends = np.append(np.flatnonzero(is_new), flat.size)
+        ends = np.append(np.flatnonzero(is_new), len(lines))
         results.append(make(np.diff(ends)))
     return results[0] if len(results) == 1 else tuple(results)

@@ -101,6 +101,7 @@ class Distribution:
     Attributes:
         arg_constraints: what the parameters must be, by name.
         has_rsample: whether samples have gradients with respect to the parameters.
+        has_enumerate_support: whether all values can be listed.
 
     >>> normal = torch.distributions.Normal(torch.zeros(3), 1.0)
     >>> normal.batch_shape, normal.event_shape, normal.sample((2,)).shape
@@ -109,6 +110,7 @@ class Distribution:
 
     arg_constraints: ClassVar[Constraints] = {}
     has_rsample = False
+    has_enumerate_support = False
     support: Check | None = None
     _validate_args = True
     __module__ = "torch.distributions"
@@ -190,6 +192,15 @@ class Distribution:
         raise NotImplementedError
 
     @property
+    def mode(self) -> Any:
+        """The most probable value.
+
+        Raises:
+            NotImplementedError: there is no formula for it.
+        """
+        raise NotImplementedError(f"{type(self)} does not implement mode")
+
+    @property
     def variance(self) -> Any:
         """The variance."""
         raise NotImplementedError
@@ -220,6 +231,27 @@ class Distribution:
     def entropy(self) -> Any:
         """The entropy, in nats."""
         raise NotImplementedError
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        """All values of a discrete distribution, in a new first axis.
+
+        ``expand``: for each element of the batch; else the batch has axes of one.
+
+        Raises:
+            NotImplementedError: it is continuous, or has too many values.
+
+        >>> torch.distributions.Bernoulli(torch.tensor([0.5, 0.5])).enumerate_support()
+        tensor([[0., 0.],
+                [1., 1.]])
+        """
+        raise NotImplementedError
+
+    def _listed(self, values: Any, expand: bool) -> Any:
+        """Values as `enumerate_support` gives them; events are their last axes."""
+        event = self._event_shape
+        ones = (1,) * len(self._batch_shape)
+        listed = values.view(len(values), *ones, *event)
+        return listed.expand(-1, *self._batch_shape, *event) if expand else listed
 
     def perplexity(self) -> Any:
         """The exponential of the entropy."""

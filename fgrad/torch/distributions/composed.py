@@ -49,6 +49,9 @@ class Independent(Distribution):
             )
         self.base_dist, self.reinterpreted_batch_ndims = base_distribution, count
         self.has_rsample = base_distribution.has_rsample
+        self.has_enumerate_support = (
+            not count and base_distribution.has_enumerate_support
+        )
         cut = len(shape) - count
         event = (*shape[cut:], *base_distribution.event_shape)
         super().__init__(shape[:cut], event, validate_args)
@@ -60,6 +63,10 @@ class Independent(Distribution):
     @property
     def mean(self) -> Any:
         return self.base_dist.mean
+
+    @property
+    def mode(self) -> Any:
+        return self.base_dist.mode
 
     @property
     def variance(self) -> Any:
@@ -76,6 +83,13 @@ class Independent(Distribution):
 
     def entropy(self) -> Any:
         return self._summed(self.base_dist.entropy())
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        if self.reinterpreted_batch_ndims > 0:
+            raise NotImplementedError(
+                "Enumeration over cartesian product is not implemented"
+            )
+        return self.base_dist.enumerate_support(expand)
 
     def __repr__(self) -> str:
         return f"Independent({self.base_dist}, {self.reinterpreted_batch_ndims})"

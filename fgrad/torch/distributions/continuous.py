@@ -15,7 +15,7 @@ from fgrad.torch.distributions.base import (
     drawn,
     together,
 )
-from fgrad.torch.likes import full_like
+from fgrad.torch.likes import full_like, zeros_like
 from fgrad.torch.random import default_generator, rand, randn
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -110,6 +110,10 @@ class LogNormal(Distribution):
         return (self.loc + self.scale.pow(2) / 2).exp()
 
     @property
+    def mode(self) -> Any:
+        return (self.loc - self.scale.square()).exp()
+
+    @property
     def variance(self) -> Any:
         square = self.scale.pow(2)
         return square.expm1() * (2 * self.loc + square).exp()
@@ -159,6 +163,10 @@ class Uniform(Distribution):
     @property
     def mean(self) -> Any:
         return (self.high + self.low) / 2
+
+    @property
+    def mode(self) -> Any:
+        return self.high * math.nan
 
     @property
     def variance(self) -> Any:
@@ -211,6 +219,10 @@ class Exponential(Distribution):
         return self.rate.reciprocal()
 
     @property
+    def mode(self) -> Any:
+        return zeros_like(self.rate)
+
+    @property
     def variance(self) -> Any:
         return self.rate.pow(-2)
 
@@ -255,6 +267,10 @@ class Laplace(Distribution):
         return self.loc
 
     @property
+    def mode(self) -> Any:
+        return self.loc
+
+    @property
     def variance(self) -> Any:
         return 2 * self.scale.pow(2)
 
@@ -293,6 +309,10 @@ class HalfNormal(Distribution):
     @property
     def mean(self) -> Any:
         return self.scale * math.sqrt(2 / math.pi)
+
+    @property
+    def mode(self) -> Any:
+        return zeros_like(self.scale)
 
     @property
     def variance(self) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fgrad.torch.creation import full, tensor
+from fgrad.torch.creation import eye, full, tensor
 from fgrad.torch.distributions.base import (
     COUNT,
     NOT_NEGATIVE,
@@ -20,6 +20,7 @@ from fgrad.torch.distributions.base import (
     together,
 )
 from fgrad.torch.distributions.trials import EITHER, Binomial, away_from_ends
+from fgrad.torch.nn.functional.sparse import one_hot
 from fgrad.torch.random import default_generator, multinomial
 from fgrad.torch.ranges import arange
 
@@ -37,6 +38,7 @@ class Categorical(Distribution):
     tensor(-0.2877)
     """
 
+    has_enumerate_support = True
     arg_constraints: ClassVar[Constraints] = {"probs": SIMPLEX, "logits": REAL_VECTOR}
 
     def __init__(
@@ -89,6 +91,9 @@ class Categorical(Distribution):
         classes = multinomial(rows, count, True).T
         return classes.reshape(self._extended_shape(sample_shape))
 
+    def enumerate_support(self, expand: bool = True) -> Any:
+        return self._listed(arange(self._num_events), expand)
+
     def log_prob(self, value: Any) -> Any:
         self._check_value(value)
         shape = np.broadcast_shapes(value.shape, self.batch_shape)
@@ -117,6 +122,7 @@ class OneHotCategorical(Distribution):
     tensor(-0.2877)
     """
 
+    has_enumerate_support = True
     arg_constraints: ClassVar[Constraints] = {"probs": SIMPLEX, "logits": REAL_VECTOR}
 
     def __init__(
@@ -141,6 +147,11 @@ class OneHotCategorical(Distribution):
         return self.probs
 
     @property
+    def mode(self) -> Any:
+        count = self.probs.shape[-1]
+        return one_hot(self.probs.argmax(-1), count).to(self.probs.dtype)
+
+    @property
     def variance(self) -> Any:
         return self.probs * (1 - self.probs)
 
@@ -148,6 +159,10 @@ class OneHotCategorical(Distribution):
         classes = self._categorical.sample(sample_shape)._array
         units = classes[..., None] == np.arange(self._categorical._num_events)
         return drawn(units, self.probs)
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        values: Any = eye(self._event_shape[0], dtype=self.probs.dtype)
+        return self._listed(values, expand)
 
     def log_prob(self, value: Any) -> Any:
         return self._categorical.log_prob(value.argmax(-1))
@@ -176,6 +191,10 @@ class Poisson(Distribution):
     @property
     def mean(self) -> Any:
         return self.rate
+
+    @property
+    def mode(self) -> Any:
+        return self.rate.floor()
 
     @property
     def variance(self) -> Any:

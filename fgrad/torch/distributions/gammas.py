@@ -16,7 +16,9 @@ from fgrad.torch.distributions.base import (
     drawn,
     together,
 )
+from fgrad.torch.joining import stack
 from fgrad.torch.modes import no_grad
+from fgrad.torch.nn.functional.sparse import one_hot
 from fgrad.torch.random import default_generator
 
 
@@ -44,6 +46,10 @@ class Gamma(Distribution):
     @property
     def mean(self) -> Any:
         return self.concentration / self.rate
+
+    @property
+    def mode(self) -> Any:
+        return ((self.concentration - 1) / self.rate).clamp(min=0)
 
     @property
     def variance(self) -> Any:
@@ -97,6 +103,11 @@ class Beta(Distribution):
     @property
     def mean(self) -> Any:
         return self.concentration1 / (self.concentration1 + self.concentration0)
+
+    @property
+    def mode(self) -> Any:
+        both = stack([self.concentration1, self.concentration0], -1)
+        return _mode_of(both)[..., 0]
 
     @property
     def variance(self) -> Any:
@@ -158,6 +169,10 @@ class Dirichlet(Distribution):
         return self.concentration / self.concentration.sum(-1, True)
 
     @property
+    def mode(self) -> Any:
+        return _mode_of(self.concentration)
+
+    @property
     def variance(self) -> Any:
         total = self.concentration.sum(-1, True)
         a = self.concentration
@@ -181,3 +196,14 @@ class Dirichlet(Distribution):
         normal = a.lgamma().sum(-1) - total.lgamma()
         slopes = ((a - 1.0) * a.digamma()).sum(-1)
         return normal - (n - total) * total.digamma() - slopes
+
+
+def _mode_of(concentration: Any) -> Any:
+    """The most probable point of a simplex; one of the corners where all are."""
+    excess = (concentration - 1).clamp(min=0.0)
+    mode = excess / excess.sum(-1, True)
+    is_corner = (concentration < 1).all(-1)
+    if is_corner.any():
+        corners = one_hot(mode[is_corner].argmax(-1), concentration.shape[-1])
+        mode[is_corner] = corners.to(mode.dtype)
+    return mode

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from fgrad.torch.distributions.base import (
     drawn,
     together,
 )
+from fgrad.torch.likes import zeros_like
 from fgrad.torch.random import default_generator
 from fgrad.torch.ranges import arange
 
@@ -67,6 +69,8 @@ class Bernoulli(_Binary):
 
     support = BOOLEAN
 
+    has_enumerate_support = True
+
     def __init__(
         self, probs: Any = None, logits: Any = None, validate_args: Any = None
     ) -> None:
@@ -78,6 +82,11 @@ class Bernoulli(_Binary):
         return self.probs
 
     @property
+    def mode(self) -> Any:
+        likely = (self.probs >= 0.5).to(self.probs.dtype)
+        return likely.masked_fill(self.probs == 0.5, math.nan)
+
+    @property
     def variance(self) -> Any:
         return self.probs * (1 - self.probs)
 
@@ -85,6 +94,9 @@ class Bernoulli(_Binary):
         shape = self._extended_shape(sample_shape)
         chances = default_generator.numpy.random(shape)
         return drawn(chances < self.probs._array, self.probs)
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        return self._listed(arange(2, dtype=self.probs.dtype), expand)
 
     def log_prob(self, value: Any) -> Any:
         self._check_value(value)
@@ -117,6 +129,10 @@ class Geometric(_Binary):
         return 1.0 / self.probs - 1.0
 
     @property
+    def mode(self) -> Any:
+        return zeros_like(self.probs)
+
+    @property
     def variance(self) -> Any:
         return (1.0 / self.probs - 1.0) / self.probs
 
@@ -143,6 +159,7 @@ class Binomial(_Binary):
     tensor(-0.6931)
     """
 
+    has_enumerate_support = True
     arg_constraints: ClassVar[Constraints] = {
         "total_count": COUNT,
         "probs": UNIT,
@@ -165,6 +182,11 @@ class Binomial(_Binary):
         return self.total_count * self.probs
 
     @property
+    def mode(self) -> Any:
+        found = ((self.total_count + 1) * self.probs).floor()
+        return found.clamp(max=self.total_count)
+
+    @property
     def variance(self) -> Any:
         return self.total_count * self.probs * (1 - self.probs)
 
@@ -172,6 +194,14 @@ class Binomial(_Binary):
         pair = (self.total_count._array.astype(np.int64), self.probs._array)
         shape = self._extended_shape(sample_shape)
         return drawn(default_generator.numpy.binomial(*pair, shape), self.probs)
+
+    def enumerate_support(self, expand: bool = True) -> Any:
+        count = int(self.total_count.max())
+        if self.total_count.min() != count:
+            raise NotImplementedError(
+                "Inhomogeneous total count not supported by `enumerate_support`."
+            )
+        return self._listed(arange(1 + count, dtype=self.probs.dtype), expand)
 
     def log_prob(self, value: Any) -> Any:
         n, logits = self.total_count, self.logits

@@ -64,8 +64,11 @@ def clip_grad_norm_(
     max_norm: float,
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
 ) -> Tensor:
     """Scale gradients so that their norm together is at most ``max_norm``.
+
+    ``foreach`` chooses an implementation in PyTorch; there is one here.
 
     Returns:
         The norm before.
@@ -93,8 +96,12 @@ def clip_grad_norm_(
     return total
 
 
-def clip_grad_value_(parameters: Any, clip_value: float) -> None:
+def clip_grad_value_(
+    parameters: Any, clip_value: float, foreach: bool | None = None
+) -> None:
     """Limit the elements of gradients to ``[-clip_value, clip_value]``.
+
+    ``foreach`` chooses an implementation in PyTorch; there is one here.
 
     >>> x = torch.zeros(2, requires_grad=True)
     >>> x.grad = torch.tensor([0.5, -4.0])
