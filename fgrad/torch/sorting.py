@@ -129,16 +129,34 @@ def unique(
     (tensor([1, 3]), tensor([1, 2]))
     """
     x = require_tensor("unique", input)
-    values, inverse, counts = np.unique(
-        x._array, return_inverse=True, return_counts=True, axis=dim
+    _, first, inverse, counts = np.unique(
+        x._array, return_index=True, return_inverse=True, return_counts=True, axis=dim
     )
-    results = [make(values)]
+    node = "Unique2Backward0" if dim is None else "UniqueDimBackward0"
+    results = [_taken(node, x, first, dim)]
     if return_inverse:
         shape = x._aval.shape if dim is None else (-1,)
         results.append(make(np.asarray(inverse).reshape(shape)))
     if return_counts:
         results.append(make(counts))
     return results[0] if len(results) == 1 else tuple(results)
+
+
+_DERIVATIVES = {
+    "Unique2Backward0": "_unique2",
+    "UniqueDimBackward0": "unique_dim",
+    "UniqueConsecutiveBackward0": "unique_consecutive",
+}
+
+
+def _taken(node: str, x: Tensor, places: Any, dim: int | None) -> Tensor:
+    """Elements, or slices along an axis; PyTorch has no derivative of that."""
+    refusal = f"the derivative for '{_DERIVATIVES[node]}' is not implemented."
+
+    def compute(u: Any) -> Any:
+        return np.take(u.reshape(-1) if dim is None else u, places, dim or 0)
+
+    return one(f"{node}:{refusal}", compute, x)
 
 
 @operation("unique_consecutive")
@@ -164,8 +182,8 @@ def unique_consecutive(
     differs = lines[1:] != lines[:-1]
     is_new = np.ones(len(lines), bool)
     is_new[1:] = differs.any(tuple(range(1, differs.ndim)))
-    kept = np.moveaxis(lines[is_new], 0, axis)
-    results = [make(np.ascontiguousarray(kept))]
+    first = np.flatnonzero(is_new)
+    results = [_taken("UniqueConsecutiveBackward0", x, first, dim)]
     if return_inverse:
         inverse = np.cumsum(is_new) - 1
         results.append(make(inverse.reshape(x._aval.shape if dim is None else -1)))

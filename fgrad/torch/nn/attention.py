@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 from fgrad.torch.creation import empty, zeros
@@ -149,7 +150,9 @@ class MultiheadAttention(Module):
         elif self.batch_first:
             inputs = [x.transpose(0, 1) for x in inputs]
         q, k, v = map(self._heads, self._projected(*inputs))
-        mask = self._mask(attn_mask, key_padding_mask, q)
+        names = ("key_padding_mask", "attn_mask")
+        padding, pairs = alike(key_padding_mask, attn_mask, names)
+        mask = self._mask(pairs, padding, q)
         if need_weights:
             scores = (q / math.sqrt(self.head_dim)) @ k.transpose(-2, -1)
             scores = scores if mask is None else scores + mask
@@ -181,6 +184,19 @@ class MultiheadAttention(Module):
             mask = mask.view(-1, 1, 1, mask.shape[-1])
             total = mask if total is None else total + mask
         return total
+
+
+def alike(padding: Any, mask: Any, names: tuple[str, str]) -> tuple[Any, Any]:
+    """A mask of keys and one of pairs, as numbers where their dtypes differ.
+
+    ``names`` are those of the arguments, for a warning in PyTorch's words.
+    """
+    if padding is None or mask is None or padding.dtype is mask.dtype:
+        return padding, mask
+    text = f"Support for mismatched {names[0]} and {names[1]} is deprecated. Use same "
+    warnings.warn(f"{text}type for both instead.", UserWarning, stacklevel=4)
+    like = padding if padding.dtype.is_floating_point else mask
+    return _as_numbers(padding, like), _as_numbers(mask, like)
 
 
 def _as_numbers(mask: Any, like: Any) -> Any:

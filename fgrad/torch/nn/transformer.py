@@ -10,7 +10,7 @@ import numpy as np
 
 from fgrad.torch.nn import functional as F
 from fgrad.torch.nn import init
-from fgrad.torch.nn.attention import MultiheadAttention
+from fgrad.torch.nn.attention import MultiheadAttention, alike
 from fgrad.torch.nn.containers import ModuleList
 from fgrad.torch.nn.linear import Linear
 from fgrad.torch.nn.module import Module
@@ -101,7 +101,9 @@ class TransformerEncoderLayer(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        masks = (src_mask, src_key_padding_mask)
+        names = ("src_key_padding_mask", "src_mask")
+        padding, mask = alike(src_key_padding_mask, src_mask, names)
+        masks = (mask, padding)
         x: Any = src
         if self.norm_first:
             x = x + self._attention(self.norm1(x), *masks)
@@ -149,9 +151,10 @@ class TransformerEncoder(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool | None = None,
     ) -> Tensor:
-        x = src
+        x, names = src, ("src_key_padding_mask", "mask")
+        padding, mask = alike(src_key_padding_mask, mask, names)
         for layer in self.layers:
-            x = layer(x, src_mask=mask, src_key_padding_mask=src_key_padding_mask)
+            x = layer(x, src_mask=mask, src_key_padding_mask=padding)
         return self.norm(x) if "norm" in self._modules else x
 
 
