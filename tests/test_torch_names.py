@@ -24,7 +24,7 @@ torch.manual_seed(0)
 """.strip()
 
 
-@pytest.mark.parametrize("source", snippets("names", "names_rare"))
+@pytest.mark.parametrize("source", snippets("names", "names_rare", "names_rarer"))
 def test_texts(source: str) -> None:
     agree(f"{PRELUDE}\n{source}")
 

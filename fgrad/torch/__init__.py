@@ -101,6 +101,7 @@ from fgrad.torch import (
     rounding,
     searching,
     shapes,
+    shrinking,
     singular,
     softmaxes,
     sorting,
@@ -208,6 +209,7 @@ _REGISTERING = (  # imported for the functions and methods that they register
     rounding,
     searching,
     shapes,
+    shrinking,
     singular,
     softmaxes,
     sorting,
@@ -235,9 +237,9 @@ __version__ = environment.VERSION
 _LAYERS = [  # functions of the module that are layers
     "batch_norm", "bilinear", "celu", "conv1d", "conv2d", "conv_transpose2d",
     "cosine_similarity", "dropout", "embedding", "group_norm", "layer_norm",
-    "max_pool2d", "pairwise_distance", "prelu", "rms_norm", "rrelu", "selu",
+    "max_pool2d", "pairwise_distance", "rms_norm", "rrelu", "selu",
     "threshold", "adaptive_avg_pool1d", "alpha_dropout", "avg_pool1d",
-    "channel_shuffle", "conv3d", "conv_transpose1d", "hardshrink", "max_pool1d",
+    "channel_shuffle", "conv3d", "conv_transpose1d", "max_pool1d",
     "pdist", "pixel_unshuffle", "celu_", "conv_tbc", "conv_transpose3d", "max_pool3d",
     "rrelu_", "selu_", "threshold_",
 ]  # fmt: skip

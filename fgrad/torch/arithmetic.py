@@ -138,14 +138,16 @@ def sub(input: Operand, other: Operand, *, alpha: Any = 1) -> Tensor:
 
 
 @function("rsub")
-def rsub(input: Tensor, other: Operand) -> Tensor:
-    """``other - input``, for a number ``other``.
+def rsub(input: Tensor, other: Operand, *, alpha: Any = 1) -> Tensor:
+    """``other - alpha * input``.
 
     >>> torch.rsub(torch.tensor([1, 2]), 10)
     tensor([9, 8])
     """
     _refuse_bool_difference(input, other)
-    return binary("RsubBackward1", operator.sub, other, input)
+    node = "RsubBackward0" if isinstance(other, Tensor) else "RsubBackward1"
+    scaled = operator.sub if alpha == 1 else lambda x, y: x - alpha * y
+    return binary(node, scaled, other, input)
 
 
 def _refuse_bool_difference(x: Operand, y: Operand) -> None:

@@ -21,9 +21,10 @@ from fgrad.torch.complaints import second_time
 from fgrad.torch.conjugates import conj
 from fgrad.torch.devices import DEVICES
 from fgrad.torch.graph import Edge, Node, edge_of
+from fgrad.torch.naming import UNKNOWN, namings, read_edges
 from fgrad.torch.noting import saved_values
 from fgrad.torch.placement import place, place_all
-from fgrad.torch.pullbacks import recorded
+from fgrad.torch.pullbacks import VjpBackward0, reached, recorded, required
 from fgrad.torch.remote import on_host, run_remote
 from fgrad.torch.runs import end_learning
 from fgrad.torch.segments import SegmentedPass
@@ -69,6 +70,7 @@ class Joint:
 
     Attributes:
         order: the operations, oldest first.
+        outputs: the edges of the outputs.
         sources: the edges that come from outside, with their numbers.
         key: the structure; equal for equal programs.
     """
@@ -84,6 +86,7 @@ class Joint:
             parts.append(node.path)
             for edge in node.edges:
                 parts += self._code(edge)
+        self.outputs = outputs
         self._outputs = [self._code(edge) for edge in outputs]
         self._output_avals = avals
         self.key = (*parts, *self._outputs, *self._output_avals)
@@ -218,7 +221,7 @@ def pull_back(
     )
     ends = wanted
     if ends is None and joint is not None:
-        ends = [edge for _, edge in joint.sources.values()]
+        ends = _ends(joint)
     if joint is None or ends is None or any(end._hooks is not None for end, _ in ends):
         given = [_seed(x, s) for x, s in zip(outputs, seeds, strict=True)]
         seeded = list(zip(edges, given, strict=True))
@@ -239,6 +242,15 @@ def pull_back(
         for edge, result in zip(found, results, strict=True)
     }
     return [(edge, by_edge.get((id(edge[0]), edge[1]))) for edge in ends]
+
+
+def _ends(joint: Joint) -> list[Edge]:
+    """The leaves that outputs depend on."""
+    ends = [edge for _, edge in joint.sources.values()]
+    if not any(isinstance(node, VjpBackward0) for node in joint.order):
+        return ends
+    _, asked = reached(joint.order, joint.outputs)
+    return [end for end in ends if end[1] in asked.get(id(end[0]), ())]
 
 
 def _is_watched(order: list[Node]) -> bool:
@@ -279,16 +291,51 @@ def _pulled(
     seeds = list(map(conj, seeds))
     executable, given, avals = joint.derive(wanted, unit)
     if create_graph:
-        saved = [list(map(on_host, each)) for each in saved]
-        results = recorded(executable.program, joint.order, saved, seeds)
-    else:
-        values = [x for each in saved for x in each]
-        values += [seed._array for seed in seeds]
-        results = _computed(executable, values)
+        return _recorded(joint, executable, saved, wanted, given, avals, seeds)
+    values = [x for each in saved for x in each]
+    values += [seed._array for seed in seeds]
+    results = _computed(executable, values)
+    return _filled(results, given, avals)
+
+
+def _filled(
+    results: list[Tensor], given: Sequence[bool], avals: list[Aval]
+) -> list[Tensor]:
+    """The gradients, with zeros where there is none."""
     filled = map(conj, results)  # PyTorch's gradients are conjugates of cotangents
     return [
         next(filled) if is_given else make(zeros(aval))
         for aval, is_given in zip(avals, given, strict=True)
+    ]
+
+
+def _recorded(
+    joint: Joint,
+    executable: Executable,
+    saved: list[list[Any]],
+    wanted: Sequence[Edge],
+    given: Sequence[bool],
+    avals: list[Aval],
+    seeds: list[Tensor],
+) -> list[Tensor]:
+    """Gradients that can be differentiated, with the nodes that PyTorch has."""
+    saved = [list(map(on_host, each)) for each in saved]
+    seeded: list[Any] = list(seeds) or [None] * len(joint.outputs)
+    found = namings(joint.order, list(zip(joint.outputs, seeded, strict=True)), wanted)
+    names = [
+        naming.name or UNKNOWN
+        for naming, is_given in zip(found, given, strict=True)
+        if is_given
+    ]
+    read = read_edges(joint.order)
+    results = recorded(executable.program, joint.order, saved, seeds, names, read)
+    return [
+        required(gradient, edge, naming.name or UNKNOWN)
+        if naming.requires and not gradient._requires
+        else gradient
+        for gradient, edge, naming in zip(
+            _filled(results, given, avals), wanted, found, strict=True
+        )
     ]
 
 

@@ -280,21 +280,6 @@ publish(
 )
 
 
-@operation("svd")
-def _legacy_svd(input: Tensor, some: bool = True) -> Any:
-    """``U``, the singular values, and ``V`` (not its transpose).
-
-    See `torch.linalg.svd`.
-
-    With ``some`` only as many columns as there are singular values.
-
-    >>> torch.svd(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).S
-    tensor([4., 3.])
-    """
-    left, values, right = linalg.svd(input, full_matrices=not some)
-    return return_types.svd(left, values, right.transpose(-2, -1))
-
-
 @operation("qr")
 def _legacy_qr(input: Tensor, some: bool = True) -> Any:
     """An orthogonal and an upper triangular matrix; see `torch.linalg.qr`.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import fgrad.numpy
+from fgrad.torch.duplicates import repeats, write_at
 from fgrad.torch.fitting import check_values
 from fgrad.torch.known import examined
 from fgrad.torch.recording import one
@@ -152,12 +153,7 @@ def scatter(
             src = x.new_full(index._aval.shape, src)
         return scatter_add(x, dim, index, src)
     _, places = axis_and_places("scatter", x, dim, index)
-
-    def compute(u: Any, v: Any) -> Any:
-        changed = changeable(u)
-        changed[places] = v
-        return changed
-
+    compute = _write_at(places, x, src)
     node = "ScatterBackward0" if isinstance(src, Tensor) else "ScatterBackward1"
     return one(node, compute, x, _source(x, src, index))
 
@@ -279,7 +275,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     """
     x = require_tensor("index_copy", input)
     _, where = _line("index_copy", x, dim, index)
-    return one("IndexCopyBackward0", _write_at(where), x, source)
+    return one("IndexCopyBackward0", _write_at(where, x, source), x, source)
 
 
 @operation("index_fill")
@@ -292,13 +288,15 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """
     x = require_tensor("index_fill", input)
     _, where = _line("index_fill", x, dim, index)
-    return one("IndexFillBackward0", _write_at(where), x, value)
+    return one("IndexFillBackward0", _write_at(where, x, None), x, value)
 
 
-def _write_at(where: Any) -> Any:
+def _write_at(where: Any, x: Tensor, values: Any) -> Any:
+    has_repeats = repeats(where, x._aval.shape, values)
+
     def compute(u: Any, v: Any) -> Any:
         changed = changeable(u)
-        changed[where] = v
+        write_at(changed, where, v, has_repeats)
         return changed
 
     return compute
@@ -317,13 +315,14 @@ def index_put(
     where = tuple(each._array for each in indices)
     slot = np.broadcast_to(np.int8(0), x._aval.shape)[where].shape
     check_values(values, slot)
+    has_repeats = not accumulate and repeats(where, x._aval.shape, values)
 
     def compute(u: Any, v: Any) -> Any:
         changed = changeable(u)
         if accumulate:
             np.add.at(changed, where, v)
         else:
-            changed[where] = v
+            write_at(changed, where, v, has_repeats)
         return changed
 
     return one("IndexPutBackward0", compute, x, values)

@@ -25,6 +25,7 @@ from fgrad.torch.in_order import in_order
 from fgrad.torch.modes import STATE
 from fgrad.torch.noting import check_forward, note
 from fgrad.torch.ordering import serial_now
+from fgrad.torch.saved import Saving
 from fgrad.torch.tensor import Tensor, make
 from fgrad.torch.views import view_of
 from fgrad.torch.watch import WATCH
@@ -34,7 +35,7 @@ from fgrad.transforms.tape import TAPE
 Edge = tuple[Any, int]  # a node and one of its variables, or a leaf tensor and 0
 
 
-class Node(Hooked):
+class Node(Hooked, Saving):
     """A recorded operation: what ``grad_fn`` shows.
 
     Attributes:

@@ -60,7 +60,7 @@ _SAVES_RESULTS = {
 _SAVES_NO_OPERAND = {
     f"{name}Backward0" for name in ("Softmax", "LogSoftmax", "NllLoss")
 }
-_SAVES_NO_OPERAND |= {"CopysignBackward0", "UnsafeViewBackward0"}
+_SAVES_NO_OPERAND |= {"UnsafeViewBackward0"}
 # Those whose first operands PyTorch saves, though the formulas here may read something
 # else, and how many of them
 _SAVED_OPERANDS = {
@@ -80,29 +80,46 @@ _SAVED_FIRST = {
 }
 
 
+# Those that save just these operands: for each of them whose gradients need it
+_SAVED_FOR: dict[str, dict[int, set[int]]] = {
+    "AddcdivBackward0": {1: {2}, 2: {0, 1, 2}},
+    "AddcmulBackward0": {1: {2}, 2: {1}},
+    "CopysignBackward0": {0: {0}},
+    "DivBackward0": {0: {1}, 1: {0, 1}},
+}
+
+
 # Layers, whose weights PyTorch transposes by an operation of its own
-_TURNING = {"AddmmBackward0", "MmBackward0", "UnsafeViewBackward0", "ViewBackward0"}
+TURNING = {"AddmmBackward0", "MmBackward0", "UnsafeViewBackward0", "ViewBackward0"}
 
 
 def seen(guard: Guard, node: str, reads: Reads, number: int | None) -> Guard:
     """A guard with the type of what PyTorch saves: a layer's weight is transposed."""
     turned = reads.turned.get(number) if number is not None else None
-    if turned is None or node not in _TURNING:
+    if turned is None or node not in TURNING:
         return guard
     return (*guard[:2], turned, guard[3], True)
 
 
-def is_kept(node: str, position: int) -> bool:
-    """Whether PyTorch saves an operand, or the only result (RESULT), in any case."""
+def is_kept(node: str, position: int, layout: Sequence[Any] = ()) -> bool:
+    """Whether PyTorch saves an operand, or the only result (RESULT), in any case.
+
+    ``layout`` has None for the operands that have no gradient.
+    """
     if position == RESULT:
         return node in _SAVES_RESULTS
-    return position < _SAVED_FIRST.get(node, 0)
+    for k in _SAVED_FOR.get(node, {}).get(position, ()):
+        if layout[k] is not None:
+            return True
+    return layout[position] is not None and position < _SAVED_FIRST.get(node, 0)
 
 
 def is_guarded(node: str, number: int | None) -> bool:
     """Whether a write to what a node saved is refused: an operand, or RESULT."""
     if number == RESULT:
         return node in _SAVES_RESULTS
+    if node == "CopysignBackward0":
+        return number == 0  # the magnitudes, not the signs
     return node not in _SAVES_NO_OPERAND
 
 
@@ -181,17 +198,19 @@ def guarding(
     """The tensors whose memory a fragment saved, of its operands and results."""
     reads: Reads = reads_of(path)
     found = Guarding(node)
+    layout = [x if isinstance(x, Tensor) and x._requires else None for x in operands]
     for number, x in enumerate(inputs):
-        if number in reads.owners or is_kept(node, _position_of(x, operands)):
+        if number in reads.owners or is_kept(node, _position_of(x, operands), layout):
             found.add(x, number, reads)
     is_only = len(outs) == 1 and is_kept(node, RESULT)
     for variable, result in zip(outs, results, strict=True):
         if is_only or variable in reads.owners:
             found.add(result, RESULT, reads)
-    if reads.constants:
-        for x in operands:
-            if isinstance(x, Tensor) and not x._requires:
-                found.add(x, None, reads)
+    for position, x in enumerate(operands):
+        if not isinstance(x, Tensor) or x._requires:
+            continue
+        if reads.constants or is_kept(node, position, layout):
+            found.add(x, None, reads)
     return found
 
 

@@ -11,12 +11,14 @@ import functools
 import operator
 import warnings
 from collections.abc import Sequence
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
 
 from fgrad.lower.quiet import quietly
 from fgrad.torch.conversion import convert
+from fgrad.torch.duplicates import repeats, write_at
 from fgrad.torch.fitting import check_expands, check_values, without_ones
 from fgrad.torch.history import (
     SHARED,
@@ -40,6 +42,7 @@ NO_AXES = (
     "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
     "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
 )
+NO_BOUND = "slice indices must be integers or None or have an __index__ method"
 NO_SLICE = "slice() cannot be applied to a 0-dim tensor."
 SEQUENCE = (
     "Using a non-tuple sequence for multidimensional indexing is deprecated and will "
@@ -219,12 +222,12 @@ def _with_one_ellipsis(components: list[Any], rest: int) -> list[Any]:
 
 
 def _is_tuple_in_disguise(key: Any) -> bool:
-    """PyTorch takes short lists that hold sequences, slices or None as tuples."""
+    """PyTorch takes short sequences that hold sequences, slices or None as tuples."""
     return (
-        isinstance(key, list)
+        isinstance(key, list | str)
         and len(key) < 32
         and any(
-            each is None or each is Ellipsis or isinstance(each, list | tuple | slice)
+            each is None or isinstance(each, list | tuple | slice | str | EllipsisType)
             for each in key
         )
     )
@@ -244,7 +247,9 @@ def _component(each: Any) -> Any:
         return _index_array(each._array)
     if isinstance(each, np.ndarray | np.bool_):
         return _index_array(np.asarray(each))
-    if isinstance(each, float | np.floating | str):
+    if isinstance(each, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if isinstance(each, float | np.floating):
         raise IndexError(NOT_AN_INDEX.format(type(each).__name__))
     if isinstance(each, Sequence):
         return _index_array(np.array(each, dtype=None if len(each) else np.int64))
@@ -256,6 +261,8 @@ def _component(each: Any) -> Any:
 
 def _slice(given: slice) -> slice:
     bounds = (given.start, given.stop, given.step)
+    if any(isinstance(x, float | str) for x in bounds):
+        raise TypeError(NO_BOUND)
     start, stop, step = (None if x is None else operator.index(x) for x in bounds)
     if step == 0:
         raise ValueError("slice step cannot be zero")
@@ -323,7 +330,9 @@ def put(self: Tensor, index: Index, source: Tensor, node: str) -> None:
         _complain(index, source)
     if is_recorded:
         source = convert(source, self.dtype)
-        write(self, source, lambda x, v: _assign(x, index, v), node, shares)
+        shape = np.broadcast_to(np.int8(0), self._aval.shape)[index.basic].shape
+        twice = repeats(index.arrays, shape, source) and not index.has_mask
+        write(self, source, lambda x, v: _assign(x, index, v, twice), node, shares)
         return
     new = quietly(source._array.astype, self._aval.dtype)
     _assign(self._array, index, new)
@@ -349,10 +358,9 @@ def _complain(index: Index, value: Tensor) -> None:
         warnings.warn(EXPANDED.format("masked_fill_", "mask] = scalar"), stacklevel=4)
 
 
-def _assign(array: Any, index: Index, value: Any) -> None:
+def _assign(array: Any, index: Index, value: Any, has_repeats: bool = False) -> None:
     if not index.arrays:
         array[index.basic] = value
-    elif index.is_trivial:
-        array[index.arrays] = value
-    else:
-        array[index.basic][index.arrays] = value
+        return
+    part = array if index.is_trivial else array[index.basic]
+    write_at(part, index.arrays, value, has_repeats)

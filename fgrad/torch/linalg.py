@@ -14,7 +14,8 @@ from fgrad.torch.placement import on_host, place_functions
 from fgrad.torch.products import matmul
 from fgrad.torch.recording import one, several
 from fgrad.torch.registry import operation
-from fgrad.torch.tensor import Tensor, make, require_tensor
+from fgrad.torch.singular_values import lstsq, matrix_rank, pinv, svd, svdvals
+from fgrad.torch.tensor import Tensor, require_tensor
 from fgrad.torch.triangles import diagonal
 from fgrad.torch.vector_products import linalg_cross as cross
 
@@ -242,32 +243,6 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     return one("LinalgEighBackward0", compute, x)
 
 
-def svd(A: Tensor, full_matrices: bool = True) -> Any:
-    """``U``, the singular values, and ``Vh`` with ``A = U @ diag(S) @ Vh``.
-
-    Of ``(..., m, n)``: ``(..., m, m)``, ``(..., k)`` with ``k = min(m, n)``, and
-    ``(..., n, n)``; without ``full_matrices`` ``(..., m, k)`` and ``(..., k, n)``.
-
-    >>> torch.linalg.svd(torch.tensor([[3.0, 0.0], [0.0, 4.0]])).S
-    tensor([4., 3.])
-    """
-    x = as_matrices("linalg.svd", A)
-    found = several(
-        "LinalgSvdBackward0", lambda a: tuple(np.linalg.svd(a, full_matrices)), x
-    )
-    return return_types.linalg_svd(*found)
-
-
-def svdvals(A: Tensor) -> Tensor:
-    """The singular values of matrices, descending: ``(..., m, n)`` gives ``(..., k)``.
-
-    >>> torch.linalg.svdvals(torch.tensor([[3.0, 0.0], [0.0, 4.0]]))
-    tensor([4., 3.])
-    """
-    x = as_matrices("linalg.svdvals", A)
-    return one("LinalgSvdBackward0", lambda a: np.linalg.svd(a, compute_uv=False), x)
-
-
 def qr(A: Tensor, mode: str = "reduced") -> Any:
     """An orthogonal and an upper triangular matrix whose product is ``A``.
 
@@ -282,46 +257,6 @@ def qr(A: Tensor, mode: str = "reduced") -> Any:
     kind: Any = mode
     found = several("LinalgQrBackward0", lambda a: tuple(np.linalg.qr(a, kind)), x)
     return return_types.linalg_qr(*found)
-
-
-def pinv(A: Tensor) -> Tensor:
-    """The pseudo-inverse of matrices: ``(..., m, n)`` gives ``(..., n, m)``.
-
-    >>> torch.linalg.pinv(torch.tensor([[2.0], [0.0]]))
-    tensor([[0.5000, 0.0000]])
-    """
-    return one("LinalgPinvBackward0", np.linalg.pinv, as_matrices("linalg.pinv", A))
-
-
-def lstsq(A: Tensor, B: Tensor) -> Any:
-    """The solution of ``A @ X = B`` with the least squares; with residuals and rank.
-
-    ``A`` is ``(m, n)``, ``B`` ``(m, k)``; a named tuple ``(solution, residuals, rank,
-    singular_values)``.
-
-    >>> A, B = torch.tensor([[1.0], [1.0]]), torch.tensor([[1.0], [3.0]])
-    >>> torch.linalg.lstsq(A, B).solution
-    tensor([[2.0000]])
-    """
-    x, y = as_matrices("linalg.lstsq", A), require_tensor("linalg.lstsq", B, 2)
-    solution = one("LinalgLstsqBackward0", lambda a, b: np.linalg.pinv(a) @ b, x, y)
-    rows, columns = x._aval.shape[-2:]
-    rank = np.linalg.matrix_rank(x._array)
-    none = make(np.zeros(0, x._aval.dtype))
-    residuals = none
-    if rows > columns and np.all(rank == columns):
-        left = y - matmul(x, solution)  # type: ignore[operator]
-        residuals = (left * left).sum(-2)
-    return return_types.linalg_lstsq(solution, residuals, make(np.asarray(rank)), none)
-
-
-def matrix_rank(A: Tensor) -> Tensor:
-    """The rank of matrices: ``(..., m, n)`` gives integers ``(...)``.
-
-    >>> torch.linalg.matrix_rank(torch.tensor([[1.0, 2.0], [2.0, 4.0]]))
-    tensor(1)
-    """
-    return make(np.asarray(np.linalg.matrix_rank(as_matrices("linalg.rank", A)._array)))
 
 
 def cond(A: Tensor, p: Any = None) -> Tensor:
@@ -373,7 +308,6 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
 
 operation("inverse")(inv)
 operation("det")(det)
-operation("pinverse")(pinv)
 
 
 place_functions(globals())

@@ -138,8 +138,16 @@ def isclose(
 
 
 @operation("isin")
-def isin(elements: Any, test_elements: Any, *, invert: bool = False) -> Tensor:
+def isin(
+    elements: Any,
+    test_elements: Any,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
+) -> Tensor:
     """Whether elements are among others: a tensor of booleans, of the first's shape.
+
+    ``assume_unique`` says that no element is there twice, which changes nothing here.
 
     >>> torch.isin(torch.tensor([1, 2, 3]), torch.tensor([2, 5]))
     tensor([False,  True, False])

@@ -55,8 +55,8 @@ class Packed:
 
     __slots__ = ("_aval", "_unpack", "value")
 
-    def __init__(self, tensor: Tensor) -> None:
-        pack, self._unpack = LOCAL.savers[-1]
+    def __init__(self, tensor: Tensor, hooks: Any) -> None:
+        pack, self._unpack = hooks
         self._aval = tensor._aval
         with in_mode(False):
             self.value = pack(tensor)
@@ -87,7 +87,9 @@ def _pack(node: Any) -> None:
     """Have hooks keep the arrays that a node saved."""
     trace = node.trace
     packed = [
-        Packed(make(x)) if isinstance(x, np.ndarray | np.generic) else x
+        Packed(make(x), LOCAL.savers[-1])
+        if isinstance(x, np.ndarray | np.generic)
+        else x
         for x in trace.saved
     ]
     if any(type(x) is Packed for x in packed):

@@ -17,6 +17,7 @@ from fgrad.torch.likes import full_like
 from fgrad.torch.recording import one
 from fgrad.torch.registry import FUNCTIONS, METHODS, function, operation
 from fgrad.torch.size import axes_of, axis_of
+from fgrad.torch.statistics import interpolation_of, quantile
 from fgrad.torch.tensor import Tensor, make, require_tensor
 
 for _function, _names in (
@@ -234,18 +235,27 @@ def nextafter(input: Tensor, other: Tensor) -> Tensor:
 
 @operation("nanquantile")
 def nanquantile(
-    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False
+    input: Tensor,
+    q: Any,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    interpolation: str = "linear",
 ) -> Tensor:
     """Quantiles of what is not NaN, without gradients where NaN are left out.
+
+    ``interpolation`` is as of `quantile`.
 
     >>> torch.nanquantile(torch.tensor([0.0, float("nan"), 10.0]), 0.5)
     tensor(5.)
     """
     x = require_tensor("nanquantile", input)
     if not np.isnan(x._array).any():
-        return x.quantile(q, dim, keepdim)  # type: ignore[no-any-return]
+        return quantile(x, q, dim, keepdim, interpolation=interpolation)
     chances = q._array if isinstance(q, Tensor) else q
-    found = np.nanquantile(x._array, chances, dim, keepdims=keepdim)
+    method: Any = interpolation_of(interpolation)
+    options: Any = {"method": method, "keepdims": keepdim}
+    found = np.nanquantile(x._array, chances, dim, **options)
     return make(np.asarray(found).astype(x._aval.dtype))
 
 

@@ -214,7 +214,7 @@ class Opened:
             operand = step.operands[position]
             guard = self._guard_of(operand) if type(operand) is int else None
             is_saved = reads.constants if number is None else number in reads.owners
-            is_saved = is_saved or (number is not None and is_kept(step.name, position))
+            is_saved = is_saved or is_kept(step.name, position, fragment.layout)
             if guard is not None and is_saved and is_guarded(step.name, number):
                 guards.append(
                     seen((*guard[:3], number, guard[4]), step.name, reads, number)

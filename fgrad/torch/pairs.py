@@ -222,8 +222,11 @@ def xlogy(input: Operand, other: Operand) -> Tensor:
 
 
 def _xlogy(x: Any, y: Any) -> Any:
-    is_zero = np.logical_and(x == 0, np.logical_not(np.isnan(y)))
-    return np.where(is_zero, 0.0, x * np.log(np.where(is_zero, 1.0, y)))
+    # not where y is positive: the slope is its logarithm there
+    is_out = np.logical_or(y <= 0, y == np.inf)
+    is_zero = np.logical_and(x == 0, is_out)
+    found = np.where(is_zero, 0.0, x * np.log(np.where(is_zero, 1.0, y)))
+    return np.where(x == 0, found + 0.0, found)  # no -0
 
 
 @operation("float_power")

@@ -146,7 +146,8 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
             "Number of dimensions of repeat dims can not be smaller than number of "
             "dimensions of tensor"
         )
-    return one("RepeatBackward0", lambda u: np.tile(u, counts), self)
+    # what NumPy gives may be a view that cannot be written to
+    return one("RepeatBackward0", lambda u: np.tile(u, counts).copy(), self)
 
 
 @operation("tile")

@@ -28,7 +28,7 @@ from fgrad.torch.hooks import (
 )
 from fgrad.torch.modes import in_mode
 from fgrad.torch.noting import check_gradients, explain
-from fgrad.torch.pullbacks import VjpBackward0
+from fgrad.torch.pullbacks import VjpBackward0, reached
 from fgrad.torch.tensor import Tensor
 from fgrad.torch.watch import LOCAL, WATCH
 
@@ -342,24 +342,7 @@ def _reached(order: list[Node], outputs: list[Edge]) -> list[Node]:
     """
     if not any(isinstance(node, VjpBackward0) for node in order):
         return order
-    asked: dict[int, set[int]] = {}
-    kept = []
-    edges: list[Edge] = outputs
-    for node in (None, *reversed(order)):
-        if node is not None:
-            variables = asked.get(id(node))
-            if variables is None:
-                continue
-            kept.append(node)
-            edges = (
-                node.edges_for(variables)
-                if isinstance(node, VjpBackward0)
-                else list(node.edges)
-            )
-        for parent, number in edges:
-            asked.setdefault(id(parent), set()).add(number)
-    kept.reverse()
-    return kept
+    return reached(order, outputs)[0]
 
 
 def _variables(node: Node) -> list[int]:

@@ -129,10 +129,11 @@ def unique(
     (tensor([1, 3]), tensor([1, 2]))
     """
     x = require_tensor("unique", input)
-    values, inverse, counts = np.unique(
-        x._array, return_inverse=True, return_counts=True, axis=dim
+    _, first, inverse, counts = np.unique(
+        x._array, return_index=True, return_inverse=True, return_counts=True, axis=dim
     )
-    results = [make(values)]
+    node = "Unique2Backward0" if dim is None else "UniqueDimBackward0"
+    results = [_taken(node, x, first, dim)]
     if return_inverse:
         shape = x._aval.shape if dim is None else (-1,)
         results.append(make(np.asarray(inverse).reshape(shape)))
@@ -141,11 +142,33 @@ def unique(
     return results[0] if len(results) == 1 else tuple(results)
 
 
+_DERIVATIVES = {
+    "Unique2Backward0": "_unique2",
+    "UniqueDimBackward0": "unique_dim",
+    "UniqueConsecutiveBackward0": "unique_consecutive",
+}
+
+
+def _taken(node: str, x: Tensor, places: Any, dim: int | None) -> Tensor:
+    """Elements, or slices along an axis; PyTorch has no derivative of that."""
+    refusal = f"the derivative for '{_DERIVATIVES[node]}' is not implemented."
+
+    def compute(u: Any) -> Any:
+        return np.take(u.reshape(-1) if dim is None else u, places, dim or 0)
+
+    return one(f"{node}:{refusal}", compute, x)
+
+
 @operation("unique_consecutive")
 def unique_consecutive(
-    input: Tensor, return_inverse: bool = False, return_counts: bool = False
+    input: Tensor,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
     """The elements without those that equal the one before them.
+
+    With ``dim`` slices along that axis are compared.
 
     Returns:
         As `unique`.
@@ -153,13 +176,18 @@ def unique_consecutive(
     >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))
     tensor([1, 2, 1])
     """
-    flat = require_tensor("unique_consecutive", input)._array.ravel()
-    is_new = np.ones(flat.shape, bool)
-    is_new[1:] = flat[1:] != flat[:-1]
-    results = [make(flat[is_new])]
+    x = require_tensor("unique_consecutive", input)
+    axis = 0 if dim is None else axis_of(dim, x._aval.ndim)
+    lines = x._array.ravel() if dim is None else np.moveaxis(x._array, axis, 0)
+    differs = lines[1:] != lines[:-1]
+    is_new = np.ones(len(lines), bool)
+    is_new[1:] = differs.any(tuple(range(1, differs.ndim)))
+    first = np.flatnonzero(is_new)
+    results = [_taken("UniqueConsecutiveBackward0", x, first, dim)]
     if return_inverse:
-        results.append(make((np.cumsum(is_new) - 1).reshape(input._aval.shape)))
+        inverse = np.cumsum(is_new) - 1
+        results.append(make(inverse.reshape(x._aval.shape if dim is None else -1)))
     if return_counts:
-        ends = np.append(np.flatnonzero(is_new), flat.size)
+        ends = np.append(np.flatnonzero(is_new), len(lines))
         results.append(make(np.diff(ends)))
     return results[0] if len(results) == 1 else tuple(results)

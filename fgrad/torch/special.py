@@ -152,7 +152,20 @@ def _lgamma_of(x: Any) -> Any:
 
 
 def precise_lgamma(x: Any) -> Any:
-    """``log(|gamma(x)|)`` of float64, by Lanczos' approximation and reflection."""
+    """``log(|gamma(x)|)`` of float64, with PyTorch's slopes at the poles: that of
+    ``-log(x)`` at 0, NaN at the others.
+    """
+    is_pole = (x < 0) & (x == np.floor(x))
+    is_zero, is_end = x == 0, x == np.inf
+    value = _inner_lgamma(np.where(is_pole | is_zero | is_end, 1.5, x))
+    zero, end = np.where(is_zero, x, 1.0), np.where(is_end, x, 1.0)
+    pole = np.where(is_pole, x, 0.0)
+    value = np.where(is_zero, -np.log(zero), value)
+    value = np.where(is_end, end * end, value)
+    return np.where(is_pole, np.inf * np.cos(0 * np.tanh(pole)), value)
+
+
+def _inner_lgamma(x: Any) -> Any:
     is_low = x < 0.5
     z = np.where(is_low, 1 - x, x) - 1
     total = _LANCZOS[0]
@@ -163,8 +176,7 @@ def precise_lgamma(x: Any) -> Any:
     turned = np.where(is_low, x, 0.25)
     reflected = math.log(math.pi) - np.log(np.abs(np.sin(math.pi * turned))) - value
     rounded = value - fgrad.stop_gradient(value)  # exactly 0, with the derivative
-    value = np.where((x == 1) | (x == 2), rounded, np.where(is_low, reflected, value))
-    return np.where((x <= 0) & (x == np.floor(x)), np.inf, value)
+    return np.where((x == 1) | (x == 2), rounded, np.where(is_low, reflected, value))
 
 
 _BERNOULLI = [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12]
@@ -174,7 +186,7 @@ def digamma_of(x: Any) -> Any:
     """The asymptotic series at ``x + 6`` or more, and the recurrence down to x."""
     is_low = x < 0.5
     z = np.where(is_low, 1 - x, x)
-    value = 0.0
+    value: Any = 0.0
     for k in range(8):
         value = value - 1 / (z + k)
     z = z + 8
@@ -185,6 +197,7 @@ def digamma_of(x: Any) -> Any:
     value = value + np.log(z) - 0.5 / z - square * series
     turned = np.where(is_low, x, 0.25)
     value = np.where(is_low, value - math.pi / np.tan(math.pi * turned), value)
+    value = np.where(x == np.inf, np.log(np.where(x > 0, x, 1.0)), value)
     return np.where((x < 0) & (x == np.floor(x)), np.nan, value)
 
 

@@ -310,6 +310,20 @@ def nanmean(
     return one("DivBackward0", lambda u: u / count.astype(u.dtype), total)
 
 
+def interpolation_of(name: str) -> str:
+    """NumPy's name of an interpolation, which is PyTorch's.
+
+    Raises:
+        RuntimeError: there is none of that name.
+    """
+    if name not in ("linear", "lower", "higher", "midpoint", "nearest"):
+        raise RuntimeError(
+            "quantile() interpolation must be one of linear, lower, higher, midpoint "
+            f"or nearest, but got {name}"
+        )
+    return name
+
+
 @operation("quantile")
 @numpy_names
 def quantile(
@@ -342,7 +356,7 @@ def quantile(
     if not x._aval.size:
         raise RuntimeError("quantile() input tensor must be non-empty")
     axis = None if dim is None else axis_of(dim, x._aval.ndim)
-    method: Any = interpolation
+    method: Any = interpolation_of(interpolation)
 
     def compute(u: Any) -> Any:
         found = np.quantile(u, level, axis=axis, keepdims=keepdim, method=method)

@@ -16,6 +16,7 @@ from fgrad.torch.hooks import accumulate_at
 from fgrad.torch.joining import stack
 from fgrad.torch.likes import zeros_like
 from fgrad.torch.modes import STATE
+from fgrad.torch.pullbacks import rename
 from fgrad.torch.registry import method
 from fgrad.torch.remote import seen_from
 from fgrad.torch.tensor import Tensor
@@ -202,10 +203,18 @@ def backward(
             continue
         if STATE.watch is not None and gradient is not None:
             STATE.watch.filled(leaf)
+        if create_graph and gradient is not None and leaf._grad is None:
+            _copied(gradient)
         if leaf._hooks is not None:
             accumulate_at(leaf, gradient, create_graph)
         elif gradient is not None:
             accumulate(leaf, gradient)
+
+
+def _copied(gradient: Tensor) -> None:
+    """Show a gradient as the copy that PyTorch puts into ``.grad``."""
+    if gradient._requires:
+        rename([gradient], "CopyBackwards")
 
 
 @method("backward")

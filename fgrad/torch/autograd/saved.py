@@ -35,7 +35,7 @@ class Saved:
         if number is not None:
             self._kept = _alias(tensor)
         if LOCAL.savers:
-            self._packed = Packed(_alias(tensor))
+            self._packed = Packed(_alias(tensor), LOCAL.savers[-1])
             self._kept = None
 
     @classmethod

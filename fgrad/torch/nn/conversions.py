@@ -56,7 +56,10 @@ class WithConversions:
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Convert to a dtype (floating-point parameters and buffers), or device."""
+        """Convert to a dtype (floating-point parameters and buffers), or device.
+
+        ``memory_format`` orders the elements of what has its number of axes.
+        """
         target, where = kwargs.get("dtype"), kwargs.get("device")
         for given in args:
             if isinstance(given, Tensor):
@@ -67,7 +70,18 @@ class WithConversions:
                 where = given
         if target is not None:
             self._convert(target)
+        if kwargs.get("memory_format") is not None:
+            self._order(kwargs["memory_format"])
         return self if where is None else self._move(found(where))
+
+    def _order(self, layout: Any) -> None:
+        """Have what has the number of axes of a memory format lie in that."""
+        with no_grad():
+            for module in self.modules():
+                for value in _held(module):
+                    if not is_lazy(value) and value.ndim in (4, 5):
+                        ordered = value.contiguous(memory_format=layout)
+                        set_array(value, ordered._array)
 
     def _move(self, where: device_of) -> Self:
         """Move parameters and buffers, which stay the same objects."""

@@ -49,18 +49,11 @@ class NormBase(Module):
             else None
         )
         self.register_parameter("bias", offset)
-        tracked = track_running_stats
-        statistics = {
-            "running_mean": zeros(num_features, device=device, dtype=dtype)
-            if tracked
-            else None,
-            "running_var": ones(num_features, device=device, dtype=dtype)
-            if tracked
-            else None,
-            "num_batches_tracked": tensor(0) if tracked else None,
-        }
-        for name, buffer in statistics.items():
-            self.register_buffer(name, buffer)
+        for name, fill in (("running_mean", zeros), ("running_var", ones)):
+            found = fill(num_features, device=device, dtype=dtype)
+            self.register_buffer(name, found if track_running_stats else None)
+        count = tensor(0) if track_running_stats else None
+        self.register_buffer("num_batches_tracked", count)
 
     def reset_running_stats(self) -> None:
         """Forget the running mean and variance."""
@@ -161,9 +154,11 @@ class _InstanceNorm(NormBase):
         track_running_stats: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         rest = (momentum, affine, track_running_stats, device, dtype)
-        super().__init__(num_features, eps, *rest)
+        super().__init__(num_features, eps, *rest, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_rank(input)

@@ -21,7 +21,7 @@ class Embedding(Module):
         padding_idx: a row of zeros that gets no gradient.
         max_norm: longer rows are shortened when they are used.
         norm_type: the norm that is meant.
-        scale_grad_by_freq: not supported.
+        scale_grad_by_freq: the gradient of a row is divided by how often it is taken.
         sparse: gradients are dense all the same.
         device: where the table lives.
         dtype: its dtype.

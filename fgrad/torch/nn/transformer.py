@@ -12,6 +12,7 @@ from fgrad.torch.nn import functional as F
 from fgrad.torch.nn import init
 from fgrad.torch.nn.attention import MultiheadAttention
 from fgrad.torch.nn.containers import ModuleList
+from fgrad.torch.nn.functional.heads import added_mask
 from fgrad.torch.nn.linear import Linear
 from fgrad.torch.nn.module import Module
 from fgrad.torch.nn.normalization import LayerNorm
@@ -30,6 +31,13 @@ def _activation(given: Any) -> Callable[[Tensor], Tensor]:
 
 def _clones(module: Module, count: int) -> ModuleList:
     return ModuleList([copy.deepcopy(module) for _ in range(count)])
+
+
+def _added_masks(src: Any, mask: Any, padding: Any, name: str) -> tuple[Any, Any]:
+    """A mask of pairs and one of keys as numbers to add to scores."""
+    keys = "src_key_padding_mask"
+    added = added_mask(padding, keys, src.dtype, mask, other_name=name, stacklevel=4)
+    return added_mask(mask, name, src.dtype), added
 
 
 class TransformerEncoderLayer(Module):
@@ -101,7 +109,7 @@ class TransformerEncoderLayer(Module):
         src_key_padding_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        masks = (src_mask, src_key_padding_mask)
+        masks = _added_masks(src, src_mask, src_key_padding_mask, "src_mask")
         x: Any = src
         if self.norm_first:
             x = x + self._attention(self.norm1(x), *masks)
@@ -150,8 +158,9 @@ class TransformerEncoder(Module):
         is_causal: bool | None = None,
     ) -> Tensor:
         x = src
+        mask, padding = _added_masks(src, mask, src_key_padding_mask, "mask")
         for layer in self.layers:
-            x = layer(x, src_mask=mask, src_key_padding_mask=src_key_padding_mask)
+            x = layer(x, src_mask=mask, src_key_padding_mask=padding)
         return self.norm(x) if "norm" in self._modules else x
 
 

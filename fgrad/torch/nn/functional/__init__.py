@@ -7,14 +7,12 @@ from fgrad.torch.nn.functional.activation import (
     celu,
     elu,
     gelu,
-    hardshrink,
     hardsigmoid,
     hardswish,
     hardtanh,
     leaky_relu,
     logsigmoid,
     mish,
-    prelu,
     relu,
     relu6,
     rrelu,
@@ -163,6 +161,7 @@ from fgrad.torch.nn.functional.vision import (
 )
 from fgrad.torch.placement import place_functions
 from fgrad.torch.rearranging import pixel_shuffle
+from fgrad.torch.shrinking import hardshrink, prelu
 
 __all__ = [
     "adaptive_avg_pool1d",

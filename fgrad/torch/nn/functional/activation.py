@@ -132,24 +132,6 @@ def leaky_relu(
     return _activation("leaky_relu", "LeakyReluBackward0", input, compute, inplace)
 
 
-def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """``input`` above 0, ``weight * input`` below.
-
-    ``weight`` has one element, or one for each channel (axis 1 of the input).
-
-    >>> F.prelu(torch.tensor([[-1.0, -1.0]]), torch.tensor([0.1, 0.5]))
-    tensor([[-0.1000, -0.5000]])
-    """
-    shape = [1] * input._aval.ndim
-    if weight._aval.size > 1:
-        shape[1] = weight._aval.size
-
-    def compute(u: Any, w: Any) -> Any:
-        return np.where(u > 0, u, u * w.reshape(shape))
-
-    return one("PreluKernelBackward0", compute, input, weight)
-
-
 def rrelu(
     input: Tensor,
     lower: float = 1 / 8,
@@ -291,19 +273,6 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
         return np.where(u <= -3, low, np.where(u >= 3, u, u * (u / 6 + 0.5)))
 
     return _activation("hardswish", "HardswishBackward0", input, compute, inplace)
-
-
-def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
-    """Elements, but zero where the magnitude is at most ``lambd``.
-
-    >>> F.hardshrink(torch.tensor([-1.0, 0.5, 0.6]))
-    tensor([-1.0000,  0.0000,  0.6000])
-    """
-
-    def compute(u: Any) -> Any:
-        return np.where(np.abs(u) <= lambd, 0.0, u)
-
-    return _activation("hardshrink", "HardshrinkBackward0", input, compute, False)
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:

@@ -68,7 +68,12 @@ def _is_batched(
 
 
 def added_mask(
-    mask: Any, name: str, dtype: Any, other: Any = None, stacklevel: int = 3
+    mask: Any,
+    name: str,
+    dtype: Any,
+    other: Any = None,
+    stacklevel: int = 3,
+    other_name: str = "attn_mask",
 ) -> Any:
     """A mask as numbers to add to scores: minus infinity where it is True.
 
@@ -76,8 +81,9 @@ def added_mask(
         mask: of booleans or floating-point numbers, or None.
         name: that of the argument.
         dtype: the type of the result.
-        other: the mask ``attn_mask``, whose type should be the same.
+        other: another mask, whose type should be the same.
         stacklevel: where a warning points to.
+        other_name: that of the other mask.
 
     Raises:
         AssertionError: the mask is neither of booleans nor of floating-point numbers.
@@ -91,8 +97,8 @@ def added_mask(
     )
     if other is not None and other.dtype is not mask.dtype:
         warnings.warn(
-            f"Support for mismatched {name} and attn_mask is deprecated. Use same type "
-            "for both instead.",
+            f"Support for mismatched {name} and {other_name} is deprecated. Use same "
+            "type for both instead.",
             UserWarning,
             stacklevel=stacklevel,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import fgrad
 from fgrad.torch.recording import one
 from fgrad.torch.tensor import Tensor, require_tensor
 
@@ -306,6 +307,11 @@ def binary_cross_entropy(
 
     def compute(u: Any, v: Any) -> Any:
         yes, no = np.maximum(np.log(u), -100.0), np.maximum(np.log1p(-u), -100.0)
+        # PyTorch divides the gradient by u * (1 - u), or by 1e-12 where that is less
+        is_end = u * (1 - u) < 1e-12
+        change = (u - fgrad.stop_gradient(u)) * 1e12
+        yes = np.where(is_end, fgrad.stop_gradient(yes) + change * (1 - u), yes)
+        no = np.where(is_end, fgrad.stop_gradient(no) - change * u, no)
         return reduced(((v - 1) * no - v * yes) * factor, reduction)
 
     return one("BinaryCrossEntropyBackward0", compute, x, y)

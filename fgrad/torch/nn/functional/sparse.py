@@ -30,13 +30,12 @@ def embedding(
         padding_idx: a row that gets no gradient.
         max_norm: longer rows are shortened to it first, in the table itself.
         norm_type: the norm that is meant.
-        scale_grad_by_freq: not supported.
+        scale_grad_by_freq: the gradient of a row is divided by how often it is taken.
         sparse: gradients are dense all the same.
 
     Raises:
         IndexError: there is no such row.
         RuntimeError: the numbers are no integers.
-        NotImplementedError: ``scale_grad_by_freq`` is set.
 
     >>> table = torch.tensor([[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]])
     >>> F.embedding(torch.tensor([2, 0]), table)
@@ -51,8 +50,6 @@ def embedding(
             f"scalar types: Long, Int; but got torch.{indices.dtype.kind}Tensor "
             "instead (while checking arguments for embedding)"
         )
-    if scale_grad_by_freq:
-        raise NotImplementedError("embedding() without scale_grad_by_freq only")
     count = weight._aval.shape[0]
     seen = examined(rows)
     if seen.size and not (seen.min() >= 0 and seen.max() < count):
@@ -61,14 +58,26 @@ def embedding(
         shorten(weight, np.unique(rows), max_norm, norm_type)
     padding = None if padding_idx is None else padding_idx % count
 
+    shares = _shares(rows)[..., None] if scale_grad_by_freq else None
+
     def compute(table: Any) -> Any:
         found = entered(table, (rows,))[rows]
+        if shares is not None:  # the value is not changed: a difference of equals is 0
+            scaled = found * shares.astype(found.dtype)
+            change = scaled - fgrad.stop_gradient(scaled)
+            found = fgrad.stop_gradient(found) + change
         if padding is None:
             return found
         is_padding = (rows == padding)[..., None]
         return np.where(is_padding, fgrad.stop_gradient(found), found)
 
     return one("EmbeddingBackward0", compute, weight)
+
+
+def _shares(rows: Any) -> Any:
+    """One divided by how often each number is among those given."""
+    _, inverse, counts = np.unique(rows, return_inverse=True, return_counts=True)
+    return (1 / counts)[inverse].reshape(rows.shape)
 
 
 def shorten(weight: Tensor, rows: Any, max_norm: float, order: float) -> None:
