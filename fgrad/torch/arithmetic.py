@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,19 +69,23 @@ def _fitting(x: Operand, target: dtype) -> Any:
 
 def binary(
     name: str,
-    function: Callable[[Any, Any], Any],
+    function: Callable[..., Any],
     x: Operand,
     y: Operand,
     target: dtype | None = None,
+    constants: Sequence[Any] = (),
 ) -> Tensor:
-    """An elementwise operation in the promoted dtype, with PyTorch's shape error."""
+    """An elementwise operation in the promoted dtype, with PyTorch's shape error.
+
+    ``constants`` are masks that the function gets after the operands.
+    """
     if target is None and not _fit_as_they_are(x, y):
         target = result_type(x, y)
     if target is not None:
         x, y = _fitting(x, target), _fitting(y, target)
         function = _casting(function, x, y, target)
     try:
-        return apply(name, function, x, y)  # type: ignore[no-any-return]
+        return apply(name, function, x, y, constants=constants)  # type: ignore[no-any-return]
     except ValueError as error:
         raise shape_error(x, y) or RuntimeError(str(error)) from error
 
@@ -96,8 +100,8 @@ def _fit_as_they_are(x: Operand, y: Operand) -> bool:
 
 
 def _casting(
-    function: Callable[[Any, Any], Any], x: Any, y: Any, target: dtype
-) -> Callable[[Any, Any], Any]:
+    function: Callable[..., Any], x: Any, y: Any, target: dtype
+) -> Callable[..., Any]:
     """The function with a conversion of the tensors of another dtype."""
     wanted = target.numpy
     casts = [isinstance(z, Tensor) and z._aval.dtype != wanted for z in (x, y)]
@@ -107,7 +111,7 @@ def _casting(
     def cast(z: Any, is_other: bool) -> Any:
         return z.astype(wanted) if is_other else z
 
-    return lambda u, v: function(cast(u, casts[0]), cast(v, casts[1]))
+    return lambda u, v, *masks: function(cast(u, casts[0]), cast(v, casts[1]), *masks)
 
 
 @operation("add")

@@ -21,7 +21,7 @@ from fgrad.torch.complaints import second_time
 from fgrad.torch.conjugates import conj
 from fgrad.torch.devices import DEVICES
 from fgrad.torch.graph import Edge, Node, edge_of
-from fgrad.torch.naming import UNKNOWN, namings, read_edges
+from fgrad.torch.naming import UNKNOWN, Naming, namings, read_edges
 from fgrad.torch.noting import saved_values
 from fgrad.torch.placement import place, place_all
 from fgrad.torch.pullbacks import VjpBackward0, reached, recorded, required
@@ -37,6 +37,8 @@ from fgrad.xla.arrays import is_jax_array
 PROGRAM_LIMIT = 4096  # structures whose programs are kept
 
 _programs: dict[tuple[Any, ...], tuple[Executable, tuple[bool, ...], list[Aval]]] = {}
+
+_names: dict[tuple[Any, ...], tuple[list[Naming], list[tuple[int, int, Aval]]]] = {}
 
 
 def gather(edges: Sequence[Edge]) -> list[Node]:
@@ -309,6 +311,27 @@ def _filled(
     ]
 
 
+def _named(
+    joint: Joint, wanted: Sequence[Edge], seeds: list[Tensor]
+) -> tuple[list[Naming], list[tuple[int, int, Aval]]]:
+    """What PyTorch knows of gradients; and `read_edges`. Kept by structure."""
+    given: list[Any] = list(seeds) or [None] * len(joint.outputs)
+    key = (
+        joint.key,
+        tuple([joint._code(edge) for edge in wanted]),
+        tuple([(type(node), node.layout) for node in joint.order]),
+        tuple([x is not None and (x._requires, type(x._node)) for x in given]),
+    )
+    found = _names.get(key)
+    if found is None:
+        if len(_names) >= PROGRAM_LIMIT:
+            _names.clear()
+        seeded = list(zip(joint.outputs, given, strict=True))
+        named = namings(joint.order, seeded, wanted)
+        found = _names[key] = named, read_edges(joint.order)
+    return found
+
+
 def _recorded(
     joint: Joint,
     executable: Executable,
@@ -320,14 +343,13 @@ def _recorded(
 ) -> list[Tensor]:
     """Gradients that can be differentiated, with the nodes that PyTorch has."""
     saved = [list(map(on_host, each)) for each in saved]
-    seeded: list[Any] = list(seeds) or [None] * len(joint.outputs)
-    found = namings(joint.order, list(zip(joint.outputs, seeded, strict=True)), wanted)
+    found, places = _named(joint, wanted, seeds)
     names = [
         naming.name or UNKNOWN
         for naming, is_given in zip(found, given, strict=True)
         if is_given
     ]
-    read = read_edges(joint.order)
+    read = [(joint.order[k].edges[number], aval) for k, number, aval in places]
     results = recorded(executable.program, joint.order, saved, seeds, names, read)
     return [
         required(gradient, edge, naming.name or UNKNOWN)

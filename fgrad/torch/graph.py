@@ -21,7 +21,7 @@ from fgrad.torch import complaints
 from fgrad.torch.cuts import cut_off
 from fgrad.torch.guards import RESULT, Guard, guarding
 from fgrad.torch.hooks import Hooked, Hooks, hooks_of
-from fgrad.torch.in_order import in_order
+from fgrad.torch.in_order import in_order, models_of
 from fgrad.torch.modes import STATE
 from fgrad.torch.noting import check_forward, note
 from fgrad.torch.ordering import serial_now
@@ -230,10 +230,11 @@ def record(
         layout.append(number)
     traced = trace_operation(function, arguments, layout, [x._array for x in inputs])
     numbers = range(len(traced.values)) if traced.is_tuple else (None,)
+    models = list(map(array_of, models_of(name, operands, constants)))
     results = [
         view_of(value, operands[0], function, number, name, True)
         if view
-        else make(in_order(name, value))
+        else make(in_order(name, value, models))
         for number, value in zip(numbers, traced.values, strict=True)
     ]
     outs = traced.outs

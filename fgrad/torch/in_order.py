@@ -7,6 +7,7 @@ order, which `view` then takes in any shape; NumPy's often keep the operand's or
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,9 @@ _REDUCTIONS = """
 """
 _MOVES = """
     Cat ConstantPadNd IndexSelect MaskedFill ReflectionPad1D ReflectionPad2D
-    ReflectionPad3D ReplicationPad1D ReplicationPad2D ReplicationPad3D Roll Stack Tril
-    Triu UpsampleBicubic2D UpsampleBilinear2D UpsampleLinear1D UpsampleNearest1D
-    UpsampleNearest2D UpsampleNearest3D UpsampleTrilinear3D
+    ReflectionPad3D Renorm ReplicationPad1D ReplicationPad2D ReplicationPad3D Roll Rot90
+    Stack Tril Triu UpsampleBicubic2D UpsampleBilinear2D UpsampleLinear1D
+    UpsampleNearest1D UpsampleNearest2D UpsampleNearest3D UpsampleTrilinear3D
 """
 _OTHERS = """
     Cdist Cummax Cummin Cumprod Cumsum LogSoftmax Logcumsumexp NativeBatchNorm
@@ -32,11 +33,40 @@ NAMES = frozenset(
 )
 
 
-def in_order(name: str, array: Any) -> Any:
-    """The result of an operation, by the name of its node, as PyTorch lays it out."""
-    if name not in NAMES or type(array) is not np.ndarray or array.flags.c_contiguous:
+# Those whose results have the order of the first operand
+_LIKE = frozenset(("FlipBackward0", "IndexFillBackward0", "SortBackward0"))
+_LIKE_MASK = "WhereBackward0"  # whose mask comes first
+
+
+def models_of(
+    name: str, operands: Sequence[Any], constants: Sequence[Any]
+) -> Sequence[Any]:
+    """What may say in which order the axes of a result lie, for `in_order`."""
+    if name == _LIKE_MASK:
+        return (*constants, *operands)
+    return operands if name in _LIKE else ()
+
+
+def in_order(name: str, array: Any, models: Sequence[Any]) -> Any:
+    """The result of an operation, by the name of its node, as PyTorch lays it out.
+
+    ``models`` are the arrays of which the first one of its shape says how.
+    """
+    if type(array) is not np.ndarray:
+        return array
+    if models:
+        return _like(array, models)
+    if name not in NAMES or array.flags.c_contiguous:
         return array
     return np.ascontiguousarray(array)
+
+
+def _like(array: Any, models: Sequence[Any]) -> Any:
+    """An array in the order of the first of its shape, or in C order."""
+    for model in models:
+        if type(model) is np.ndarray and model.shape == array.shape:
+            return reordered(array, order_of(model))
+    return array
 
 
 def order_of(array: Any) -> tuple[int, ...] | None:

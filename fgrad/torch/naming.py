@@ -235,19 +235,22 @@ def namings(
     return [found.get(_key(edge), Naming(UNKNOWN, None)) for edge in wanted]
 
 
-def read_edges(order: Sequence[Node]) -> list[tuple[Edge, Aval]]:
+def read_edges(order: Sequence[Node]) -> list[tuple[int, int, Aval]]:
     """The edges that PyTorch's formulas read, with their types.
 
     The gradient of ``relu`` reads its operand: it is connected with it.
+
+    Returns:
+        For each the position of the operation, the number of its edge, and the type.
     """
     found = []
-    for node in order:
+    for place, node in enumerate(order):
         formula = _formula_of(node)
         for k in frozenset().union(*formula.reads) if formula else ():
             number = node.layout[k]
             if number is not None:
                 aval = nodes_to(node.path)[0].avals[number]
-                found.append((node.edges[number], aval))
+                found.append((place, number, aval))
     return found
 
 

@@ -289,12 +289,21 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.3000, 0.4000]])
     """
-    x: Any = require_tensor("renorm", input)
+    x = require_tensor("renorm", input)
     axis = axis_of(dim, x._aval.ndim)
-    others = [k for k in range(x._aval.ndim) if k != axis]
-    norms = x.norm(p, others, True)
-    scale = (maxnorm / (norms + 1e-7)).where(norms > maxnorm, full_like(norms, 1.0))
-    return x * scale  # type: ignore[no-any-return]
+    others = tuple(k for k in range(x._aval.ndim) if k != axis)
+
+    def compute(u: Any) -> Any:
+        sizes = np.abs(u)
+        if p == math.inf:
+            norms = np.max(sizes, others, keepdims=True)
+        else:
+            total = np.sum(sizes**p, others, keepdims=True)
+            norms = np.where(total > 0, total, 1.0) ** (1 / p) * (total > 0)
+        scale = np.where(norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
+        return (u * scale).astype(u.dtype)
+
+    return one("RenormBackward0", compute, x)
 
 
 @function("unravel_index")

@@ -225,8 +225,11 @@ def _xlogy(x: Any, y: Any) -> Any:
     # not where y is positive: the slope is its logarithm there
     is_out = np.logical_or(y <= 0, y == np.inf)
     is_zero = np.logical_and(x == 0, is_out)
-    found = np.where(is_zero, 0.0, x * np.log(np.where(is_zero, 1.0, y)))
-    return np.where(x == 0, found + 0.0, found)  # no -0
+    logarithm = np.log(np.where(is_zero, 1.0, y))
+    # a sum of both signs, which is never -0
+    none = x * np.maximum(logarithm, 0.0) + x * np.minimum(logarithm, 0.0)
+    found = np.where(x == 0, none, x * logarithm)
+    return np.where(is_zero, 0.0, found)
 
 
 @operation("float_power")
@@ -341,14 +344,13 @@ def where(condition: Tensor, input: Operand = None, other: Operand = None) -> An
             f"dtype {mask.dtype.kind}"
         )
     x, y = as_number_or_tensor(input), as_number_or_tensor(other)
-    chosen = mask._array
     target = result_type(x, y)
     wanted = target.numpy
 
-    def choose(u: Any, v: Any) -> Any:
+    def choose(u: Any, v: Any, chosen: Any) -> Any:
         return np.where(chosen, u, v).astype(wanted, copy=False)
 
-    return binary("WhereBackward0", choose, x, y, target)
+    return binary("WhereBackward0", choose, x, y, target, (mask,))
 
 
 @method("where")

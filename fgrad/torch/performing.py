@@ -7,7 +7,7 @@ from typing import Any
 
 from fgrad.lower.quiet import quietly
 from fgrad.torch.cuts import Cut
-from fgrad.torch.in_order import in_order
+from fgrad.torch.in_order import in_order, models_of
 from fgrad.torch.noting import check_forward
 from fgrad.torch.tensor import Tensor, make
 from fgrad.torch.views import view_of
@@ -35,13 +35,14 @@ def perform(
     arrays = [x._array if isinstance(x, Tensor) else x for x in (*operands, *constants)]
     out = quietly(function, *arrays)
     results = []
-    is_several = isinstance(out, tuple)
+    is_several, count = isinstance(out, tuple), len(operands)
+    models = models_of(name, arrays[:count], arrays[count:])
     for k, array in enumerate(out if is_several else (out,)):
         if view:
             number = k if is_several else None
             result = view_of(array, operands[0], function, number, name, False)
         else:
-            result = make(in_order(name, array))
+            result = make(in_order(name, array, models))
         result._cut = cut
         results.append(result)
     found: Any = tuple(results) if is_several else results[0]

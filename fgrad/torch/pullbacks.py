@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,6 +94,12 @@ def pullback_type(name: str) -> type[VjpBackward0]:
     return found
 
 
+@functools.lru_cache(1024)
+def _blank(aval: Aval) -> Any:
+    """An array of a type, for an input that nothing reads."""
+    return np.broadcast_to(np.zeros((), aval.dtype), aval.shape)
+
+
 def recorded(
     program: Program,
     order: list[Node],
@@ -142,7 +149,7 @@ def recorded(
     first = len(edges)
     for edge, aval in read:
         if (id(edge[0]), edge[1]) not in numbers:
-            enter(edge, np.broadcast_to(np.zeros((), aval.dtype), aval.shape))
+            enter(edge, _blank(aval))
             arguments.pop()
     trace = Trace(TAPE, tuple(map(aval_of, values)))
     tracers = trace.inputs(values)

@@ -9,7 +9,9 @@ import numpy as np
 from fgrad.torch import return_types
 from fgrad.torch.cuts import cut_off
 from fgrad.torch.extrema import check_axis, order, pick, taken
-from fgrad.torch.known import integers
+from fgrad.torch.in_order import reordered
+from fgrad.torch.known import integers, is_traced
+from fgrad.torch.pending import order_of_axes
 from fgrad.torch.recording import one
 from fgrad.torch.registry import numpy_names, operation
 from fgrad.torch.size import axis_of
@@ -17,6 +19,8 @@ from fgrad.torch.tensor import Array, Tensor, make, require_tensor
 
 
 def _gathered(types: Any, node: str, x: Tensor, indices: Array, axis: int) -> Any:
+    if not is_traced(indices):
+        indices = np.asarray(indices, order="C")
     values = one(node, lambda u: taken(u, indices, axis), x)
     return types(values, make(integers(indices)))
 
@@ -36,7 +40,8 @@ def sort(
     x = require_tensor("sort", input)
     axis = axis_of(dim, x._aval.ndim)
     indices = order(x._array, axis, descending)
-    return _gathered(return_types.sort, "SortBackward0", x, indices, axis)
+    values, places = _gathered(return_types.sort, "SortBackward0", x, indices, axis)
+    return return_types.sort(values, make(_as_in_memory(places._array, x)))
 
 
 @operation("argsort")
@@ -51,7 +56,12 @@ def argsort(
     """
     x = require_tensor("argsort", input)
     found = order(x._array, axis_of(dim, x._aval.ndim), descending)
-    return cut_off(make(found), "argsort()", x)
+    return cut_off(make(_as_in_memory(found, x)), "argsort()", x)
+
+
+def _as_in_memory(indices: Array, x: Tensor) -> Array:
+    """Indices whose axes lie in memory as the tensor's."""
+    return indices if is_traced(indices) else reordered(indices, order_of_axes(x))
 
 
 @operation("msort")

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.torch.in_order import reordered
 from fgrad.torch.inplace import overwrite
+from fgrad.torch.pending import order_of_axes
 from fgrad.torch.random import default_generator
 from fgrad.torch.recording import one
 from fgrad.torch.tensor import Tensor, require_tensor
@@ -27,11 +29,16 @@ def _dropped(
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     if not training or p == 0:
         return x
-    draws = default_generator.numpy.random(shape, np.float32)
+    draws = _in_order(default_generator.numpy.random(shape, np.float32), x)
     scale = 0.0 if p == 1 else 1 / (1 - p)
     mask = (draws >= p).astype(x._aval.dtype) * x._aval.dtype.type(scale)
     result = one("MulBackward0", operator.mul, x, constants=(mask,))
     return overwrite(x, result) if inplace else result
+
+
+def _in_order(draws: Any, x: Tensor) -> Any:
+    """Draws whose axes lie in memory as the tensor's, so that those of results do."""
+    return reordered(draws, order_of_axes(x))
 
 
 def dropout(
@@ -103,16 +110,16 @@ def _alpha_dropped(
     if not training or p == 0:
         return x
     low = -1.7580993408473766
-    keep = default_generator.numpy.random(shape, np.float32) >= p
+    keep = _in_order(default_generator.numpy.random(shape, np.float32), x) >= p
     if p == 1:
         result = one("MulBackward0", lambda u: u * 0, x)
         return overwrite(x, result) if inplace else result
     scale = ((1 - p) * (1 + p * low * low)) ** -0.5
 
-    def compute(u: Any) -> Any:
+    def compute(u: Any, keep: Any) -> Any:
         return np.where(keep, u, low) * scale - scale * p * low
 
-    result = one("AddBackward0", compute, x)
+    result = one("AddBackward0", compute, x, constants=(keep,))
     return overwrite(x, result) if inplace else result
 
 
