@@ -29,6 +29,8 @@ def is_mutable(tracer: Tracer) -> bool:
     if tracer.scope.rule is not None:
         return False  # one number of each element of a batch
     value = tracer.value
+    if value is None:  # only the type is known: a view is an array
+        return tracer.origin is not None
     return is_mutable(value) if type(value) is Tracer else isinstance(value, np.ndarray)
 
 

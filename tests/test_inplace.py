@@ -308,6 +308,22 @@ def check_types_only(history: list[Step], arrays: Sequence[Any]) -> None:
     assert_same_handles(list(arrays), before)
 
 
+def test_views_without_axes_are_arrays_where_only_types_are_known() -> None:
+    """A read by numbers alone gives a number, which nothing writes back."""
+
+    def f(x: Any) -> Any:
+        y = x * 1.0
+        view, number = y[..., 0, 1], y[1, 1]
+        view *= 10.0
+        number += 5.0
+        return y
+
+    x = np.arange(6.0).reshape(2, 3)
+    program = fgrad.make_program(f)(fgrad.Aval(x.shape, x.dtype))
+    np.testing.assert_array_equal(program(x)[0], f(x))
+    assert f(x)[0, 1] == 10.0
+
+
 def check_nested(history: list[Step], arrays: Sequence[Any]) -> None:
     """The second derivative through the history: all three nestings agree."""
     before = [x.copy() for x in arrays]
