@@ -314,14 +314,16 @@ def test_views_without_axes_are_arrays_where_only_types_are_known() -> None:
     def f(x: Any) -> Any:
         y = x * 1.0
         view, number = y[..., 0, 1], y[1, 1]
+        line = view[None]
         view *= 10.0
         number += 5.0
+        y[0, 2] = line[0] + line.reshape(())
         return y
 
     x = np.arange(6.0).reshape(2, 3)
     program = fgrad.make_program(f)(fgrad.Aval(x.shape, x.dtype))
     np.testing.assert_array_equal(program(x)[0], f(x))
-    assert f(x)[0, 1] == 10.0
+    assert f(x)[0, 1] == 10.0 and f(x)[0, 2] == 20.0
 
 
 def check_nested(history: list[Step], arrays: Sequence[Any]) -> None:

@@ -81,7 +81,10 @@ def _index_view(out: Any, x: Any, operands: Any, params: Any) -> Any:
     aval, at = type_of(operands[0]), params["at"]
     while type(x) is Tracer:  # of an enclosing trace
         x = x.value
-    if not aval.ndim and not isinstance(x, np.ndarray):
+    is_array = isinstance(x, np.ndarray)
+    if x is None:  # only the type is known: a view is an array
+        is_array = operands[0].origin is not None
+    if not aval.ndim and not is_array:
         return None
     numbers = iter(operands[1:])
     is_static = all(type(a) is int for a in operands[1:])
