@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from fgrad.errors import UnsupportedFunctionError
-from fgrad.functions.protocol import implements, write_out
+from fgrad.functions.protocol import implements, written
 from fgrad.trace import as_operand, type_of
 
 
@@ -75,7 +75,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     numbers, *parts = np.broadcast_arrays(numbers, *parts)
     stacked = np.stack(parts)
     found = np.take_along_axis(stacked, np.expand_dims(numbers, 0), 0)[0]
-    return found if out is None else write_out((out,), found)
+    return written(found, out)
 
 
 @implements(np.polyfit)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.caches import remembered
-from fgrad.functions.protocol import cast, implements, write_out
+from fgrad.functions.protocol import cast, implements, written
 from fgrad.functions.shape import moveaxis
 from fgrad.ops.contract import matmul
 from fgrad.ops.einsum import diagonal, distinct, lengths, split
@@ -224,7 +224,7 @@ def einsum(
         taken = [operands[k] for k in positions]
         operands = [x for k, x in enumerate(operands) if k not in positions]
         operands.append(_product(taken, step))
-    return operands[0] if out is None else write_out((out,), operands[0])
+    return written(operands[0], out)
 
 
 def _as_array(x: Any) -> Any:
@@ -292,7 +292,7 @@ def multi_dot(arrays: Sequence[Any], *, out: Any = None) -> Any:
         product = product[0, 0]
     elif type_of(product).shape != shape:
         product = reshape(product, shape=shape)
-    return product if out is None else write_out((out,), product)
+    return written(product, out)
 
 
 def _cheapest_splits(sizes: list[int]) -> dict[tuple[int, int], int]:

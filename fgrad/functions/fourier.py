@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from fgrad.functions.protocol import implements, write_out
+from fgrad.functions.protocol import implements, written
+from fgrad.functions.shape import fitted
 from fgrad.ops import fourier as ops
 from fgrad.trace import as_operand, type_of
 
@@ -24,17 +25,6 @@ def _norm(norm: str | None) -> str:
     raise ValueError(
         f'Invalid norm value {norm}; should be "backward","ortho" or "forward".'
     )
-
-
-def _fitted(a: Any, n: int, axis: int) -> Any:
-    """The first ``n`` elements along an axis, with zeros behind where they are less."""
-    length = type_of(a).shape[axis]
-    if n < length:
-        return a[(slice(None),) * axis + (slice(n),)]
-    if n == length:
-        return a
-    widths = [(0, n - length if k == axis else 0) for k in range(type_of(a).ndim)]
-    return np.pad(a, widths)
 
 
 def _laid_out(a: Any, n: int | None, axis: int) -> tuple[int, int]:
@@ -51,7 +41,7 @@ def _laid_out(a: Any, n: int | None, axis: int) -> tuple[int, int]:
 
 def _fft(a: Any, n: Any, axis: int, norm: str | None, inverse: bool) -> Any:
     n, axis = _laid_out(a, n, axis)
-    a = _fitted(a, n, axis)
+    a = fitted(a, n, axis)
     return ops.dft(a, axis=axis, inverse=inverse, norm=_norm(norm))
 
 
@@ -67,18 +57,14 @@ def _from_real(a: Any, n: Any, axis: int, norm: str | None) -> Any:
     if type_of(a).is_complex:
         raise TypeError("rfft takes real numbers; np.fft.fft takes complex ones")
     n, axis = _laid_out(a, n, axis)
-    return ops.rfft(_fitted(a, n, axis), axis=axis, norm=_norm(norm))
+    return ops.rfft(fitted(a, n, axis), axis=axis, norm=_norm(norm))
 
 
 def _to_real(a: Any, n: Any, axis: int, norm: str | None) -> Any:
     n = 2 * (type_of(a).shape[axis] - 1) if n is None else n
     n, axis = _laid_out(a, n, axis)
-    a = _fitted(a, n // 2 + 1, axis)
+    a = fitted(a, n // 2 + 1, axis)
     return ops.irfft(a, n=n, axis=axis, norm=_norm(norm))
-
-
-def _written(result: Any, out: Any) -> Any:
-    return result if out is None else write_out((out,), result)
 
 
 def _along_one(function: Any, transform: Transform) -> None:
@@ -86,7 +72,7 @@ def _along_one(function: Any, transform: Transform) -> None:
     def call(
         a: Any, n: Any = None, axis: int = -1, norm: Any = None, out: Any = None
     ) -> Any:
-        return _written(transform(as_operand(a), n, axis, norm), out)
+        return written(transform(as_operand(a), n, axis, norm), out)
 
 
 _along_one(np.fft.fft, _forward)
@@ -101,7 +87,7 @@ def hfft(
 ) -> Any:
     """The transform of a signal that mirrors its conjugate: real numbers."""
     a = np.conjugate(as_operand(a))
-    return _written(_to_real(a, n, axis, ops.SWAPPED[_norm(norm)]), out)
+    return written(_to_real(a, n, axis, ops.SWAPPED[_norm(norm)]), out)
 
 
 @implements(np.fft.ihfft)
@@ -111,7 +97,7 @@ def ihfft(
     """What `hfft` turns into real numbers."""
     a = as_operand(a)
     found = _from_real(a, n, axis, ops.SWAPPED[_norm(norm)])
-    return _written(np.conjugate(found), out)
+    return written(np.conjugate(found), out)
 
 
 def _laid_out_all(
@@ -161,7 +147,7 @@ def _over_several(function: Any, first: Transform, rest: Transform) -> None:
             others.reverse()
         for n, axis in others:
             a = rest(a, n, axis, norm)
-        return _written(first(a, *last, norm) if to_real else a, out)
+        return written(first(a, *last, norm) if to_real else a, out)
 
 
 _over_several(np.fft.fft2, _forward, _forward)

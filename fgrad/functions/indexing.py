@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fgrad.fast import learn_slice, read_slice
-from fgrad.functions.protocol import concrete, implements, write_out
+from fgrad.functions.protocol import concrete, implements, written
 from fgrad.inplace import assign, write
 from fgrad.ir import PYTHON_AVALS
 from fgrad.ops.at import slot_shape
@@ -239,7 +239,7 @@ def take(
     elif mode == "clip":
         positions = np.clip(positions, 0, length - 1)
     result = _read(a, (slice(None),) * axis + (positions,))
-    return result if out is None else write_out((out,), result)
+    return written(result, out)
 
 
 @implements(np.compress)

@@ -9,7 +9,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from fgrad.errors import ShapeError
 from fgrad.functions.indexing import getitem, take
-from fgrad.functions.protocol import cast, implements, write_out
+from fgrad.functions.protocol import cast, implements, written
 from fgrad.functions.shape import (
     atleast_1d,
     atleast_2d,
@@ -51,7 +51,7 @@ def concatenate(
         raise ShapeError("zero-dimensional arrays cannot be concatenated; use np.stack")
     result = join(parts, normalize_axis_index(axis, type_of(parts[0]).ndim))
     result = result if dtype is None else cast(result, dtype)
-    return result if out is None else write_out((out,), result)
+    return written(result, out)
 
 
 @implements(np.stack)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.functions.protocol import REDUCTIONS, cast, implements, write_out
+from fgrad.functions.protocol import REDUCTIONS, cast, implements, written
 from fgrad.ops.elementwise import square
 from fgrad.trace import as_operand, type_of
 
@@ -73,7 +73,7 @@ def _require_inexact(**dtypes: Any) -> None:
 
 
 def _finish(out: Any, result: Any) -> Any:
-    return result if out is None else write_out((out,), result)
+    return written(result, out)
 
 
 @implements(np.nanmean)

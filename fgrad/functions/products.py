@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from fgrad.functions.diagonals import diagonal
-from fgrad.functions.protocol import implements, write_out
+from fgrad.functions.protocol import implements, written
 from fgrad.functions.shape import moveaxis, reshape, transpose
 from fgrad.ops.contract import matmul as matmul_
 from fgrad.trace import as_operand, type_of
@@ -24,7 +24,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     else:
         last = -1 if type_of(b).ndim == 1 else -2
         result = tensordot(a, b, ((-1,), (last,)))
-    return result if out is None else write_out((out,), result)
+    return written(result, out)
 
 
 @implements(np.inner)
@@ -47,7 +47,7 @@ def vdot(a: Any, b: Any, /) -> Any:
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     """All products of an element of a and one of b."""
     result = reshape(a, (-1, 1)) * reshape(b, (1, -1))
-    return result if out is None else write_out((out,), result)
+    return written(result, out)
 
 
 @implements(np.tensordot)

@@ -118,6 +118,11 @@ def _masked_ufunc(ufunc: Any, operands: list[Any], where: Any, out: Any) -> Any:
     return write_out(out, where_(as_operand(where), result, target))
 
 
+def written(result: Any, out: Any) -> Any:
+    """A result, in the array given as ``out`` if there is one."""
+    return result if out is None else write_out((out,), result)
+
+
 def write_out(out: tuple[Any, ...], result: Any) -> Any:
     """Write results into the arrays given as ``out=``."""
     results = result if isinstance(result, tuple) else (result,)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fgrad.functions.protocol import implements, write_out
+from fgrad.functions.protocol import implements, written
 from fgrad.trace import Tracer, as_operand, type_of
 
 
@@ -78,17 +78,13 @@ def iscomplex(x: Any) -> Any:
 @implements(np.isposinf)
 def isposinf(x: Any, out: Any = None) -> Any:
     """For each element whether it is infinity."""
-    return _written(x == np.inf, out)
+    return written(x == np.inf, out)
 
 
 @implements(np.isneginf)
 def isneginf(x: Any, out: Any = None) -> Any:
     """For each element whether it is the negative of infinity."""
-    return _written(x == -np.inf, out)
-
-
-def _written(result: Any, out: Any) -> Any:
-    return result if out is None else write_out((out,), result)
+    return written(x == -np.inf, out)
 
 
 def _typed(x: Any) -> Any:

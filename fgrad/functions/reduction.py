@@ -7,7 +7,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from fgrad.errors import UnsupportedFunctionError
 from fgrad.fast import bind_static
-from fgrad.functions.protocol import REDUCTIONS, cast, implements, write_out
+from fgrad.functions.protocol import REDUCTIONS, cast, implements, written
 from fgrad.ops import elementwise
 from fgrad.ops import reduce as ops
 from fgrad.ops.cut import stop
@@ -43,7 +43,7 @@ def finish(result: Any, x: Any, axes: Axes, keepdims: Any, out: Any) -> Any:
     if keepdims and keepdims is not _UNSET:
         shape = ops.kept_shape(type_of(x).shape, axes)
         result = reshape(result, shape=shape)
-    return result if out is None else write_out((out,), result)
+    return written(result, out)
 
 
 def _select(x: Any, where: Any, neutral: Any) -> Any:
@@ -228,7 +228,7 @@ def min_(
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     """Largest minus smallest element over axes."""
     result = max_(a, axis, keepdims=keepdims) - min_(a, axis, keepdims=keepdims)
-    return result if out is None else write_out((out,), result)
+    return written(result, out)
 
 
 def _logical(prim: Primitive, a: Any, axis: Any, out: Any, keepdims: Any) -> Any:

@@ -13,7 +13,7 @@ from fgrad.functions.protocol import (
     cast,
     concrete,
     implements,
-    write_out,
+    written,
 )
 from fgrad.functions.reduction import axes_of, finish
 from fgrad.ops import scan as ops
@@ -47,7 +47,7 @@ def _accumulate(
         a = reshape(a, shape=(type_of(a).size,))
     axis = normalize_axis_index(axis, type_of(a).ndim)
     result = prim(a, axis=axis, **params)
-    return result if out is None else write_out((out,), result)
+    return written(result, out)
 
 
 @implements(np.cumsum)
@@ -98,7 +98,7 @@ def _cumulative(
         shape = tuple(1 if k == axis else n for k, n in enumerate(aval.shape))
         first = np.full(shape, identity, aval.numpy_dtype)
         result = np.concatenate([first, result], axis)
-    return result if out is None else write_out((out,), result)
+    return written(result, out)
 
 
 @implements(np.cumulative_sum)

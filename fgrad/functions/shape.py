@@ -259,3 +259,15 @@ def size(a: Any, axis: int | None = None) -> int:
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
     """A copy; that of a number is an array without axes, which can be written to."""
     return ops.copy(a) if type_of(a).ndim else ops.copy(a, as_array=True)
+
+
+def fitted(a: Any, n: int, axis: int) -> Any:
+    """The first ``n`` elements along an axis, with zeros behind where they are less."""
+    aval = type_of(a)
+    length = aval.shape[axis]
+    if n < length:
+        return a[(slice(None),) * axis + (slice(n),)]
+    if n == length:
+        return a
+    widths = [(0, n - length if k == axis else 0) for k in range(aval.ndim)]
+    return np.pad(a, widths)

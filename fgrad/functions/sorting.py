@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from fgrad.errors import UnsupportedFunctionError
-from fgrad.functions.protocol import cast, implements, write_out
+from fgrad.functions.protocol import cast, implements, written
 from fgrad.functions.reduction import axes_of, finish
 from fgrad.functions.scan import plain
 from fgrad.ops import sorting as ops
@@ -332,7 +332,7 @@ def _quantile(
     if keepdims and keepdims is not _UNSET:
         shape = kept_shape(type_of(a).shape, axes)
         result = reshape(result, shape=(*lead, *shape))
-    return result if out is None else write_out((out,), result)
+    return written(result, out)
 
 
 def _fraction(q: Any, scale: int) -> tuple[Any, bool]:

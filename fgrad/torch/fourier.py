@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.functions.shape import fitted
 from fgrad.ops.fourier import dft
 from fgrad.torch import dtypes
 from fgrad.torch.conversion import convert
@@ -34,23 +35,12 @@ def _scale(norm: str | None, n: int, inverse: bool) -> float:
     return 1.0
 
 
-def _fitted(x: Any, n: int, axis: int) -> Any:
-    """Zeros added at the end of an axis, or its end cut off."""
-    length = x.shape[axis]
-    if n < length:
-        return x[(slice(None),) * axis + (slice(n),)]
-    if n == length:
-        return x
-    widths = [(0, n - length if k == axis else 0) for k in range(x.ndim)]
-    return np.pad(x, widths)
-
-
 def _transformed(
     x: Any, n: int, axis: int, norm: str | None, inverse: bool, wanted: Any
 ) -> Any:
     if x.dtype != wanted:
         x = x.astype(wanted)
-    found = dft(_fitted(x, n, axis), axis=axis, inverse=inverse)
+    found = dft(fitted(x, n, axis), axis=axis, inverse=inverse)
     scale = _scale(norm, n, inverse)
     return found if scale == 1 else found * scale
 
@@ -61,7 +51,7 @@ def _half(x: Any, n: int, axis: int) -> Any:
 
 def _hermitian(x: Any, n: int, axis: int) -> Any:
     """All of the transform of real numbers, of its first half."""
-    x = _fitted(x, n // 2 + 1, axis)
+    x = fitted(x, n // 2 + 1, axis)
     lead = (slice(None),) * axis
     rest = np.flip(x[(*lead, slice(1, (n + 1) // 2))], axis)
     return np.concatenate([x, np.conjugate(rest)], axis)

@@ -78,11 +78,14 @@ def reordered(array: Any, order: tuple[int, ...] | None) -> Any:
     """An array with its axes in an order in memory: itself, or a copy."""
     if order is None:
         return array if array.flags.c_contiguous else np.ascontiguousarray(array)
-    turned = np.transpose(array, order)
-    if turned.flags.c_contiguous:
-        return array
-    back = sorted(range(array.ndim), key=order.__getitem__)
-    return np.transpose(np.ascontiguousarray(turned), back)
+    is_there = np.transpose(array, order).flags.c_contiguous
+    return array if is_there else ordered(array, order)
+
+
+def ordered(array: Any, order: tuple[int, ...]) -> Any:
+    """A copy whose axes lie in memory in an order."""
+    back = tuple(sorted(order, key=order.__getitem__))
+    return np.transpose(np.transpose(array, order).copy(), back)
 
 
 def order_in_memory(array: Any) -> tuple[int, ...]:

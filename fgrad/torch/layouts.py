@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fgrad.torch.in_order import ordered
 from fgrad.torch.known import is_traced
 from fgrad.torch.pending import lies_in_order, order_of_axes
 from fgrad.torch.recording import apply
@@ -87,12 +88,6 @@ def order_for(x: Tensor, memory_format: Any) -> tuple[int, ...] | None:
     if order is not None or str(memory_format) == "torch.contiguous_format":
         return order
     return order_of_axes(x)
-
-
-def ordered(array: Array, order: tuple[int, ...]) -> Array:
-    """A copy whose axes lie in memory in an order."""
-    back = tuple(sorted(order, key=order.__getitem__))
-    return np.transpose(np.transpose(array, order).copy(), back)
 
 
 def _laid_out(x: Tensor, name: str, order: tuple[int, ...]) -> Tensor:

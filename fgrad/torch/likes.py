@@ -7,7 +7,8 @@ from typing import Any
 import fgrad.numpy as fnp
 from fgrad.torch.creation import filled, finish, plain
 from fgrad.torch.dtypes import as_dtype
-from fgrad.torch.layouts import order_for, ordered
+from fgrad.torch.in_order import ordered
+from fgrad.torch.layouts import order_for
 from fgrad.torch.random import Generator, drawn, randint
 from fgrad.torch.registry import function
 from fgrad.torch.tensor import Tensor, require_tensor
